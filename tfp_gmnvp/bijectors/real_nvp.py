@@ -1,0 +1,121 @@
+"""The stack of couplings that is a Real NVP."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_gmnvp.bijectors.chain import SinglePassChain
+from tfp_gmnvp.bijectors.conditioners import MLP, TrackedConditioner
+from tfp_gmnvp.bijectors.coupling import Coupling, affine, split_sizes
+
+__all__ = ["real_nvp"]
+
+tfb = tfp.bijectors
+
+
+def real_nvp(
+    event_size: int,
+    num_couplings: int = 8,
+    hidden_units: Sequence[int] = (64, 64),
+    *,
+    activation: str | Callable = "relu",
+    max_log_scale: float = 3.0,
+    conditioner_fn: Callable[..., Callable] | None = None,
+    dtype=tf.float32,
+    seed=None,
+    name: str = "real_nvp",
+) -> tfb.Bijector:
+    """A Real NVP: affine couplings, each of which moves the part that the last one kept.
+
+    `x = forward(z)` maps latents to data; the paper's f is `inverse` (Dinh, Sohl-Dickstein and
+    Bengio 2017, arXiv:1605.08803). Between pairs of couplings the entries are permuted at random,
+    and at the end put back, so that every pair sees another partition (with D > 2) and the whole
+    is the identity until it is trained.
+
+    Args:
+      event_size: size D >= 2 of the vectors.
+      num_couplings: number of coupling layers, at least 1; from 2 on every entry moves.
+      hidden_units: widths of each conditioner's hidden layers.
+      activation: of the hidden layers; a callable, or a name in `tf.nn` or `tf.math`.
+      max_log_scale: bound on each coupling's absolute log-scale, in nats per dimension.
+      conditioner_fn: builds a conditioner, in place of `MLP`: called once per coupling as
+        `conditioner_fn(input_size, output_size)`, it returns a callable from `[N, input_size]` to
+        `[N, output_size]`, a Keras layer for one. The coupling starts as the identity where
+        that callable starts at zero.
+      dtype: float dtype of the vectors and variables.
+      seed: integer or stateless seed `[2]` of the conditioners' initial values.
+      name: prefix of the operations' and variables' names.
+
+    Returns:
+      A `tfb.Bijector` of vectors `[..., D]`, with all its variables in `variables`.
+
+    Raises:
+      ValueError: if an argument is out of its range.
+
+    #### Examples
+
+    >>> bijector = real_nvp(event_size=3, num_couplings=4, seed=0)
+    >>> bijector.forward([1.0, 2.0, 3.0]).numpy().tolist()
+    [1.0, 2.0, 3.0]
+    >>> len(bijector.trainable_variables)
+    24
+    """
+    split_sizes(event_size)
+    if int(num_couplings) != num_couplings or num_couplings < 1:
+        raise ValueError(f"`num_couplings` must be a whole number >= 1, got {num_couplings!r}.")
+    if not max_log_scale > 0:
+        raise ValueError(f"`max_log_scale` must be positive, got {max_log_scale!r}.")
+    network_seed, permutation_seed = tfp.random.split_seed(tfp.random.sanitize_seed(seed), n=2)
+    seeds = tfp.random.split_seed(network_seed, n=num_couplings + 1)
+    if conditioner_fn is None:
+        build = functools.partial(MLP, hidden_units=hidden_units, activation=activation)
+    else:
+        build = functools.partial(_tracked, conditioner_fn)
+    bijector_fn = functools.partial(affine, max_log_scale=max_log_scale)
+    couplings = []
+    for i in range(num_couplings):
+        first_moves = bool(i % 2)
+        still, moving = (
+            reversed(split_sizes(event_size)) if first_moves else split_sizes(event_size)
+        )
+        couplings.append(
+            Coupling(
+                build(still, 2 * moving, dtype=dtype, seed=seeds[i], name=f"conditioner_{i}"),
+                event_size,
+                first_moves=first_moves,
+                bijector_fn=bijector_fn,
+                dtype=dtype,
+                name=f"coupling_{i}",
+            )
+        )
+    return SinglePassChain(_permuted_in_pairs(couplings, event_size, permutation_seed), name=name)
+
+
+def _permuted_in_pairs(couplings, event_size, seed):
+    """Puts each pair of couplings but the first between a permutation and its inverse."""
+    if event_size == 2:
+        return couplings
+    pairs = [couplings[i : i + 2] for i in range(0, len(couplings), 2)]
+    bijectors, order = pairs[0], np.arange(event_size)
+    for pair, pair_seed in zip(pairs[1:], tfp.random.split_seed(seed, n=len(pairs)), strict=False):
+        keys = tf.random.stateless_uniform([event_size], pair_seed)
+        new_order = np.argsort(keys.numpy())
+        bijectors = [*bijectors, _reorder(order, new_order), *pair]
+        order = new_order
+    return [*bijectors, _reorder(order, np.arange(event_size))] if len(pairs) > 1 else bijectors
+
+
+def _reorder(old, new):
+    """The permutation that undoes the order `old` and takes up the order `new`, going forward."""
+    return tfb.Permute(np.argsort(new)[old].astype(np.int32))
+
+
+def _tracked(conditioner_fn, input_size, output_size, *, dtype, seed, name):
+    del seed  # a conditioner of the user's is the user's to seed
+    conditioner = conditioner_fn(input_size, output_size)
+    return TrackedConditioner(conditioner, input_size, output_size, dtype=dtype, name=name)

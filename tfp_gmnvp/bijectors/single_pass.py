@@ -1,0 +1,124 @@
+"""The base of our bijectors: value and log-det from one evaluation, and nothing cached."""
+
+from __future__ import annotations
+
+import abc
+import threading
+import weakref
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+__all__ = ["SinglePassBijector"]
+
+tfb = tfp.bijectors
+
+
+class _Pass(NamedTuple):
+    """One evaluation of a bijector: the tensors at its two ends and the log-det between them."""
+
+    x: weakref.ref
+    y: weakref.ref
+    condition: tuple
+    inverse_log_det: tf.Tensor
+
+
+class _HandOver:
+    """Stands where TFP's bijector cache stands, and remembers one log-det for one call.
+
+    `tfb.Bijector` looks values and log-dets up through its class attribute `_cache`. TFP's own
+    cache answers by the identity of the input tensor, so that its answers outlive an update of
+    the variables. This one computes every value anew. Only the log-det that was computed
+    together with a value is kept, for the next call alone.
+    """
+
+    def __init__(self, bijector: SinglePassBijector | None = None):
+        self._bijector = bijector
+
+    def __get__(self, bijector, bijector_class=None):
+        return type(self)(bijector)
+
+    def forward(self, x, **condition):
+        y, log_det = self._bijector._forward_and_log_det(x, **condition)
+        self._keep(x, y, condition, -log_det)
+        return y
+
+    def inverse(self, y, **condition):
+        x, log_det = self._bijector._inverse_and_log_det(y, **condition)
+        self._keep(x, y, condition, log_det)
+        return x
+
+    def forward_attributes(self, x, **condition):
+        last = self._take(condition)
+        return {"ildj": last.inverse_log_det} if last and last.x() is x else {}
+
+    def inverse_attributes(self, y, **condition):
+        last = self._take(condition)
+        return {"ildj": last.inverse_log_det} if last and last.y() is y else {}
+
+    def _keep(self, x, y, condition, inverse_log_det):
+        self._bijector._last_pass.value = _Pass(
+            weakref.ref(x), weakref.ref(y), _identities(condition), inverse_log_det
+        )
+
+    def _take(self, condition):
+        last = getattr(self._bijector._last_pass, "value", None)
+        self._bijector._last_pass.value = None
+        return last if last and last.condition == _identities(condition) else None
+
+
+def _identities(condition):
+    return tuple(sorted((name, id(value)) for name, value in condition.items()))
+
+
+class SinglePassBijector(tfb.Bijector):
+    """A bijector whose value and log-det come from one evaluation and are never stale.
+
+    A subclass says how to go either way together with the log-det,
+
+        y, log|det dy/dx| = _forward_and_log_det(x)
+        x, log|det dx/dy| = _inverse_and_log_det(y)
+
+    and all of `tfb.Bijector` follows. Unlike in other bijectors of TFP no value is ever cached:
+    `forward` and `inverse` always use the variables as they are now, for a tensor seen before
+    as for a new one. A log-det that was computed along with a value is handed over **once**, to
+    the call that directly follows on the same bijector and thread, if that call asks for the
+    log-det at either end of that value. So `TransformedDistribution.log_prob` (an `inverse`, then
+    a log-det) evaluates each conditioner once.
+
+    Two consequences. A log-det asked for directly after a value belongs to that value, even
+    where a variable was assigned in between; asked for again, or on its own, it is computed from
+    the variables as they are. And a gradient tape that is to see such a log-det must have
+    been recording when the value was computed.
+    """
+
+    _cache = _HandOver()
+
+    def __init__(self, *, forward_min_event_ndims: int = 1, **kwargs):
+        self._last_pass = threading.local()
+        super().__init__(forward_min_event_ndims=forward_min_event_ndims, **kwargs)
+
+    @abc.abstractmethod
+    def _forward_and_log_det(self, x: tf.Tensor, **condition) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns y and log|det dy/dx|."""
+
+    @abc.abstractmethod
+    def _inverse_and_log_det(self, y: tf.Tensor, **condition) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns x and log|det dx/dy|."""
+
+    def _forward(self, x, **condition):
+        return self._forward_and_log_det(x, **condition)[0]
+
+    def _inverse(self, y, **condition):
+        return self._inverse_and_log_det(y, **condition)[0]
+
+    def _forward_log_det_jacobian(self, x, **condition):
+        return self._forward_and_log_det(x, **condition)[1]
+
+    def _inverse_log_det_jacobian(self, y, **condition):
+        return self._inverse_and_log_det(y, **condition)[1]
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}

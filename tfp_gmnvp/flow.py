@@ -1,0 +1,170 @@
+"""Bijector and mixture as one distribution, and the posterior over its components."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_gmnvp.bijectors import SinglePassChain, real_nvp, standardization
+from tfp_gmnvp.mixtures import component_log_joint, gaussian_mixture
+
+__all__ = [
+    "gaussian_mixture_flow",
+    "posterior",
+    "predict_component",
+    "sample_component",
+]
+
+tfd = tfp.distributions
+
+
+def gaussian_mixture_flow(
+    event_size: int,
+    num_components: int = 1,
+    *,
+    num_couplings: int = 8,
+    hidden_units: Sequence[int] = (64, 64),
+    activation: str | Callable = "relu",
+    max_log_scale: float = 3.0,
+    conditioner_fn: Callable[..., Callable] | None = None,
+    covariance_type: str = "full",
+    standardize=None,
+    dtype=tf.float32,
+    seed=None,
+    name: str = "gaussian_mixture_flow",
+) -> tfd.TransformedDistribution:
+    """A Real NVP with a Gaussian mixture prior.
+
+        log p(x) = log sum_k pi_k N(f(x) | mu_k, Sigma_k) + log|det df(x)/dx|
+
+    With one component it is the ordinary Real NVP.
+
+    Args:
+      event_size: size D >= 2 of the vectors.
+      num_components: number K >= 1 of components.
+      num_couplings: see `real_nvp`.
+      hidden_units: see `real_nvp`.
+      activation: see `real_nvp`.
+      max_log_scale: see `real_nvp`.
+      conditioner_fn: see `real_nvp`.
+      covariance_type: see `gaussian_mixture`.
+      standardize: data `[N, D]` whose columns' means and standard deviations make up the
+        outermost bijector, so that the flow sees standardised data while `log_prob` and samples are
+        in the data's own units; or `None`.
+      dtype: float dtype.
+      seed: integer or stateless seed `[2]` of all initial values.
+      name: name of the distribution.
+
+    Returns:
+      A `tfd.TransformedDistribution` with event shape `[D]`, whose `bijector` maps latents to data
+      and whose `distribution` is the mixture of the latents.
+
+    Raises:
+      ValueError: if an argument is out of its range, or `standardize` is not `[N, D]` and finite.
+
+    #### Examples
+
+    >>> flow = gaussian_mixture_flow(2, num_components=3, seed=0)
+    >>> flow.log_prob(tf.zeros([5, 2])).shape.as_list()
+    [5]
+    >>> flow.sample(4, seed=1).shape.as_list()
+    [4, 2]
+    """
+    bijector_seed, mixture_seed = tfp.random.split_seed(tfp.random.sanitize_seed(seed), n=2)
+    bijector = real_nvp(
+        event_size,
+        num_couplings,
+        hidden_units,
+        activation=activation,
+        max_log_scale=max_log_scale,
+        conditioner_fn=conditioner_fn,
+        dtype=dtype,
+        seed=bijector_seed,
+    )
+    if standardize is not None:
+        bijector = SinglePassChain([_standardization(standardize, event_size, dtype), bijector])
+    mixture = gaussian_mixture(
+        num_components, event_size, covariance_type, dtype=dtype, seed=mixture_seed
+    )
+    return tfd.TransformedDistribution(mixture, bijector, name=name)
+
+
+def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorical:
+    """The posterior over components, p(k | x) = r_k(f(x)): the responsibilities.
+
+    Args:
+      flow: a flow over a `tfd.MixtureSameFamily`.
+      x: points `[..., D]`.
+
+    Returns:
+      A `tfd.Categorical` with batch shape `[...]` over K components.
+
+    #### Examples
+
+    >>> flow = gaussian_mixture_flow(2, num_components=3, seed=0)
+    >>> posterior(flow, tf.zeros([5, 2])).probs_parameter().shape.as_list()
+    [5, 3]
+    """
+    return tfd.Categorical(logits=component_log_joint(flow.distribution, flow.bijector.inverse(x)))
+
+
+def predict_component(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tf.Tensor:
+    """The most likely component of every point, argmax_k p(k | x).
+
+    Args:
+      flow: a flow over a `tfd.MixtureSameFamily`.
+      x: points `[..., D]`.
+
+    Returns:
+      An int32 tensor `[...]` of numbers in 0 .. K-1.
+
+    #### Examples
+
+    >>> flow = gaussian_mixture_flow(2, num_components=1)
+    >>> predict_component(flow, tf.zeros([3, 2])).numpy().tolist()
+    [0, 0, 0]
+    """
+    return posterior(flow, x).mode()
+
+
+def sample_component(
+    flow: tfd.TransformedDistribution, component: int, sample_shape=(), *, seed=None
+) -> tf.Tensor:
+    """Samples x = forward(z) with z from one component, p(x | k).
+
+    Args:
+      flow: a flow over a `tfd.MixtureSameFamily`.
+      component: number k of the component, in 0 .. K-1.
+      sample_shape: an integer or a shape.
+      seed: integer or stateless seed `[2]`.
+
+    Returns:
+      A tensor `[*sample_shape, D]`.
+
+    Raises:
+      ValueError: if there is no such component.
+
+    #### Examples
+
+    >>> flow = gaussian_mixture_flow(2, num_components=3, seed=0)
+    >>> sample_component(flow, 2, 10, seed=1).shape.as_list()
+    [10, 2]
+    """
+    components = flow.distribution.components_distribution
+    num_components = components.batch_shape[-1]
+    if not 0 <= component < num_components:
+        raise ValueError(f"`component` must be in 0 .. {num_components - 1}, got {component!r}.")
+    z = components.sample(sample_shape, seed=seed)[..., component, :]
+    return flow.bijector.forward(z)
+
+
+def _standardization(data, event_size, dtype):
+    bijector = standardization(data, dtype=dtype)
+    size = bijector.bijectors[0].shift.shape[-1]
+    if size != event_size:
+        raise ValueError(
+            f"`standardize` must have {event_size} columns, as `event_size` says, got {size}."
+        )
+    return bijector

@@ -1,0 +1,210 @@
+"""Gaussian components of a mixture, all of which evaluate in one contraction."""
+
+from __future__ import annotations
+
+import abc
+import math
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+__all__ = ["DiagComponents", "GaussianComponents", "TriLComponents"]
+
+tfd = tfp.distributions
+tfb = tfp.bijectors
+
+
+class GaussianComponents(tfd.Distribution):
+    """K Gaussians over R^D, a batch `[K]` for `tfd.MixtureSameFamily`.
+
+    For points `[..., 1, D]`, which is how a mixture asks, the log-densities `[..., K]` of
+
+        log N(z | mu_k, L_k L_k^T) = -|L_k^-1 (z - mu_k)|^2 / 2 - log det L_k - D/2 log 2 pi
+
+    come from one contraction with all inverse Cholesky factors at once.
+
+    Its subclasses say what `L_k` is. It is not a `CompositeTensor`, so that a mixture of it keeps
+    its variables wherever it goes.
+    """
+
+    def __init__(self, loc, *, covariance_type, validate_args=False, parameters=None, name=None):
+        self._loc = loc
+        self._covariance_type = covariance_type
+        super().__init__(
+            dtype=loc.dtype,
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            validate_args=validate_args,
+            allow_nan_stats=False,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def loc(self):
+        """The means mu_k, `[K, D]`."""
+        return self._loc
+
+    @property
+    def covariance_type(self) -> str:
+        """'full', 'tied', 'diag' or 'spherical'."""
+        return self._covariance_type
+
+    @abc.abstractmethod
+    def _whiten(self, z):
+        """Maps `z [..., 1 or K, D]` to `L_k^-1 (z - mu_k)`, `[..., K, D]`."""
+
+    @abc.abstractmethod
+    def _scale_matvec(self, noise):
+        """Maps `noise [..., K, D]` to `L_k noise_k`."""
+
+    @abc.abstractmethod
+    def _log_det_scale(self):
+        """log det L_k, `[K]`."""
+
+    def _log_prob(self, z):
+        if z.shape.rank == 1:
+            z = z[tf.newaxis]
+        event_size = tf.compat.dimension_value(self.loc.shape[-1])
+        squared = tf.reduce_sum(tf.square(self._whiten(z)), axis=-1)
+        constant = 0.5 * event_size * math.log(2 * math.pi)
+        return -0.5 * squared - (self._log_det_scale() + constant)
+
+    def _sample_n(self, n, seed=None):
+        noise = tf.random.stateless_normal(
+            tf.concat([[n], tf.shape(self.loc)], axis=0),
+            tfp.random.sanitize_seed(seed),
+            dtype=self.dtype,
+        )
+        return self.loc + self._scale_matvec(noise)
+
+    def _mean(self):
+        return tf.convert_to_tensor(self.loc)
+
+    def _mode(self):
+        return self._mean()
+
+    def _stddev(self):
+        return tf.sqrt(self._variance())
+
+    def _entropy(self):
+        event_size = tf.compat.dimension_value(self.loc.shape[-1])
+        return self._log_det_scale() + 0.5 * event_size * (1 + math.log(2 * math.pi))
+
+    def _event_shape(self):
+        return self.loc.shape[-1:]
+
+    def _event_shape_tensor(self):
+        return tf.shape(self.loc)[-1:]
+
+    def _default_event_space_bijector(self):
+        return tfb.Identity(validate_args=self.validate_args)
+
+
+class TriLComponents(GaussianComponents):
+    """Gaussians with Cholesky factors `scale_tril`, `[K, D, D]`, or `[1, D, D]` shared by all."""
+
+    def __init__(
+        self, loc, scale_tril, *, covariance_type="full", validate_args=False, name="TriLComponents"
+    ):
+        parameters = dict(locals())
+        self._scale_tril = scale_tril
+        super().__init__(
+            loc,
+            covariance_type=covariance_type,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def scale_tril(self):
+        """The lower Cholesky factors L_k, `[K, D, D]` or `[1, D, D]`."""
+        return self._scale_tril
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {
+            "loc": tfp.util.ParameterProperties(event_ndims=1),
+            "scale_tril": tfp.util.ParameterProperties(
+                event_ndims=2,
+                shape_fn=lambda sample_shape: tf.TensorShape(sample_shape).concatenate(
+                    sample_shape[-1:]
+                ),
+                default_constraining_bijector_fn=lambda: tfb.FillScaleTriL(diag_shift=None),
+            ),
+        }
+
+    def _whiten(self, z):
+        loc, scale_tril = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale_tril)
+        identity = tf.eye(scale_tril.shape[-1], dtype=self.dtype)
+        inverse = tf.linalg.triangular_solve(
+            scale_tril, tf.broadcast_to(identity, tf.shape(scale_tril))
+        )
+        center = tf.reduce_mean(loc, axis=0)
+        z, loc = z - center, loc - center
+        if z.shape[-2] == 1:
+            whitened = tf.einsum("kij,...j->...ki", inverse, z[..., 0, :])
+        else:
+            whitened = tf.einsum("kij,...kj->...ki", inverse + tf.zeros_like(loc)[..., None], z)
+        return whitened - tf.linalg.matvec(inverse, loc)
+
+    def _scale_matvec(self, noise):
+        scale_tril = tf.convert_to_tensor(self.scale_tril) + tf.zeros_like(self.loc)[..., None]
+        return tf.einsum("kij,...kj->...ki", scale_tril, noise)
+
+    def _log_det_scale(self):
+        diagonal = tf.linalg.diag_part(self.scale_tril)
+        return tf.reduce_sum(tf.math.log(diagonal), axis=-1) + tf.zeros_like(self.loc[..., 0])
+
+    def _covariance(self):
+        scale_tril = tf.convert_to_tensor(self.scale_tril) + tf.zeros_like(self.loc)[..., None]
+        return tf.matmul(scale_tril, scale_tril, transpose_b=True)
+
+    def _variance(self):
+        return tf.reduce_sum(tf.square(self.scale_tril), axis=-1) + tf.zeros_like(self.loc)
+
+
+class DiagComponents(GaussianComponents):
+    """Gaussians with standard deviations `scale_diag`, `[K, D]`, or `[K, 1]` for spheres."""
+
+    def __init__(
+        self, loc, scale_diag, *, covariance_type="diag", validate_args=False, name="DiagComponents"
+    ):
+        parameters = dict(locals())
+        self._scale_diag = scale_diag
+        super().__init__(
+            loc,
+            covariance_type=covariance_type,
+            validate_args=validate_args,
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def scale_diag(self):
+        """The standard deviations, `[K, D]` or `[K, 1]`."""
+        return self._scale_diag
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {
+            "loc": tfp.util.ParameterProperties(event_ndims=1),
+            "scale_diag": tfp.util.ParameterProperties(
+                event_ndims=1, default_constraining_bijector_fn=tfb.Softplus
+            ),
+        }
+
+    def _whiten(self, z):
+        return (z - self.loc) / self.scale_diag
+
+    def _scale_matvec(self, noise):
+        return self.scale_diag * noise
+
+    def _log_det_scale(self):
+        return tf.reduce_sum(tf.math.log(self.scale_diag) + tf.zeros_like(self.loc), axis=-1)
+
+    def _covariance(self):
+        return tf.linalg.diag(self._variance())
+
+    def _variance(self):
+        return tf.square(self.scale_diag) + tf.zeros_like(self.loc)

@@ -1,0 +1,221 @@
+"""The Gaussian mixture over the latents: its construction, and its parameters in and out."""
+
+from __future__ import annotations
+
+import difflib
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
+from tfp_gmnvp.mixtures.em import MixtureParameters
+
+__all__ = [
+    "COVARIANCE_TYPES",
+    "as_mixture",
+    "assign_parameters",
+    "component_log_joint",
+    "gaussian_mixture",
+    "mixture_parameters",
+]
+
+tfd = tfp.distributions
+tfb = tfp.bijectors
+
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+
+
+def gaussian_mixture(
+    num_components: int,
+    event_size: int,
+    covariance_type: str = "full",
+    *,
+    dtype=tf.float32,
+    seed=None,
+    name: str = "gaussian_mixture",
+) -> tfd.MixtureSameFamily:
+    """A mixture of Gaussians whose components evaluate in one contraction.
+
+        p(z) = sum_k pi_k N(z | mu_k, Sigma_k)
+
+    Weights start equal, covariances as the identity, and the means as standard normal draws
+    (at zero if there is one component). The parameters are `tf.Variable`s without constraints behind
+    `tfp.util.TransformedVariable`s, so any optimizer may train them: `logits`, `loc`, and the
+    Cholesky factors or standard deviations with an exponential for the diagonal.
+
+    Args:
+      num_components: the number K >= 1 of components.
+      event_size: the size D >= 1 of the vectors.
+      covariance_type: 'full' (each component its own), 'tied' (one for all), 'diag' or
+        'spherical'.
+      dtype: float dtype.
+      seed: integer or stateless seed `[2]` of the means.
+      name: prefix of the operations' and variables' names.
+
+    Returns:
+      A `tfd.MixtureSameFamily` with batch shape `[]` and event shape `[D]`.
+
+    Raises:
+      ValueError: if a number is out of range or the covariance type unknown.
+
+    #### Examples
+
+    >>> mixture = gaussian_mixture(3, 2, seed=0)
+    >>> mixture.log_prob([0.0, 0.0]).shape.as_list(), len(mixture.trainable_variables)
+    ([], 3)
+    """
+    _check_positive("num_components", num_components)
+    _check_positive("event_size", event_size)
+    _check_covariance_type(covariance_type)
+    with tf.name_scope(name):
+        logits = tf.Variable(tf.zeros([num_components], dtype), name=f"{name}/logits")
+        loc = tf.random.stateless_normal(
+            [num_components, event_size], tfp.random.sanitize_seed(seed), dtype=dtype
+        )
+        loc = tf.Variable(loc if num_components > 1 else tf.zeros_like(loc), name=f"{name}/loc")
+        return tfd.MixtureSameFamily(
+            tfd.Categorical(logits=logits, dtype=tf.int32),
+            _unit_components(loc, covariance_type, f"{name}/scale"),
+            name=name,
+        )
+
+
+def _unit_components(loc, covariance_type, scale_name):
+    num_components, event_size = loc.shape
+    if covariance_type in ("full", "tied"):
+        batch = num_components if covariance_type == "full" else 1
+        scale = tfp.util.TransformedVariable(
+            tf.eye(event_size, batch_shape=[batch], dtype=loc.dtype),
+            tfb.FillScaleTriL(diag_bijector=tfb.Exp(), diag_shift=None),
+            name=scale_name,
+        )
+        return TriLComponents(loc, scale, covariance_type=covariance_type)
+    size = event_size if covariance_type == "diag" else 1
+    scale = tfp.util.TransformedVariable(
+        tf.ones([num_components, size], loc.dtype), tfb.Exp(), name=scale_name
+    )
+    return DiagComponents(loc, scale, covariance_type=covariance_type)
+
+
+def as_mixture(parameters: MixtureParameters, covariance_type: str) -> tfd.MixtureSameFamily:
+    """The mixture that has these parameters, as tensors rather than variables.
+
+    Args:
+      parameters: weights, means and positive definite covariances.
+      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+
+    Returns:
+      A `tfd.MixtureSameFamily`.
+
+    #### Examples
+
+    >>> mixture = as_mixture(MixtureParameters([1.0], [[0.0, 0.0]], [1.0]), "spherical")
+    >>> print(f"{mixture.log_prob([0.0, 0.0]):.4f}")
+    -1.8379
+    """
+    probs, loc, covariance = (tf.convert_to_tensor(p) for p in parameters)
+    scale = _scale(covariance, covariance_type)
+    family = TriLComponents if covariance_type in ("full", "tied") else DiagComponents
+    return tfd.MixtureSameFamily(
+        tfd.Categorical(logits=tf.math.log(probs)),
+        family(loc, scale, covariance_type=covariance_type),
+    )
+
+
+def _scale(covariance, covariance_type):
+    """Cholesky factors `[K or 1, D, D]`, or standard deviations `[K, D or 1]`."""
+    if covariance_type == "full":
+        return tf.linalg.cholesky(covariance)
+    if covariance_type == "tied":
+        return tf.linalg.cholesky(covariance)[tf.newaxis]
+    stddev = tf.sqrt(covariance)
+    return stddev if covariance_type == "diag" else stddev[:, tf.newaxis]
+
+
+def component_log_joint(mixture: tfd.MixtureSameFamily, z: tf.Tensor) -> tf.Tensor:
+    """log pi_k + log N(z | mu_k, Sigma_k) of every component.
+
+    Its log-sum-exp over k is `mixture.log_prob(z)`, its softmax the responsibilities.
+
+    Args:
+      mixture: a mixture with batch shape `[]`.
+      z: points `[..., D]`.
+
+    Returns:
+      A tensor `[..., K]`, in nats.
+
+    #### Examples
+
+    >>> mixture = gaussian_mixture(3, 2, seed=0)
+    >>> component_log_joint(mixture, tf.zeros([5, 2])).shape.as_list()
+    [5, 3]
+    """
+    log_weights = tf.nn.log_softmax(mixture.mixture_distribution.logits_parameter())
+    return log_weights + mixture.components_distribution.log_prob(z[..., tf.newaxis, :])
+
+
+def mixture_parameters(mixture: tfd.MixtureSameFamily) -> MixtureParameters:
+    """The mixture's present weights, means and covariances.
+
+    Args:
+      mixture: made by `gaussian_mixture`.
+
+    Returns:
+      `MixtureParameters`, with covariances in the shape of the mixture's covariance type.
+
+    #### Examples
+
+    >>> parameters = mixture_parameters(gaussian_mixture(4, 2, "spherical"))
+    >>> parameters.covariance.numpy().tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+    components = mixture.components_distribution
+    if components.covariance_type in ("full", "tied"):
+        scale_tril = tf.convert_to_tensor(components.scale_tril)
+        covariance = tf.matmul(scale_tril, scale_tril, transpose_b=True)
+        covariance = covariance if components.covariance_type == "full" else covariance[0]
+    else:
+        covariance = tf.square(components.scale_diag)
+        covariance = covariance if components.covariance_type == "diag" else covariance[:, 0]
+    probs = mixture.mixture_distribution.probs_parameter()
+    return MixtureParameters(probs, tf.convert_to_tensor(components.loc), covariance)
+
+
+def assign_parameters(mixture: tfd.MixtureSameFamily, parameters: MixtureParameters) -> None:
+    """Sets the mixture's weights, means and covariances.
+
+    Args:
+      mixture: made by `gaussian_mixture`.
+      parameters: weights `[K]`, means `[K, D]`, and positive definite covariances in the shape of
+        the mixture's covariance type.
+
+    #### Examples
+
+    >>> mixture = gaussian_mixture(2, 1, "diag")
+    >>> assign_parameters(mixture, MixtureParameters([0.25, 0.75], [[0.0], [1.0]], [[4.0], [1.0]]))
+    >>> mixture.stddev().numpy().round(3).tolist()
+    [1.392]
+    """
+    components = mixture.components_distribution
+    probs, loc, covariance = (tf.convert_to_tensor(p) for p in parameters)
+    is_triangular = components.covariance_type in ("full", "tied")
+    scale = components.scale_tril if is_triangular else components.scale_diag
+    targets = (mixture.mixture_distribution.logits, components.loc, scale)
+    values = (tf.math.log(probs), loc, _scale(covariance, components.covariance_type))
+    for target, value in zip(targets, values, strict=True):
+        target.assign(tf.cast(value, components.dtype))
+
+
+def _check_positive(name, value):
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"`{name}` must be a whole number >= 1, got {value!r}.")
+
+
+def _check_covariance_type(covariance_type):
+    if covariance_type in COVARIANCE_TYPES:
+        return
+    near = difflib.get_close_matches(str(covariance_type), COVARIANCE_TYPES, n=1)
+    raise ValueError(
+        f"`covariance_type` must be one of {', '.join(map(repr, COVARIANCE_TYPES))}, "
+        f"got {covariance_type!r}." + (f" Did you mean {near[0]!r}?" if near else "")
+    )

@@ -1,0 +1,126 @@
+"""Where a mixture starts: k-means++ and the first fit."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_gmnvp.mixtures import em
+from tfp_gmnvp.mixtures.gaussian_mixture import as_mixture, component_log_joint
+
+__all__ = ["first_fit", "k_means_plus_plus"]
+
+
+def k_means_plus_plus(
+    points: tf.Tensor, num_clusters: int, *, seed, sample_weight: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Spreads centers over points: each is drawn by its squared distance to those before.
+
+    Of `2 + log K` candidates for each center the one that leaves the smallest sum of squared
+    distances is taken (Arthur and Vassilvitskii 2007, "k-means++", section 2 and its greedy variant).
+
+    Args:
+      points: `[N, D]`.
+      num_clusters: K, at most N.
+      seed: integer or stateless seed `[2]`.
+      sample_weight: the points' weights `[N]`; `None` gives each the weight one.
+
+    Returns:
+      The centers `[K, D]`, points all.
+
+    Raises:
+      ValueError: if there are fewer points than clusters.
+
+    #### Examples
+
+    >>> points = tf.constant([[0.0], [0.1], [9.0], [9.1]])
+    >>> sorted(k_means_plus_plus(points, 2, seed=0).numpy().round().ravel().tolist())
+    [0.0, 9.0]
+    """
+    num_points = points.shape[0]
+    if num_points < num_clusters:
+        raise ValueError(
+            f"k-means++ needs at least as many points as clusters, got {num_points} points "
+            f"for {num_clusters} clusters."
+        )
+    weight = tf.ones(num_points, points.dtype) if sample_weight is None else sample_weight
+    weight = tf.cast(weight, points.dtype)
+    num_trials = 2 + int(math.log(num_clusters))
+    first_seed, *seeds = tfp.random.split_seed(tfp.random.sanitize_seed(seed), n=num_clusters)
+    centers = tf.gather(points, _draw(weight, 1, first_seed))
+    nearest = _squared_distances(points, centers)[0]
+    for trial_seed in seeds:
+        candidates = tf.gather(points, _draw(weight * nearest, num_trials, trial_seed))
+        distances = tf.minimum(nearest, _squared_distances(points, candidates))
+        best = tf.argmin(tf.linalg.matvec(distances, weight))
+        centers = tf.concat([centers, candidates[best][tf.newaxis]], axis=0)
+        nearest = distances[best]
+    return centers
+
+
+def first_fit(
+    points: tf.Tensor,
+    num_components: int,
+    covariance_type: str,
+    *,
+    seed,
+    num_iterations: int = 1,
+    covariance_floor: float = 1e-4,
+    sample_weight: tf.Tensor | None = None,
+) -> em.MixtureParameters:
+    """The first mixture: k-means++ centers, nearest-center covariances, and some steps of EM.
+
+    Args:
+      points: `[N, D]`.
+      num_components: K, at most N.
+      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+      seed: integer or stateless seed `[2]`.
+      num_iterations: EM iterations after the first M-step. Few are better than many where a flow
+        is to move the points yet: a converged mixture locks them in.
+      covariance_floor: as in `maximization`.
+      sample_weight: the points' weights `[N]`.
+
+    Returns:
+      `MixtureParameters`.
+
+    #### Examples
+
+    >>> points = tf.constant([[0.0], [0.2], [9.0], [9.2]])
+    >>> parameters = first_fit(points, 2, "full", seed=0)
+    >>> parameters.probs.numpy().tolist()
+    [0.5, 0.5]
+    """
+    centers = k_means_plus_plus(points, num_components, seed=seed, sample_weight=sample_weight)
+    nearest = tf.argmin(_squared_distances(points, centers), axis=0)
+    responsibilities = tf.one_hot(nearest, num_components, dtype=points.dtype)
+    for _ in range(num_iterations):
+        parameters = _maximize(
+            points, responsibilities, centers, covariance_type, covariance_floor, sample_weight
+        )
+        mixture = as_mixture(parameters, covariance_type)
+        responsibilities, _ = em.expectation(component_log_joint(mixture, points))
+        centers = parameters.loc
+    return _maximize(
+        points, responsibilities, centers, covariance_type, covariance_floor, sample_weight
+    )
+
+
+def _maximize(points, responsibilities, reference, covariance_type, floor, sample_weight):
+    statistics = em.sufficient_statistics(
+        points, responsibilities, reference, covariance_type, sample_weight=sample_weight
+    )
+    return em.maximization(statistics, covariance_type, covariance_floor=floor)
+
+
+def _draw(weight, num_samples, seed):
+    """Indices drawn with probabilities proportional to `weight`; uniformly if all are zero."""
+    weight = tf.where(tf.reduce_sum(weight) > 0, weight, tf.ones_like(weight))
+    logits = tf.math.log(weight)[tf.newaxis]
+    return tf.random.stateless_categorical(logits, num_samples, seed)[0]
+
+
+def _squared_distances(points, centers):
+    """Squared distances of all points from all centers, `[K, N]`."""
+    return tf.reduce_sum(tf.math.squared_difference(points, centers[:, tf.newaxis]), axis=-1)

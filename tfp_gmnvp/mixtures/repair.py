@@ -1,0 +1,55 @@
+"""Components that lost their mass are set down again where the data is worst explained."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfp_gmnvp.mixtures.em import MixtureParameters
+
+__all__ = ["repair"]
+
+
+def repair(
+    parameters: MixtureParameters,
+    worst_explained: tf.Tensor,
+    covariance_type: str,
+    *,
+    min_share: float = 1e-3,
+) -> MixtureParameters:
+    """Sets collapsed components down on the worst explained points.
+
+    A component is collapsed if its weight is below `min_share / K`. It gets a point as its
+    mean, the average covariance, and the weight `1 / (2 K)`; the other weights shrink to make room.
+
+    Args:
+      parameters: of the mixture.
+      worst_explained: points `[M, D]` of lowest log-density, the lowest first. If there are fewer than
+        collapsed components, the last one serves for the rest.
+      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+      min_share: of an equal share of the mass, below which a component is collapsed.
+
+    Returns:
+      The parameters, unchanged where no component is collapsed.
+
+    #### Examples
+
+    >>> parameters = MixtureParameters(
+    ...     tf.constant([1.0, 0.0]), tf.constant([[0.0], [5.0]]), tf.constant([1.0, 1e-9]))
+    >>> mended = repair(parameters, tf.constant([[9.0]]), "spherical")
+    >>> mended.loc.numpy().tolist(), mended.probs.numpy().tolist()
+    ([[0.0], [9.0]], [0.75, 0.25])
+    """
+    probs, loc, covariance = parameters
+    num_components = loc.shape[0]
+    collapsed = probs < min_share / num_components
+    rank = tf.minimum(tf.cumsum(tf.cast(collapsed, tf.int32)) - 1, tf.shape(worst_explained)[0] - 1)
+    places = tf.cast(tf.gather(worst_explained, tf.maximum(rank, 0)), loc.dtype)
+    loc = tf.where(collapsed[:, tf.newaxis], places, loc)
+    if covariance_type != "tied":
+        average = tf.tensordot(probs, covariance, axes=1)
+        mask = tf.reshape(collapsed, [-1] + [1] * (covariance.shape.rank - 1))
+        covariance = tf.where(mask, average, covariance)
+    share = tf.cast(tf.where(collapsed, 0.5 / num_components, 0.0), probs.dtype)
+    kept = tf.where(collapsed, tf.zeros_like(probs), probs)
+    probs = share + kept * (1 - tf.reduce_sum(share)) / tf.reduce_sum(kept)
+    return MixtureParameters(probs, loc, covariance)
