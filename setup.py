@@ -9,7 +9,7 @@ root = Path(__file__).parent
 setup(
     name="tfp_gmnvp",
     version="0.1.0",
-    description="Real NVP normalizing flows with a Gaussian mixture prior trained by EM, on TFP and Keras.",
+    description="Real NVP flows with a Gaussian mixture prior, trained by EM, on TFP and Keras.",
     long_description=(root / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

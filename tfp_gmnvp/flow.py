@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp.bijectors import SinglePassChain, real_nvp, standardization
 from tfp_gmnvp.mixtures import component_log_joint, gaussian_mixture
+from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = [
     "gaussian_mixture_flow",
@@ -72,7 +73,7 @@ def gaussian_mixture_flow(
     >>> flow.sample(4, seed=1).shape.as_list()
     [4, 2]
     """
-    bijector_seed, mixture_seed = tfp.random.split_seed(tfp.random.sanitize_seed(seed), n=2)
+    bijector_seed, mixture_seed = tfp.random.split_seed(stateless_seed(seed), n=2)
     bijector = real_nvp(
         event_size,
         num_couplings,
@@ -156,7 +157,7 @@ def sample_component(
     num_components = components.batch_shape[-1]
     if not 0 <= component < num_components:
         raise ValueError(f"`component` must be in 0 .. {num_components - 1}, got {component!r}.")
-    z = components.sample(sample_shape, seed=seed)[..., component, :]
+    z = components.sample(sample_shape, seed=stateless_seed(seed))[..., component, :]
     return flow.bijector.forward(z)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -15,7 +16,7 @@ __all__ = ["FullBatchEM", "GradientUpdate", "MixtureUpdate", "StepwiseEM"]
 tfd = tfp.distributions
 
 
-class MixtureUpdate(tf.Module):
+class MixtureUpdate:
     """What a model asks of the object that updates its mixture.
 
     A subclass overrides what it needs: `on_batch` runs within every training step, `on_epoch_begin`
@@ -53,7 +54,8 @@ class MixtureUpdate(tf.Module):
         Args:
           flow: the distribution that trains.
           epoch: the number of the epoch that begins, from 0.
-          batches: reads the training data once more, as pairs of `x [N, D]` and weights `[N]` or `None`.
+          batches: reads the training data once more, as pairs of `x [n, D]` and weights `[n]` or
+            `None`.
         """
 
 
@@ -87,7 +89,6 @@ class FullBatchEM(MixtureUpdate):
         every: int = 1,
         num_iterations: int = 1,
         covariance_floor: float = 1e-4,
-        name: str = "full_batch_em",
     ):
         """Says how often and how far to go.
 
@@ -95,18 +96,16 @@ class FullBatchEM(MixtureUpdate):
           every: epochs from one update to the next.
           num_iterations: EM iterations of an update, each of which reads the data once.
           covariance_floor: lower bound of the covariances relative to the latents' variance.
-          name: name of the module.
 
         Raises:
           ValueError: if `every` or `num_iterations` is below one, or the floor negative.
         """
-        super().__init__(name=name)
         self.every = _at_least_one("every", every)
         self.num_iterations = _at_least_one("num_iterations", num_iterations)
         self.covariance_floor = _not_negative("covariance_floor", covariance_floor)
 
     def build(self, flow):
-        self._statistics = _statistics_function(flow)
+        self._evidence = tf.function(functools.partial(_evidence, flow), reduce_retracing=True)
 
     def on_epoch_begin(self, flow, epoch, batches):
         if epoch % self.every:
@@ -115,17 +114,8 @@ class FullBatchEM(MixtureUpdate):
             self._iterate(flow, batches)
 
     def _iterate(self, flow, batches):
-        mixture = flow.distribution
-        statistics, worst = zip(*(self._statistics(*batch) for batch in batches()), strict=True)
-        covariance_type = mixture.components_distribution.covariance_type
-        parameters = mixtures.maximization(
-            functools.reduce(mixtures.add, statistics),
-            covariance_type,
-            covariance_floor=self.covariance_floor,
-        )
-        log_prob, z = (tf.concat(parts, axis=0) for parts in zip(*worst, strict=True))
-        _, worst_z = _worst_explained(z, log_prob, parameters.probs.shape[0])
-        mixtures.assign_parameters(mixture, mixtures.repair(parameters, worst_z, covariance_type))
+        evidence = functools.reduce(_merge, (self._evidence(*batch) for batch in batches()))
+        _update(flow.distribution, evidence.statistics, evidence.worst_z, self.covariance_floor)
 
 
 class StepwiseEM(MixtureUpdate):
@@ -149,7 +139,6 @@ class StepwiseEM(MixtureUpdate):
         *,
         step_size: float = 0.05,
         covariance_floor: float = 1e-4,
-        name: str = "stepwise_em",
     ):
         """Says how fast to forget.
 
@@ -157,63 +146,78 @@ class StepwiseEM(MixtureUpdate):
           step_size: eta, in (0, 1]: the weight of the newest batch in the running average, which so
             reaches back over about `1 / eta` steps.
           covariance_floor: lower bound of the covariances relative to the latents' variance.
-          name: name of the module.
 
         Raises:
           ValueError: if `step_size` is not in (0, 1], or the floor negative.
         """
-        super().__init__(name=name)
         if not 0 < step_size <= 1:
             raise ValueError(f"`step_size` must be in (0, 1], got {step_size!r}.")
         self.step_size = step_size
         self.covariance_floor = _not_negative("covariance_floor", covariance_floor)
 
     def on_batch(self, mixture, z, log_joint, sample_weight):
+        parameters = mixtures.mixture_parameters(mixture)
         covariance_type = mixture.components_distribution.covariance_type
-        average = mixtures.as_statistics(mixtures.mixture_parameters(mixture), covariance_type)
-        batch = mixtures.sufficient_statistics(
-            z,
-            tf.nn.softmax(log_joint),
-            average.reference,
-            covariance_type,
-            sample_weight=sample_weight,
+        responsibilities, log_prob = mixtures.expectation(log_joint)
+        batch = _sum_over_replicas(
+            mixtures.sufficient_statistics(
+                z, responsibilities, parameters.loc, covariance_type, sample_weight=sample_weight
+            )
         )
-        batch = _sum_over_replicas(batch)
-        share = self.step_size / tf.reduce_sum(batch.mass)
+        share = tf.math.divide_no_nan(self.step_size, tf.reduce_sum(batch.mass))
+        past = mixtures.as_statistics(parameters, covariance_type)
         average = mixtures.add(
-            mixtures.scale(average, 1 - self.step_size), mixtures.scale(batch, share)
+            mixtures.scale(past, 1 - self.step_size), mixtures.scale(batch, share)
         )
-        parameters = mixtures.maximization(
-            average, covariance_type, covariance_floor=self.covariance_floor
-        )
-        _, worst = _worst_explained(
-            z, tf.reduce_logsumexp(log_joint, axis=-1), average.mass.shape[0]
-        )
-        parameters = mixtures.repair(parameters, worst, covariance_type)
-        mixtures.assign_parameters(mixture, parameters)
+        _, worst_z = _worst_explained(log_prob, z, parameters.loc.shape[0])
+        _update(mixture, average, worst_z, self.covariance_floor)
 
 
-def _statistics_function(flow):
-    """Compiles x, weights -> float64 statistics of a batch and its worst explained latents."""
-    mixture = flow.distribution
+def _update(mixture, statistics, worst_z, covariance_floor):
+    """The M-step, with collapsed components mended."""
     covariance_type = mixture.components_distribution.covariance_type
-
-    def statistics(x, sample_weight):
-        z = flow.bijector.inverse(x)
-        responsibilities, log_prob = mixtures.expectation(mixtures.component_log_joint(mixture, z))
-        loc = tf.convert_to_tensor(mixture.components_distribution.loc)
-        sums = mixtures.sufficient_statistics(
-            z, responsibilities, loc, covariance_type, sample_weight=sample_weight
-        )
-        in_double = [tf.cast(statistic, tf.float64) for statistic in sums]
-        worst = _worst_explained(z, log_prob, loc.shape[0])
-        return mixtures.SufficientStatistics(*in_double), worst
-
-    return tf.function(statistics, reduce_retracing=True)
+    parameters = mixtures.maximization(
+        statistics, covariance_type, covariance_floor=covariance_floor
+    )
+    mixtures.assign_parameters(mixture, mixtures.repair(parameters, worst_z, covariance_type))
 
 
-def _worst_explained(z, log_prob, number):
-    """The log-densities and latents of the `number` worst explained points, the worst first."""
+class _Evidence(NamedTuple):
+    """What full-batch EM keeps of the data: statistics, and the worst explained latents."""
+
+    statistics: mixtures.SufficientStatistics
+    worst_log_prob: tf.Tensor
+    worst_z: tf.Tensor
+
+
+def _evidence(flow, x, sample_weight):
+    """The evidence of one batch, the statistics in float64."""
+    mixture = flow.distribution
+    z = flow.bijector.inverse(x)
+    responsibilities, log_prob = mixtures.expectation(mixtures.component_log_joint(mixture, z))
+    loc = tf.convert_to_tensor(mixture.components_distribution.loc)
+    statistics = mixtures.sufficient_statistics(
+        z,
+        responsibilities,
+        loc,
+        mixture.components_distribution.covariance_type,
+        sample_weight=sample_weight,
+    )
+    in_double = (tf.cast(statistic, tf.float64) for statistic in statistics)
+    worst = _worst_explained(log_prob, z, loc.shape[0])
+    return _Evidence(mixtures.SufficientStatistics(*in_double), *worst)
+
+
+def _merge(a, b):
+    log_prob = tf.concat([a.worst_log_prob, b.worst_log_prob], axis=0)
+    z = tf.concat([a.worst_z, b.worst_z], axis=0)
+    num_components = a.statistics.mass.shape[0]
+    statistics = mixtures.add(a.statistics, b.statistics)
+    return _Evidence(statistics, *_worst_explained(log_prob, z, num_components))
+
+
+def _worst_explained(log_prob, z, number):
+    """The `number` lowest log-densities, the lowest first, and their latents."""
     order = tf.argsort(log_prob)[:number]
     return tf.gather(log_prob, order), tf.gather(z, order)
 

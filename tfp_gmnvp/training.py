@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -99,7 +101,11 @@ class FlowModel(keras.Model):
             )
         mixture_update.build(self.distribution)
         self.mixture_update = mixture_update
+        kwargs.setdefault("weighted_metrics", [])  # none: `loss` is weighted as it is
         super().compile(optimizer=optimizer, **kwargs)
+        for weight in self._mixture_weights:
+            _set_trainable(weight, mixture_update.trains_by_gradient)
+        self.optimizer.build(self.trainable_weights)
 
     @property
     def metrics(self):
@@ -146,66 +152,39 @@ class FlowModel(keras.Model):
         self._loss_tracker.update_state(-log_prob, sample_weight)
         return {"loss": self._loss_tracker.result()}
 
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        validation_split=0.0,
-        validation_data=None,
-        shuffle=True,
-        class_weight=None,
-        sample_weight=None,
-        initial_epoch=0,
-        steps_per_epoch=None,
-        **kwargs,
-    ):
-        """Trains as `keras.Model.fit` does.
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """Trains as `keras.Model.fit` does, with the same arguments.
 
         Args:
           x: an array `[N, D]`, or batches as a `tf.data.Dataset` or `PyDataset` of `x`, `(x,)` or
             `(x, y, sample_weight)`.
           y: not used.
-          batch_size: see `keras.Model.fit`, as for all that is not listed.
-          epochs: see there.
-          verbose: see there.
-          callbacks: see there.
-          validation_split: see there; for arrays only.
-          validation_data: see there; `x` alone will do.
-          shuffle: see there.
-          class_weight: not used.
-          sample_weight: weights `[N]` of the points, with an array.
-          initial_epoch: see there.
-          steps_per_epoch: see there.
-          **kwargs: see there.
+          *args: as of `keras.Model.fit`, in its order.
+          **kwargs: as of `keras.Model.fit`. `validation_data` may be `x` alone; `sample_weight`
+            goes with an array.
 
         Returns:
           A Keras `History`; `loss` and `val_loss` are in nats per point.
         """
-        if validation_split:
-            (x, sample_weight), validation_data = _split(x, sample_weight, validation_split)
+        fit = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
+        fit["y"] = None
+        if fit.get("validation_split"):
+            fit.update(_split(x, fit.get("sample_weight"), fit.pop("validation_split")))
+        if hasattr(fit.get("validation_data"), "shape"):
+            fit["validation_data"] = (fit["validation_data"],)
+        if isinstance(x, tf.data.Dataset):
+            fit.setdefault("shuffle", False)  # its default makes Keras warn of a data set
         batches = streams.training_batches(
-            x, sample_weight, steps_per_epoch=steps_per_epoch, dtype=self.distribution.dtype
+            fit["x"],
+            fit.get("sample_weight"),
+            steps_per_epoch=fit.get("steps_per_epoch"),
+            dtype=self.distribution.dtype,
         )
         if not self._is_initialized:
             self.initialize_mixture(*streams.head(batches, 10_000))
         update = _UpdateBetweenEpochs(self, batches)
-        return super().fit(
-            x=x,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=[update, *_as_list(callbacks)],
-            validation_data=validation_data,
-            shuffle=shuffle,
-            sample_weight=sample_weight,
-            initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch,
-            **kwargs,
-        )
+        fit["callbacks"] = [update, *_as_list(fit.get("callbacks"))]
+        return super().fit(**fit)
 
     def initialize_mixture(self, x, sample_weight=None) -> None:
         """Sets the mixture down on the latents of these points by k-means++ and `first_fit`.
@@ -265,9 +244,12 @@ class _UpdateBetweenEpochs(keras.callbacks.Callback):
         )
 
 
+_IS_KERAS_3 = hasattr(keras, "Variable")
+
+
 def adopt(variables):
     """Plain `tf.Variable`s as the weights of a Keras model: the same storage, not copies."""
-    if not hasattr(keras, "Variable"):  # tf_keras takes them as they are
+    if not _IS_KERAS_3:  # tf_keras takes them as they are
         return list(variables)
     return [
         keras.Variable(v, trainable=v.trainable, dtype=v.dtype.name, name=_flat(v.name))
@@ -280,7 +262,12 @@ def _flat(name):
 
 
 def _tf_variable(weight):
-    return weight.value if hasattr(keras, "Variable") else weight
+    return weight.value if _IS_KERAS_3 else weight
+
+
+def _set_trainable(weight, trainable):
+    if _IS_KERAS_3:  # tf_keras goes by the model's `trainable_weights`
+        weight.trainable = trainable
 
 
 def _as_list(callbacks):
@@ -294,5 +281,10 @@ def _split(x, sample_weight, fraction):
     x = np.asarray(x)
     size = int(len(x) * (1 - fraction))
     if sample_weight is None:
-        return (x[:size], None), (x[size:],)
-    return (x[:size], sample_weight[:size]), (x[size:], None, sample_weight[size:])
+        return {"x": x[:size], "validation_data": (x[size:],)}
+    validation_data = (x[size:], None, sample_weight[size:])
+    return {
+        "x": x[:size],
+        "sample_weight": sample_weight[:size],
+        "validation_data": validation_data,
+    }

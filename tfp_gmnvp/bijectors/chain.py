@@ -48,11 +48,10 @@ class SinglePassChain(SinglePassBijector):
         """
         parameters = dict(locals())
         self._bijectors = tuple(_flatten(bijectors))
-        dtypes = {bijector.dtype for bijector in self._bijectors if bijector.dtype is not None}
+        dtypes = {tf.as_dtype(b.dtype) for b in self._bijectors if b.dtype is not None}
         if len(dtypes) > 1:
-            raise ValueError(
-                f"`bijectors` must share one dtype, got {sorted(d.name for d in map(tf.as_dtype, dtypes))}."
-            )
+            names = sorted(dtype.name for dtype in dtypes)
+            raise ValueError(f"`bijectors` must share one dtype, got {names}.")
         super().__init__(dtype=dtypes.pop() if dtypes else None, parameters=parameters, name=name)
 
     @property

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import numbers
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+
+from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["MLP", "TrackedConditioner"]
 
@@ -53,12 +57,15 @@ class MLP(tf.Module):
         self._dtype = tf.as_dtype(dtype)
         sizes = [input_size, *hidden_units, output_size]
         for size in sizes:
-            if int(size) != size or size < 1:
-                raise ValueError(f"Layers must have a positive whole number of units, got {sizes}.")
-        seeds = tfp.random.split_seed(tfp.random.sanitize_seed(seed), n=len(sizes))
+            if not isinstance(size, numbers.Integral) or size < 1:
+                raise ValueError(
+                    "`input_size`, `hidden_units` and `output_size` must be whole numbers >= 1, "
+                    f"got {sizes}."
+                )
+        seeds = tfp.random.split_seed(stateless_seed(seed), n=len(sizes))
         with self.name_scope:
             self.kernels, self.biases = [], []
-            for layer, shape in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+            for layer, shape in enumerate(itertools.pairwise(sizes)):
                 is_last = layer == len(sizes) - 2
                 kernel = (
                     tf.zeros(shape, dtype) if is_last else _he_normal(shape, dtype, seeds[layer])
@@ -144,8 +151,7 @@ def _on_matrices(function, inputs):
         return function(inputs)
     outputs = function(tf.reshape(inputs, [-1, inputs.shape[-1]]))
     shape = tf.concat([tf.shape(inputs)[:-1], tf.shape(outputs)[-1:]], axis=0)
-    outputs = tf.ensure_shape(tf.reshape(outputs, shape), inputs.shape[:-1] + outputs.shape[-1:])
-    return outputs
+    return tf.ensure_shape(tf.reshape(outputs, shape), inputs.shape[:-1] + outputs.shape[-1:])
 
 
 def _in_order_of_use(graph):
@@ -157,7 +163,7 @@ def _activation(activation):
     if callable(activation):
         return activation
     for namespace in (tf.nn, tf.math):
-        if isinstance(activation, str) and hasattr(namespace, activation):
+        if isinstance(activation, str) and callable(getattr(namespace, activation, None)):
             return getattr(namespace, activation)
     raise ValueError(
         "`activation` must be a callable or a name in `tf.nn` or `tf.math` such as 'relu' or "

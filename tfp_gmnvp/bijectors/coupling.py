@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -103,10 +104,10 @@ class Coupling(SinglePassBijector):
         return self._join(still, bijector.inverse(moving)), log_det
 
     def _split(self, x):
-        if x.shape.rank == 0 or x.shape[-1:] not in ([None], [self._event_size]):
+        if x.shape.rank in (None, 0) or x.shape[-1] not in (None, self._event_size):
             raise ValueError(
                 f"{self.name} takes vectors of size {self._event_size}, "
-                f"got a tensor of shape {x.shape.as_list()}."
+                f"got a tensor of shape {x.shape}."
             )
         first, second = tf.split(x, self._sizes, axis=-1)
         return (second, first) if self._first_moves else (first, second)
@@ -117,6 +118,6 @@ class Coupling(SinglePassBijector):
 
 def split_sizes(event_size: int) -> tuple[int, int]:
     """The sizes of a coupling's two parts."""
-    if int(event_size) != event_size or event_size < 2:
+    if not isinstance(event_size, numbers.Integral) or event_size < 2:
         raise ValueError(f"`event_size` must be a whole number >= 2, got {event_size!r}.")
     return event_size // 2, event_size - event_size // 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import numbers
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow_probability as tfp
 from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.conditioners import MLP, TrackedConditioner
 from tfp_gmnvp.bijectors.coupling import Coupling, affine, split_sizes
+from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["real_nvp"]
 
@@ -66,12 +68,12 @@ def real_nvp(
     24
     """
     split_sizes(event_size)
-    if int(num_couplings) != num_couplings or num_couplings < 1:
+    if not isinstance(num_couplings, numbers.Integral) or num_couplings < 1:
         raise ValueError(f"`num_couplings` must be a whole number >= 1, got {num_couplings!r}.")
     if not max_log_scale > 0:
         raise ValueError(f"`max_log_scale` must be positive, got {max_log_scale!r}.")
-    network_seed, permutation_seed = tfp.random.split_seed(tfp.random.sanitize_seed(seed), n=2)
-    seeds = tfp.random.split_seed(network_seed, n=num_couplings + 1)
+    network_seed, permutation_seed = tfp.random.split_seed(stateless_seed(seed), n=2)
+    seeds = tfp.random.split_seed(network_seed, n=int(num_couplings) + 1)
     if conditioner_fn is None:
         build = functools.partial(MLP, hidden_units=hidden_units, activation=activation)
     else:

@@ -20,7 +20,8 @@ class _Pass(NamedTuple):
 
     x: weakref.ref
     y: weakref.ref
-    condition: tuple
+    condition: dict
+    graph: weakref.ref
     inverse_log_det: tf.Tensor
 
 
@@ -59,17 +60,23 @@ class _HandOver:
 
     def _keep(self, x, y, condition, inverse_log_det):
         self._bijector._last_pass.value = _Pass(
-            weakref.ref(x), weakref.ref(y), _identities(condition), inverse_log_det
+            weakref.ref(x), weakref.ref(y), condition, weakref.ref(_graph()), inverse_log_det
         )
 
     def _take(self, condition):
         last = getattr(self._bijector._last_pass, "value", None)
         self._bijector._last_pass.value = None
-        return last if last and last.condition == _identities(condition) else None
+        is_same = last and last.graph() is _graph() and _are_same(last.condition, condition)
+        return last if is_same else None
 
 
-def _identities(condition):
-    return tuple(sorted((name, id(value)) for name, value in condition.items()))
+def _graph():
+    """The graph that is being built: what one loop iteration computed is not the next one's."""
+    return tf.compat.v1.get_default_graph()
+
+
+def _are_same(a, b):
+    return a.keys() == b.keys() and all(a[name] is b[name] for name in a)
 
 
 class SinglePassBijector(tfb.Bijector):

@@ -140,13 +140,11 @@ class TriLComponents(GaussianComponents):
         inverse = tf.linalg.triangular_solve(
             scale_tril, tf.broadcast_to(identity, tf.shape(scale_tril))
         )
+        if z.shape[-2] != 1:
+            return tf.linalg.matvec(inverse, z - loc)
         center = tf.reduce_mean(loc, axis=0)
-        z, loc = z - center, loc - center
-        if z.shape[-2] == 1:
-            whitened = tf.einsum("kij,...j->...ki", inverse, z[..., 0, :])
-        else:
-            whitened = tf.einsum("kij,...kj->...ki", inverse + tf.zeros_like(loc)[..., None], z)
-        return whitened - tf.linalg.matvec(inverse, loc)
+        whitened = tf.einsum("kij,...j->...ki", inverse, z[..., 0, :] - center)
+        return whitened - tf.linalg.matvec(inverse, loc - center)
 
     def _scale_matvec(self, noise):
         scale_tril = tf.convert_to_tensor(self.scale_tril) + tf.zeros_like(self.loc)[..., None]

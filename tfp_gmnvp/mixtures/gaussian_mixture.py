@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
 from tfp_gmnvp.mixtures.em import MixtureParameters
+from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = [
     "COVARIANCE_TYPES",
@@ -39,9 +41,9 @@ def gaussian_mixture(
         p(z) = sum_k pi_k N(z | mu_k, Sigma_k)
 
     Weights start equal, covariances as the identity, and the means as standard normal draws
-    (at zero if there is one component). The parameters are `tf.Variable`s without constraints behind
-    `tfp.util.TransformedVariable`s, so any optimizer may train them: `logits`, `loc`, and the
-    Cholesky factors or standard deviations with an exponential for the diagonal.
+    (at zero if there is one component). The parameters are unconstrained `tf.Variable`s, the
+    scales behind `tfp.util.TransformedVariable`s with an exponential diagonal, so that any
+    optimizer may train them.
 
     Args:
       num_components: the number K >= 1 of components.
@@ -70,7 +72,7 @@ def gaussian_mixture(
     with tf.name_scope(name):
         logits = tf.Variable(tf.zeros([num_components], dtype), name=f"{name}/logits")
         loc = tf.random.stateless_normal(
-            [num_components, event_size], tfp.random.sanitize_seed(seed), dtype=dtype
+            [num_components, event_size], stateless_seed(seed), dtype=dtype
         )
         loc = tf.Variable(loc if num_components > 1 else tf.zeros_like(loc), name=f"{name}/loc")
         return tfd.MixtureSameFamily(
@@ -107,13 +109,18 @@ def as_mixture(parameters: MixtureParameters, covariance_type: str) -> tfd.Mixtu
     Returns:
       A `tfd.MixtureSameFamily`.
 
+    Raises:
+      ValueError: if the covariance type is unknown, or the shapes do not go together.
+
     #### Examples
 
     >>> mixture = as_mixture(MixtureParameters([1.0], [[0.0, 0.0]], [1.0]), "spherical")
     >>> print(f"{mixture.log_prob([0.0, 0.0]):.4f}")
     -1.8379
     """
-    probs, loc, covariance = (tf.convert_to_tensor(p) for p in parameters)
+    _check_covariance_type(covariance_type)
+    probs, loc, covariance = _as_tensors(parameters, tf.float32)
+    _check_shapes(probs, loc, covariance, loc.shape, covariance_type)
     scale = _scale(covariance, covariance_type)
     family = TriLComponents if covariance_type in ("full", "tied") else DiagComponents
     return tfd.MixtureSameFamily(
@@ -189,15 +196,19 @@ def assign_parameters(mixture: tfd.MixtureSameFamily, parameters: MixtureParamet
       parameters: weights `[K]`, means `[K, D]`, and positive definite covariances in the shape of
         the mixture's covariance type.
 
+    Raises:
+      ValueError: if a parameter has another shape.
+
     #### Examples
 
     >>> mixture = gaussian_mixture(2, 1, "diag")
     >>> assign_parameters(mixture, MixtureParameters([0.25, 0.75], [[0.0], [1.0]], [[4.0], [1.0]]))
-    >>> mixture.stddev().numpy().round(3).tolist()
-    [1.392]
+    >>> print(f"{mixture.stddev()[0]:.3f}")
+    1.392
     """
     components = mixture.components_distribution
-    probs, loc, covariance = (tf.convert_to_tensor(p) for p in parameters)
+    probs, loc, covariance = _as_tensors(parameters, components.dtype)
+    _check_shapes(probs, loc, covariance, components.loc.shape, components.covariance_type)
     is_triangular = components.covariance_type in ("full", "tied")
     scale = components.scale_tril if is_triangular else components.scale_diag
     targets = (mixture.mixture_distribution.logits, components.loc, scale)
@@ -206,8 +217,31 @@ def assign_parameters(mixture: tfd.MixtureSameFamily, parameters: MixtureParamet
         target.assign(tf.cast(value, components.dtype))
 
 
+def _as_tensors(parameters, dtype):
+    return tuple(tf.convert_to_tensor(parameter, dtype_hint=dtype) for parameter in parameters)
+
+
+def _check_shapes(probs, loc, covariance, loc_shape, covariance_type):
+    num_components, event_size = loc_shape
+    expected = {
+        "full": [num_components, event_size, event_size],
+        "tied": [event_size, event_size],
+        "diag": [num_components, event_size],
+        "spherical": [num_components],
+    }
+    shapes = ([num_components], loc_shape, expected[covariance_type])
+    for name, value, shape in zip(
+        MixtureParameters._fields, (probs, loc, covariance), shapes, strict=True
+    ):
+        if not value.shape.is_compatible_with(shape):
+            raise ValueError(
+                f"`{name}` must have shape {list(shape)} in this mixture of covariance type "
+                f"{covariance_type!r}, got {value.shape}."
+            )
+
+
 def _check_positive(name, value):
-    if not isinstance(value, int) or value < 1:
+    if not isinstance(value, numbers.Integral) or value < 1:
         raise ValueError(f"`{name}` must be a whole number >= 1, got {value!r}.")
 
 

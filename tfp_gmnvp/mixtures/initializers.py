@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp.mixtures import em
 from tfp_gmnvp.mixtures.gaussian_mixture import as_mixture, component_log_joint
+from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["first_fit", "k_means_plus_plus"]
 
@@ -19,7 +20,8 @@ def k_means_plus_plus(
     """Spreads centers over points: each is drawn by its squared distance to those before.
 
     Of `2 + log K` candidates for each center the one that leaves the smallest sum of squared
-    distances is taken (Arthur and Vassilvitskii 2007, "k-means++", section 2 and its greedy variant).
+    distances is taken (Arthur and Vassilvitskii 2007, "k-means++: the advantages of careful
+    seeding", section 2.2, and the greedy variant of its conclusions).
 
     Args:
       points: `[N, D]`.
@@ -48,11 +50,13 @@ def k_means_plus_plus(
     weight = tf.ones(num_points, points.dtype) if sample_weight is None else sample_weight
     weight = tf.cast(weight, points.dtype)
     num_trials = 2 + int(math.log(num_clusters))
-    first_seed, *seeds = tfp.random.split_seed(tfp.random.sanitize_seed(seed), n=num_clusters)
+    first_seed, *seeds = tfp.random.split_seed(stateless_seed(seed), n=num_clusters)
     centers = tf.gather(points, _draw(weight, 1, first_seed))
     nearest = _squared_distances(points, centers)[0]
     for trial_seed in seeds:
-        candidates = tf.gather(points, _draw(weight * nearest, num_trials, trial_seed))
+        potential = weight * nearest
+        potential = tf.where(tf.reduce_any(potential > 0), potential, weight)
+        candidates = tf.gather(points, _draw(potential, num_trials, trial_seed))
         distances = tf.minimum(nearest, _squared_distances(points, candidates))
         best = tf.argmin(tf.linalg.matvec(distances, weight))
         centers = tf.concat([centers, candidates[best][tf.newaxis]], axis=0)
@@ -115,8 +119,7 @@ def _maximize(points, responsibilities, reference, covariance_type, floor, sampl
 
 
 def _draw(weight, num_samples, seed):
-    """Indices drawn with probabilities proportional to `weight`; uniformly if all are zero."""
-    weight = tf.where(tf.reduce_sum(weight) > 0, weight, tf.ones_like(weight))
+    """Indices drawn with probabilities proportional to `weight`."""
     logits = tf.math.log(weight)[tf.newaxis]
     return tf.random.stateless_categorical(logits, num_samples, seed)[0]
 

@@ -23,8 +23,8 @@ def repair(
 
     Args:
       parameters: of the mixture.
-      worst_explained: points `[M, D]` of lowest log-density, the lowest first. If there are fewer than
-        collapsed components, the last one serves for the rest.
+      worst_explained: points `[M, D]` of lowest log-density, the lowest first. If they are fewer
+        than the collapsed components, the last one serves for the rest.
       covariance_type: 'full', 'tied', 'diag' or 'spherical'.
       min_share: of an equal share of the mass, below which a component is collapsed.
 

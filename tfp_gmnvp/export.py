@@ -1,0 +1,284 @@
+"""Flows as SavedModels and TensorFlow Lite models, which need neither TFP, Keras nor this package."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_gmnvp.flow import posterior, predict_component
+from tfp_gmnvp.mixtures import component_log_joint
+from tfp_gmnvp.mixtures.components import GaussianComponents
+
+__all__ = ["export_flow", "to_tflite"]
+
+tfd = tfp.distributions
+
+_SAVED_MODEL_ENTRIES = {
+    "assets",
+    "assets.extra",
+    "fingerprint.pb",
+    "keras_metadata.pb",
+    "saved_model.pb",
+    "saved_model.pbtxt",
+    "variables",
+}
+
+
+def export_flow(
+    flow: tfd.TransformedDistribution, path: str | os.PathLike, *, overwrite: bool = False
+) -> None:
+    """Writes a flow as a TensorFlow SavedModel, with the values that its variables have now.
+
+    `tf.saved_model.load(path)` needs TensorFlow alone. These are signatures, with named inputs and
+    outputs, and methods of the loaded object (`loaded.log_prob(x)`), for any number N >= 0 of
+    points, in the flow's dtype:
+
+    - `log_prob`: `x [N, D]` to `log_prob [N]`, in nats;
+    - `posterior`: `x [N, D]` to `posterior [N, K]`, the probabilities p(k | x);
+    - `predict_component`: `x [N, D]` to `component [N]`, int32;
+    - `inverse`: `x [N, D]` to the latents `z [N, D]`; and `forward`: `z` to `x`;
+    - `sample`: `num_samples`, an int32 scalar, and `seed`, int32 `[2]`, to `x [num_samples, D]`,
+      which is `flow.sample(num_samples, seed=seed)`;
+    - `describe`: nothing to `event_size`, `num_components`, `covariance_type`, `dtype` and
+      `version`, that of this package. The same stand in `assets.extra/flow.json`.
+
+    The signature `serving_default` maps `x` to `log_prob`, `posterior` and `component` in one pass.
+
+    The export appears at `path` whole or not at all: it is written beside it, in a hidden
+    directory, and renamed. A process killed between the two renames that replace an older
+    export leaves both in that directory.
+
+    Args:
+      flow: a flow over a Gaussian mixture, as `gaussian_mixture_flow` returns.
+      path: the local directory to write; missing parents are made.
+      overwrite: whether to replace a SavedModel at `path`.
+
+    Raises:
+      TypeError: if `flow` is no such flow.
+      FileExistsError: if `path` holds a SavedModel and `overwrite` is false, or anything else.
+      ValueError: if `path` is a URL.
+
+    #### Examples
+
+    >>> import tempfile
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> flow = gaussian_mixture_flow(2, num_components=3, seed=0)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     export_flow(flow, directory + "/flow")
+    ...     loaded = tf.saved_model.load(directory + "/flow")
+    >>> loaded.posterior(tf.zeros([5, 2])).shape.as_list()
+    [5, 3]
+    >>> int(loaded.describe()["num_components"])
+    3
+    """
+    _check_flow(flow)
+    if "://" in os.fspath(path):
+        raise ValueError(f"`path` must be a local directory, got {os.fspath(path)!r}.")
+    with _replacing(Path(path).resolve(), overwrite) as directory:
+        module = _ExportedFlow(flow)
+        tf.saved_model.save(module, str(directory), signatures=module.signatures(flow))
+        extra = directory / "assets.extra"
+        extra.mkdir()
+        description = json.dumps(_description(flow), indent=2) + "\n"
+        (extra / "flow.json").write_text(description, encoding="utf-8")
+
+
+def to_tflite(flow: tfd.TransformedDistribution, function: str = "log_prob") -> bytes:
+    """One function of a float32 flow as a TensorFlow Lite model of builtin operators.
+
+    Its only signature has the input and the output that the function's signature has in
+    `export_flow`, for any number N >= 1 of points.
+
+    Args:
+      flow: a flow over a Gaussian mixture, as `gaussian_mixture_flow` returns, of dtype float32.
+      function: 'log_prob', 'posterior', 'predict_component', 'forward' or 'inverse'.
+
+    Returns:
+      The model, to be written to a file or given to an interpreter.
+
+    Raises:
+      TypeError: if `flow` is no such flow.
+      ValueError: if it is not of dtype float32, or `function` names none of these functions.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> model = to_tflite(gaussian_mixture_flow(2, num_couplings=1, hidden_units=[4]), "inverse")
+    >>> model[4:8]
+    b'TFL3'
+    """
+    _check_flow(flow)
+    if flow.dtype != tf.float32:
+        raise ValueError(f"`flow` must be of dtype float32, got {flow.dtype.name}.")
+    functions = _point_functions(flow)
+    if function not in functions:
+        raise ValueError(
+            f"`function` must be one of {', '.join(map(repr, functions))}, got {function!r}."
+        )
+    call, source, target = functions[function]
+
+    def pointwise(points):
+        # Seen one by one, points have a static shape. With a dynamic one the converter of
+        # TensorFlow 2.21 folds reduce_sum(ones(shape) * constant) to a wrong constant.
+        return {target: tf.vectorized_map(call, points)}
+
+    traced = _traced(pointwise, [_points(flow, source)])
+    module = tf.Module()
+    module.variables_read = flow.variables
+    concrete = traced.get_concrete_function()
+    return tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert()
+
+
+class _PointFunction(NamedTuple):
+    """A function of points `[..., D]`, and the names of what it takes and returns."""
+
+    call: Callable[[tf.Tensor], tf.Tensor]
+    source: str
+    target: str
+
+
+def _point_functions(flow):
+    return {
+        "log_prob": _PointFunction(flow.log_prob, "x", "log_prob"),
+        "posterior": _PointFunction(
+            lambda x: posterior(flow, x).probs_parameter(), "x", "posterior"
+        ),
+        "predict_component": _PointFunction(
+            lambda x: predict_component(flow, x), "x", "component"
+        ),
+        "forward": _PointFunction(flow.bijector.forward, "z", "x"),
+        "inverse": _PointFunction(flow.bijector.inverse, "x", "z"),
+    }
+
+
+class _ExportedFlow(tf.Module):
+    """A flow's functions, traced for any number of points, with the variables that they read."""
+
+    def __init__(self, flow):
+        super().__init__(name="flow")
+        self._variables_read = flow.variables
+        for name, function in _point_functions(flow).items():
+            setattr(self, name, _traced(function.call, [_points(flow, function.source)]))
+        self.sample = _traced(
+            lambda num_samples, seed: flow.sample(num_samples, seed=seed),
+            [tf.TensorSpec([], tf.int32, "num_samples"), tf.TensorSpec([2], tf.int32, "seed")],
+        )
+        description = _description(flow)
+        self.describe = _traced(lambda: tf.nest.map_structure(tf.constant, description), [])
+
+    def signatures(self, flow):
+        """The functions with their outputs named, and `serving_default`."""
+        signatures = {
+            name: _named(getattr(self, name), function.target)
+            for name, function in _point_functions(flow).items()
+        }
+        signatures["sample"] = _named(self.sample, "x")
+        signatures["describe"] = self.describe
+        serve = _traced(lambda x: _all_at_once(flow, x), [_points(flow, "x")])
+        return {"serving_default": serve, **signatures}
+
+
+def _all_at_once(flow, x):
+    """log p(x), p(k | x) and its mode from one pass through the bijector."""
+    z = flow.bijector.inverse(x)
+    log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=1)
+    log_joint = component_log_joint(flow.distribution, z)
+    components = tfd.Categorical(logits=log_joint)
+    return {
+        "log_prob": tf.reduce_logsumexp(log_joint, axis=-1) + log_det,
+        "posterior": components.probs_parameter(),
+        "component": components.mode(),
+    }
+
+
+def _points(flow, name):
+    return tf.TensorSpec([None, flow.event_shape[-1]], flow.dtype, name)
+
+
+def _traced(function, specs):
+    # A function of its own, as the flow's methods have further, optional, parameters.
+    return tf.function(lambda *args: function(*args), input_signature=specs, autograph=False)
+
+
+def _named(function, target):
+    return _traced(lambda *args: {target: function(*args)}, function.input_signature)
+
+
+def _description(flow):
+    from tfp_gmnvp import __version__  # once the package is there; it may import this module
+
+    return {
+        "event_size": flow.event_shape[-1],
+        "num_components": flow.distribution.components_distribution.batch_shape[-1],
+        "covariance_type": flow.distribution.components_distribution.covariance_type,
+        "dtype": flow.dtype.name,
+        "version": __version__,
+    }
+
+
+def _is_flow(value):
+    # By what it holds: what TFP returns for non-composite parts is of a private class.
+    mixture = getattr(value, "distribution", None)
+    return (
+        isinstance(value, tfd.Distribution)
+        and isinstance(getattr(value, "bijector", None), tfp.bijectors.Bijector)
+        and isinstance(getattr(mixture, "components_distribution", None), GaussianComponents)
+    )
+
+
+def _check_flow(flow):
+    if _is_flow(flow):
+        return
+    hint = ". Its `distribution` is one" if _is_flow(getattr(flow, "distribution", None)) else ""
+    raise TypeError(
+        "`flow` must be a flow over a Gaussian mixture, as `gaussian_mixture_flow` returns, "
+        f"got {flow!r}{hint}."
+    )
+
+
+@contextlib.contextmanager
+def _replacing(path: Path, overwrite: bool) -> Iterator[Path]:
+    """Gives the path of a directory to write, which is moved to `path` when all went well."""
+    _check_replaceable(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    workspace = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    new, old = workspace / "new", workspace / "old"
+    try:
+        yield new
+        _check_replaceable(path, overwrite)  # again, as writing took its time
+        if path.exists():
+            path.rename(old)
+        new.rename(path)
+    finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
+def _check_replaceable(path, overwrite):
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not _is_saved_model(path):
+        raise FileExistsError(
+            f"`path` {str(path)!r} exists and is not a SavedModel, or holds more than one, so that "
+            "it is not replaced even with `overwrite=True`. Give another path."
+        )
+    if not overwrite:
+        raise FileExistsError(
+            f"`path` {str(path)!r} holds a SavedModel. Give `overwrite=True` to replace it."
+        )
+
+
+def _is_saved_model(path):
+    if not path.is_dir() or not tf.saved_model.contains_saved_model(str(path)):
+        return False
+    return {entry.name for entry in path.iterdir()} <= _SAVED_MODEL_ENTRIES

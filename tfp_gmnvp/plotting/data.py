@@ -1,0 +1,115 @@
+"""Data and samples of a two-dimensional flow, coloured by component."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from tfp_gmnvp.plotting import evaluate
+from tfp_gmnvp.plotting.axes import (
+    data_labels,
+    dot_size,
+    frame,
+    limits_of,
+    new_axes,
+    outside,
+)
+from tfp_gmnvp.plotting.colours import DATA_COLOUR, blend_colours
+
+__all__ = ["plot_responsibilities", "plot_samples"]
+
+
+def plot_responsibilities(
+    flow, x: np.ndarray, *, labels: Sequence[str] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Data, each point in the responsibility-weighted blend of the components' colours.
+
+    Args:
+      flow: two-dimensional `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`.
+      x: data `[N, 2]`.
+      labels: names, with units, of the two dimensions; x₁ and x₂ if None.
+      ax: axes to draw in; those of a new figure if None.
+
+    Returns:
+      The axes.
+
+    Raises:
+      ValueError: if the flow is not two-dimensional or x not `[N, 2]` and finite.
+
+    >>> from tensorflow_probability import bijectors as tfb, distributions as tfd
+    >>> prior = tfd.MixtureSameFamily(
+    ...     tfd.Categorical(probs=[0.3, 0.7]),
+    ...     tfd.MultivariateNormalDiag(loc=[[-1.0, 0.0], [1.0, 0.0]], scale_diag=[[1.0, 1.0]]),
+    ... )
+    >>> flow = tfd.TransformedDistribution(prior, tfb.Shift([1.0, 2.0]))
+    >>> plot_responsibilities(flow, np.zeros([3, 2])).get_title()
+    'Data, by responsibility'
+    """
+    evaluate.require_plane(flow, "plot_responsibilities")
+    x = evaluate.as_points(flow, x)
+    ax = ax or new_axes()
+    _scatter(ax, x, blend_colours(evaluate.responsibilities(flow, x)), label="data")
+    frame(ax, limits_of(x), data_labels(labels, 2), "Data, by responsibility")
+    return ax
+
+
+def plot_samples(
+    flow,
+    x: np.ndarray,
+    *,
+    num_samples: int | None = None,
+    seed: int,
+    labels: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Samples of the model, coloured as data would be, over the data in grey.
+
+    The view holds the data and a quarter of its range around; the title counts the samples beyond.
+
+    Args:
+      flow: two-dimensional `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`.
+      x: data `[N, 2]`.
+      num_samples: how many samples; as many as data if None.
+      seed: integer seed; the same seed gives the same samples.
+      labels: names, with units, of the two dimensions; x₁ and x₂ if None.
+      ax: axes to draw in; those of a new figure if None.
+
+    Returns:
+      The axes.
+
+    Raises:
+      ValueError: if the flow is not two-dimensional or x not `[N, 2]` and finite.
+
+    >>> from tensorflow_probability import bijectors as tfb, distributions as tfd
+    >>> prior = tfd.MixtureSameFamily(
+    ...     tfd.Categorical(probs=[0.3, 0.7]),
+    ...     tfd.MultivariateNormalDiag(loc=[[-1.0, 0.0], [1.0, 0.0]], scale_diag=[[1.0, 1.0]]),
+    ... )
+    >>> flow = tfd.TransformedDistribution(prior, tfb.Shift([1.0, 2.0]))
+    >>> x = np.array([[-9.0, -8.0], [11.0, 12.0]])
+    >>> ax = plot_samples(flow, x, num_samples=10, seed=0)
+    >>> [len(points.get_offsets()) for points in ax.collections]
+    [2, 10]
+    """
+    evaluate.require_plane(flow, "plot_samples")
+    x = evaluate.as_points(flow, x)
+    ax = ax or new_axes()
+    samples = evaluate.draw(flow, len(x) if num_samples is None else num_samples, seed)
+    limits = limits_of(x, margin=0.25)
+    visible = samples[~outside(samples, limits)]
+    _scatter(ax, x, DATA_COLOUR, label="data", zorder=1)
+    if len(visible):
+        colours = blend_colours(evaluate.responsibilities(flow, visible))
+        _scatter(ax, visible, colours, label="samples")
+    hidden = len(samples) - len(visible)
+    title = "Samples over data (grey)"
+    if hidden:
+        title += f"\n{hidden} of {len(samples)} samples beyond the view"
+    frame(ax, limits, data_labels(labels, 2), title)
+    return ax
+
+
+def _scatter(ax: Axes, points: np.ndarray, colours, *, label: str, zorder: float = 2) -> None:
+    size = dot_size(len(points))
+    style = {"linewidths": 0, "alpha": 0.8, "rasterized": True}
+    ax.scatter(*points.T, c=colours, s=size, label=label, zorder=zorder, **style)

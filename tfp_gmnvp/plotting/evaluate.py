@@ -1,0 +1,127 @@
+"""What the figures ask of a flow, as NumPy arrays, in batches and in the flow's dtype."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+__all__ = [
+    "Mixture",
+    "as_points",
+    "draw",
+    "event_size",
+    "forward",
+    "inverse",
+    "log_prob",
+    "log_responsibilities",
+    "mixture_of",
+    "require_plane",
+    "responsibilities",
+]
+
+_BATCH = 10_000
+_MIXTURE_PARTS = ("mixture_distribution", "components_distribution", "posterior_marginal")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mixture:
+    """The latents' mixture: weights `[K]`, means `[K, D]` and covariances `[K, D, D]`."""
+
+    probs: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+
+
+def event_size(flow: tfd.TransformedDistribution) -> int:
+    """The dimension D of the flow's points, after checking what it is made of."""
+    base = getattr(flow, "distribution", None)
+    # By what they offer: TFP makes `MixtureSameFamily(...)` of a class that is no subclass of it
+    # where a part is not a composite tensor.
+    if not hasattr(flow, "bijector") or not all(hasattr(base, name) for name in _MIXTURE_PARTS):
+        raise TypeError(
+            "flow must be a tfd.TransformedDistribution of a tfd.MixtureSameFamily, got "
+            f"{type(flow).__name__} of {type(base).__name__}."
+        )
+    return int(base.event_shape[-1])
+
+
+def require_plane(flow: tfd.TransformedDistribution, function: str) -> None:
+    """Raises a `ValueError` unless the flow's points are two-dimensional."""
+    size = event_size(flow)
+    if size != 2:
+        raise ValueError(f"{function} draws flows of 2 dimensions, got {size}; use pair_plot.")
+
+
+def as_points(flow: tfd.TransformedDistribution, x: np.ndarray, name: str = "x") -> np.ndarray:
+    """`x` as an `[N, D]` array of the flow's dtype, or an error that says what is wrong."""
+    size = event_size(flow)
+    points = np.asarray(x, dtype=tf.as_dtype(flow.dtype).as_numpy_dtype)
+    if points.ndim != 2 or points.shape[1] != size or not len(points):
+        raise ValueError(f"{name} must have shape [N, {size}], got {list(points.shape)}.")
+    if not np.isfinite(points).all():
+        row = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
+        raise ValueError(f"{name} must be finite, row {row} is {points[row].tolist()}.")
+    return points
+
+
+def mixture_of(flow: tfd.TransformedDistribution) -> Mixture:
+    """The parameters of the latents' mixture."""
+    base = flow.distribution
+    components = base.components_distribution
+    probs = base.mixture_distribution.probs_parameter().numpy()
+    shape = (len(probs), event_size(flow))
+    means = np.broadcast_to(components.mean(), shape)
+    covariances = np.broadcast_to(components.covariance(), (*shape, shape[-1]))
+    return Mixture(probs, means, covariances)
+
+
+def inverse(flow: tfd.TransformedDistribution, x: np.ndarray) -> np.ndarray:
+    """Latents z of data x, `[N, D]`."""
+    return _in_batches(flow.bijector.inverse, x)
+
+
+def forward(flow: tfd.TransformedDistribution, z: np.ndarray) -> np.ndarray:
+    """Data x of latents z, `[N, D]`."""
+    return _in_batches(flow.bijector.forward, z)
+
+
+def log_prob(flow: tfd.TransformedDistribution, x: np.ndarray) -> np.ndarray:
+    """Log-density in nats, `[N]`."""
+    return _in_batches(flow.log_prob, x)
+
+
+def log_responsibilities(flow: tfd.TransformedDistribution, z: np.ndarray) -> np.ndarray:
+    """`log p(k | z)`, `[N, K]`, of latents z."""
+
+    def normalised(latents):
+        logits = flow.distribution.posterior_marginal(latents).logits_parameter()
+        return tf.nn.log_softmax(logits, axis=-1)
+
+    return _in_batches(normalised, z)
+
+
+def responsibilities(flow: tfd.TransformedDistribution, x: np.ndarray) -> np.ndarray:
+    """`p(k | x)`, `[N, K]`, of data x."""
+    return np.exp(log_responsibilities(flow, inverse(flow, x)))
+
+
+def draw(flow: tfd.TransformedDistribution, num_samples: int, seed: int) -> np.ndarray:
+    """Samples `[num_samples, D]`; the same integer seed gives the same samples."""
+    if num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, got {num_samples}.")
+    parts = [
+        flow.sample(min(_BATCH, num_samples - start), seed=(seed, start)).numpy()
+        for start in range(0, num_samples, _BATCH)
+    ]
+    return np.concatenate(parts)
+
+
+def _in_batches(function: Callable[[tf.Tensor], tf.Tensor], points: np.ndarray) -> np.ndarray:
+    # Each batch is a new tensor, so that TFP's cache of bijector values is never asked.
+    starts = range(0, len(points), _BATCH)
+    parts = [function(tf.constant(points[start : start + _BATCH])).numpy() for start in starts]
+    return np.concatenate(parts)

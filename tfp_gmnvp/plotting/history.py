@@ -1,0 +1,90 @@
+"""Curves of training."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from tfp_gmnvp.plotting.axes import BESIDE, LEGEND_STYLE, new_axes
+from tfp_gmnvp.plotting.colours import INK, component_colours
+
+__all__ = ["plot_history"]
+
+History = Mapping[str, Sequence[float]]
+
+
+def plot_history(
+    histories: History | Mapping[str, History],
+    *,
+    ax: Axes | None = None,
+    entropy: float | None = None,
+) -> Axes:
+    """Negative log-likelihood by epoch: training solid, validation dashed, a colour a model.
+
+    Args:
+      histories: one Keras history, or several by label. A history is `History.history`, with `loss`
+        and, if there was validation, `val_loss`, in nats, one value an epoch.
+      ax: axes to draw in; those of a new figure if None.
+      entropy: entropy of the data in nats, below which no expected loss can be; a line if given.
+
+    Returns:
+      The axes.
+
+    Raises:
+      ValueError: if there is no history, or one has no `loss`.
+
+    >>> ax = plot_history({"loss": [3.0, 2.0], "val_loss": [3.5, 2.5]}, entropy=1.5)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['training', 'validation', 'entropy of the data']
+    """
+    by_label = {"": histories} if "loss" in histories else dict(histories)
+    _check(by_label)
+    ax = ax or new_axes((6.0, 3.6))
+    colours = component_colours(len(by_label))
+    for (label, history), colour in zip(by_label.items(), colours, strict=True):
+        for key, linestyle in (("loss", "-"), ("val_loss", "--")):
+            if key in history:
+                losses = np.asarray(history[key], dtype=float)
+                epochs = np.arange(1, len(losses) + 1)
+                line = f"{label} {key}".strip()
+                marker = "o" if len(losses) == 1 else ""
+                ax.plot(epochs, losses, linestyle, marker=marker, color=colour, label=line)
+    if entropy is not None:
+        ax.axhline(entropy, color=INK, linestyle=":", linewidth=1.2, label="entropy")
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("negative log-likelihood (nats)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(handles=_handles(by_label, colours, entropy), **LEGEND_STYLE, **BESIDE)
+    return ax
+
+
+def _check(by_label) -> None:
+    if not by_label:
+        raise ValueError("histories must hold at least one history, got none.")
+    for label, history in by_label.items():
+        if not isinstance(history, Mapping) or "loss" not in history:
+            keys = list(history) if isinstance(history, Mapping) else type(history).__name__
+            raise ValueError(f"histories[{label!r}] must be a mapping with 'loss', got {keys}.")
+
+
+def _handles(by_label, colours, entropy) -> list[Line2D]:
+    """A colour a label, a line style a kind; a single history needs no colour key."""
+    single = "" in by_label
+    styled = colours[0] if single else INK
+    handles = (
+        []
+        if single
+        else [
+            Line2D([], [], color=colour, linewidth=2.5, label=label)
+            for label, colour in zip(by_label, colours, strict=True)
+        ]
+    )
+    handles.append(Line2D([], [], color=styled, linestyle="-", label="training"))
+    if any("val_loss" in history for history in by_label.values()):
+        handles.append(Line2D([], [], color=styled, linestyle="--", label="validation"))
+    if entropy is not None:
+        handles.append(Line2D([], [], color=INK, linestyle=":", label="entropy of the data"))
+    return handles

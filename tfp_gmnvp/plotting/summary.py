@@ -1,0 +1,72 @@
+"""A flow at one glance."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tfp_gmnvp.plotting import evaluate
+from tfp_gmnvp.plotting.axes import equal_aspect_ratio, limits_of
+from tfp_gmnvp.plotting.data import plot_responsibilities, plot_samples
+from tfp_gmnvp.plotting.density import plot_density
+from tfp_gmnvp.plotting.latent import plot_latents
+from tfp_gmnvp.plotting.pairs import pair_plot
+
+__all__ = ["plot_flow"]
+
+
+def plot_flow(
+    flow,
+    x: np.ndarray,
+    *,
+    title: str | None = None,
+    labels: Sequence[str] | None = None,
+    seed: int,
+) -> Figure:
+    """Data, latents, samples and density in one figure; for more than two dimensions, all pairs.
+
+    Args:
+      flow: `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`.
+      x: data `[N, D]`.
+      title: of the whole figure; none if None.
+      labels: names, with units, of the D dimensions; x₁, x₂, ... if None.
+      seed: integer seed of the samples.
+
+    Returns:
+      A figure that pyplot does not know of: save it with `savefig`, or show it as the last
+      value of a notebook's cell.
+
+    Raises:
+      ValueError: if x is not `[N, D]` and finite.
+
+    >>> from tensorflow_probability import bijectors as tfb, distributions as tfd
+    >>> prior = tfd.MixtureSameFamily(
+    ...     tfd.Categorical(probs=[0.3, 0.7]),
+    ...     tfd.MultivariateNormalDiag(loc=[[-1.0, 0.0], [1.0, 0.0]], scale_diag=[[1.0, 1.0]]),
+    ... )
+    >>> flow = tfd.TransformedDistribution(prior, tfb.Shift([1.0, 2.0]))
+    >>> figure = plot_flow(flow, np.eye(2), title="Two points", seed=0)
+    >>> [ax.get_title() for ax in figure.axes][:2]
+    ['Data, by responsibility', 'Latents and mixture']
+    """
+    x = evaluate.as_points(flow, x)
+    if x.shape[1] > 2:
+        grid = pair_plot(flow, x, seed=seed, labels=labels)
+        figure = grid[0, 0].figure
+    else:
+        figure = Figure(figsize=_figsize(x), dpi=120, layout="compressed")
+        data, latents, samples, density = figure.subplots(2, 2).ravel()
+        plot_responsibilities(flow, x, labels=labels, ax=data)
+        plot_latents(flow, x, ax=latents)
+        plot_samples(flow, x, seed=seed, labels=labels, ax=samples)
+        plot_density(flow, x=x, labels=labels, ax=density)
+        data.set(xlim=samples.get_xlim(), ylim=samples.get_ylim())
+    if title is not None:
+        figure.suptitle(title, fontsize=13)
+    return figure
+
+
+def _figsize(x: np.ndarray) -> tuple[float, float]:
+    """Inches, such that panels in equal units leave little white."""
+    ratio = equal_aspect_ratio(limits_of(x)) or 0.8
+    return 10.0, float(np.clip(2.2 + 7.4 * ratio, 6.0, 9.5))
