@@ -26,7 +26,6 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
@@ -81,7 +80,8 @@ def train_flow(train, test, num_components: int, epochs: int, seed: int):
     model = gmnvp.FlowModel(flow, seed=seed)
     steps_per_epoch = math.ceil(len(train) / BATCH_SIZE)
     schedule = tf.keras.optimizers.schedules.CosineDecay(2e-3, epochs * steps_per_epoch)
-    model.compile(tf.keras.optimizers.Adam(schedule), mixture_update=gmnvp.FullBatchEM())
+    optimizer = tf.keras.optimizers.Adam(schedule, global_clipnorm=1.0)
+    model.compile(optimizer, mixture_update=gmnvp.FullBatchEM())
     history = model.fit(
         train,
         batch_size=BATCH_SIZE,
@@ -166,5 +166,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    np.seterr(all="raise", under="ignore")
     main()

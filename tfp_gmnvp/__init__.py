@@ -9,6 +9,7 @@ from tfp_gmnvp.bijectors import (
     real_nvp,
     standardization,
 )
+from tfp_gmnvp.export import export_flow, to_tflite
 from tfp_gmnvp.flow import (
     gaussian_mixture_flow,
     posterior,
@@ -32,6 +33,7 @@ __all__ = [
     "SinglePassChain",
     "StepwiseEM",
     "affine",
+    "export_flow",
     "gaussian_mixture",
     "gaussian_mixture_flow",
     "posterior",
@@ -39,4 +41,5 @@ __all__ = [
     "real_nvp",
     "sample_component",
     "standardization",
+    "to_tflite",
 ]

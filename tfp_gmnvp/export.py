@@ -1,4 +1,4 @@
-"""Flows as SavedModels and TensorFlow Lite models, which need neither TFP, Keras nor this package."""
+"""Flows as SavedModels and TensorFlow Lite models, which need neither TFP nor this package."""
 
 from __future__ import annotations
 
@@ -148,15 +148,13 @@ class _PointFunction(NamedTuple):
 
 def _point_functions(flow):
     return {
-        "log_prob": _PointFunction(flow.log_prob, "x", "log_prob"),
+        "log_prob": _PointFunction(lambda x: flow.log_prob(x), "x", "log_prob"),
         "posterior": _PointFunction(
             lambda x: posterior(flow, x).probs_parameter(), "x", "posterior"
         ),
-        "predict_component": _PointFunction(
-            lambda x: predict_component(flow, x), "x", "component"
-        ),
-        "forward": _PointFunction(flow.bijector.forward, "z", "x"),
-        "inverse": _PointFunction(flow.bijector.inverse, "x", "z"),
+        "predict_component": _PointFunction(lambda x: predict_component(flow, x), "x", "component"),
+        "forward": _PointFunction(lambda z: flow.bijector.forward(z), "z", "x"),
+        "inverse": _PointFunction(lambda x: flow.bijector.inverse(x), "x", "z"),
     }
 
 
@@ -205,8 +203,7 @@ def _points(flow, name):
 
 
 def _traced(function, specs):
-    # A function of its own, as the flow's methods have further, optional, parameters.
-    return tf.function(lambda *args: function(*args), input_signature=specs, autograph=False)
+    return tf.function(function, input_signature=specs, autograph=False)
 
 
 def _named(function, target):

@@ -27,11 +27,12 @@ def gaussian_mixture_flow(
     *,
     num_couplings: int = 8,
     hidden_units: Sequence[int] = (64, 64),
-    activation: str | Callable = "relu",
+    activation: str | Callable = "silu",
     max_log_scale: float = 3.0,
     conditioner_fn: Callable[..., Callable] | None = None,
     covariance_type: str = "full",
     standardize=None,
+    reparameterize: bool = False,
     dtype=tf.float32,
     seed=None,
     name: str = "gaussian_mixture_flow",
@@ -54,6 +55,8 @@ def gaussian_mixture_flow(
       standardize: data `[N, D]` whose columns' means and standard deviations make up the
         outermost bijector, so that the flow sees standardised data while `log_prob` and samples are
         in the data's own units; or `None`.
+      reparameterize: whether samples carry gradients with respect to all parameters, the
+        mixture's included, as `tfp.vi.fit_surrogate_posterior` wants; see `gaussian_mixture`.
       dtype: float dtype.
       seed: integer or stateless seed `[2]` of all initial values.
       name: name of the distribution.
@@ -87,7 +90,12 @@ def gaussian_mixture_flow(
     if standardize is not None:
         bijector = SinglePassChain([_standardization(standardize, event_size, dtype), bijector])
     mixture = gaussian_mixture(
-        num_components, event_size, covariance_type, dtype=dtype, seed=mixture_seed
+        num_components,
+        event_size,
+        covariance_type,
+        reparameterize=reparameterize,
+        dtype=dtype,
+        seed=mixture_seed,
     )
     return tfd.TransformedDistribution(mixture, bijector, name=name)
 

@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp import mixtures, streams
 from tfp_gmnvp.mixture_updates import FullBatchEM, MixtureUpdate
+from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["FlowModel"]
 
@@ -64,7 +65,7 @@ class FlowModel(keras.Model):
         """
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, name=name)
         self.distribution = distribution
-        self._seed = tfp.random.sanitize_seed(seed)
+        self._seed = stateless_seed(seed)
         self._loss_tracker = keras.metrics.Mean(name="loss")
         self._is_initialized = tf.Variable(not initialize, trainable=False, name="is_initialized")
         mixture = distribution.distribution
@@ -167,11 +168,10 @@ class FlowModel(keras.Model):
           A Keras `History`; `loss` and `val_loss` are in nats per point.
         """
         fit = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
-        fit["y"] = None
         if fit.get("validation_split"):
             fit.update(_split(x, fit.get("sample_weight"), fit.pop("validation_split")))
-        if hasattr(fit.get("validation_data"), "shape"):
-            fit["validation_data"] = (fit["validation_data"],)
+        fit["y"] = _stand_in_targets(fit["x"], fit.get("sample_weight"))
+        fit["validation_data"] = _validation_data(fit.get("validation_data"))
         if isinstance(x, tf.data.Dataset):
             fit.setdefault("shuffle", False)  # its default makes Keras warn of a data set
         batches = streams.training_batches(
@@ -184,7 +184,35 @@ class FlowModel(keras.Model):
             self.initialize_mixture(*streams.head(batches, 10_000))
         update = _UpdateBetweenEpochs(self, batches)
         fit["callbacks"] = [update, *_as_list(fit.get("callbacks"))]
+        fit.update(fit.pop("kwargs", {}))
         return super().fit(**fit)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """The negative log-likelihood in nats per point, as `keras.Model.evaluate` reports a loss.
+
+        Args:
+          x: as for `fit`.
+          y: not used.
+          *args: as of `keras.Model.evaluate`, in its order.
+          **kwargs: as of `keras.Model.evaluate`.
+
+        Returns:
+          The mean of -log p(x), weighted where there are sample weights.
+        """
+        arguments = inspect.signature(super().evaluate).bind(x, y, *args, **kwargs).arguments
+        arguments.update(arguments.pop("kwargs", {}))
+        arguments["y"] = _stand_in_targets(x, arguments.get("sample_weight"))
+        return super().evaluate(**arguments)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """One step on one batch; arguments as of `keras.Model.train_on_batch`."""
+        targets = _stand_in_targets(x, sample_weight)
+        return super().train_on_batch(x, targets, sample_weight=sample_weight, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """The loss of one batch; arguments as of `keras.Model.test_on_batch`."""
+        targets = _stand_in_targets(x, sample_weight)
+        return super().test_on_batch(x, targets, sample_weight=sample_weight, **kwargs)
 
     def initialize_mixture(self, x, sample_weight=None) -> None:
         """Sets the mixture down on the latents of these points by k-means++ and `first_fit`.
@@ -274,6 +302,21 @@ def _as_list(callbacks):
     if callbacks is None:
         return []
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+
+
+def _stand_in_targets(x, sample_weight):
+    """Targets that nobody reads: without any, Keras drops the sample weights of an array."""
+    return None if sample_weight is None else np.zeros(len(x))
+
+
+def _validation_data(data):
+    """Validation data as both Kerases take it, sample weights included."""
+    if hasattr(data, "shape"):
+        return (data,)
+    if isinstance(data, tuple) and len(data) == 3:
+        x, _, sample_weight = data
+        return x, _stand_in_targets(x, sample_weight), sample_weight
+    return data
 
 
 def _split(x, sample_weight, fraction):

@@ -13,6 +13,8 @@ from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["MLP", "TrackedConditioner"]
 
+_TRUNCATED_STDDEV = 0.8796256610342398  # of a standard normal that is cut off at +-2
+
 
 class MLP(tf.Module):
     """A multilayer perceptron of plain `tf.Variable`s whose last layer starts at zero.
@@ -33,7 +35,7 @@ class MLP(tf.Module):
         output_size: int,
         *,
         hidden_units: Sequence[int] = (64, 64),
-        activation: str | Callable = "relu",
+        activation: str | Callable = "silu",
         dtype=tf.float32,
         seed=None,
         name: str = "mlp",
@@ -172,5 +174,5 @@ def _activation(activation):
 
 
 def _he_normal(shape, dtype, seed):
-    stddev = tf.cast((2.0 / shape[0]) ** 0.5, dtype)
-    return stddev * tf.random.stateless_truncated_normal(shape, seed, dtype=dtype)
+    stddev = (2.0 / shape[0]) ** 0.5 / _TRUNCATED_STDDEV
+    return tf.cast(stddev, dtype) * tf.random.stateless_truncated_normal(shape, seed, dtype=dtype)

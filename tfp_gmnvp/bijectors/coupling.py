@@ -104,16 +104,20 @@ class Coupling(SinglePassBijector):
         return self._join(still, bijector.inverse(moving)), log_det
 
     def _split(self, x):
-        if x.shape.rank in (None, 0) or x.shape[-1] not in (None, self._event_size):
-            raise ValueError(
-                f"{self.name} takes vectors of size {self._event_size}, "
-                f"got a tensor of shape {x.shape}."
-            )
+        check_vectors(x, self._event_size, self.name)
         first, second = tf.split(x, self._sizes, axis=-1)
         return (second, first) if self._first_moves else (first, second)
 
     def _join(self, still, moving):
         return tf.concat([moving, still] if self._first_moves else [still, moving], axis=-1)
+
+
+def check_vectors(x: tf.Tensor, event_size: int, name: str) -> None:
+    """Raises a `ValueError` if `x` does not hold vectors of this size."""
+    if x.shape.rank in (None, 0) or x.shape[-1] not in (None, event_size):
+        raise ValueError(
+            f"{name} takes vectors of size {event_size}, got a tensor of shape {x.shape}."
+        )
 
 
 def split_sizes(event_size: int) -> tuple[int, int]:

@@ -50,6 +50,10 @@ class GaussianComponents(tfd.Distribution):
         return self._covariance_type
 
     @abc.abstractmethod
+    def inverse_scale(self):
+        """The inverse lower Cholesky factors L_k^-1, `[K, D, D]`."""
+
+    @abc.abstractmethod
     def _whiten(self, z):
         """Maps `z [..., 1 or K, D]` to `L_k^-1 (z - mu_k)`, `[..., K, D]`."""
 
@@ -134,12 +138,18 @@ class TriLComponents(GaussianComponents):
             ),
         }
 
-    def _whiten(self, z):
-        loc, scale_tril = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale_tril)
+    def inverse_scale(self):
+        return self._inverse_scale() + tf.zeros_like(self.loc)[..., tf.newaxis]
+
+    def _inverse_scale(self):
+        scale_tril = tf.convert_to_tensor(self.scale_tril)
         identity = tf.eye(scale_tril.shape[-1], dtype=self.dtype)
-        inverse = tf.linalg.triangular_solve(
+        return tf.linalg.triangular_solve(
             scale_tril, tf.broadcast_to(identity, tf.shape(scale_tril))
         )
+
+    def _whiten(self, z):
+        loc, inverse = tf.convert_to_tensor(self.loc), self._inverse_scale()
         if z.shape[-2] != 1:
             return tf.linalg.matvec(inverse, z - loc)
         center = tf.reduce_mean(loc, axis=0)
@@ -191,6 +201,9 @@ class DiagComponents(GaussianComponents):
                 event_ndims=1, default_constraining_bijector_fn=tfb.Softplus
             ),
         }
+
+    def inverse_scale(self):
+        return tf.linalg.diag(1 / self.scale_diag + tf.zeros_like(self.loc))
 
     def _whiten(self, z):
         return (z - self.loc) / self.scale_diag

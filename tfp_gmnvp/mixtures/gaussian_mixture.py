@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
 from tfp_gmnvp.mixtures.em import MixtureParameters
+from tfp_gmnvp.mixtures.reparameterized import ReparameterizedMixture
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = [
@@ -32,6 +33,7 @@ def gaussian_mixture(
     event_size: int,
     covariance_type: str = "full",
     *,
+    reparameterize: bool = False,
     dtype=tf.float32,
     seed=None,
     name: str = "gaussian_mixture",
@@ -50,6 +52,8 @@ def gaussian_mixture(
       event_size: the size D >= 1 of the vectors.
       covariance_type: 'full' (each component its own), 'tied' (one for all), 'diag' or
         'spherical'.
+      reparameterize: whether samples carry gradients with respect to the weights, means and
+        covariances, as variational inference wants (see `mixtures.pathwise`).
       dtype: float dtype.
       seed: integer or stateless seed `[2]` of the means.
       name: prefix of the operations' and variables' names.
@@ -75,9 +79,11 @@ def gaussian_mixture(
             [num_components, event_size], stateless_seed(seed), dtype=dtype
         )
         loc = tf.Variable(loc if num_components > 1 else tf.zeros_like(loc), name=f"{name}/loc")
-        return tfd.MixtureSameFamily(
+        family = ReparameterizedMixture if reparameterize else tfd.MixtureSameFamily
+        return family(
             tfd.Categorical(logits=logits, dtype=tf.int32),
             _unit_components(loc, covariance_type, f"{name}/scale"),
+            reparameterize=reparameterize,
             name=name,
         )
 

@@ -56,10 +56,10 @@ def distributional_transform(
 
     #### Examples
 
-    >>> F = distributional_transform(
+    >>> transform = distributional_transform(
     ...     tf.constant([0.0, 1.0]), tf.zeros([1]), tf.zeros([1, 2]), tf.eye(2)[tf.newaxis])
-    >>> F.numpy().round(3).tolist()
-    [0.5, 0.841]
+    >>> print(transform.numpy().round(3))
+    [0.5   0.841]
     """
     _, whitened = _whiten(z, loc, inverse_scale)
     log_weights, _ = _log_weights(_log_density(whitened, inverse_scale), logits)
@@ -93,13 +93,13 @@ def reparameterize(
 
     With one component z = mu + L noise, so that dz/dmu is the identity:
 
-    >>> loc = tf.zeros([1, 2])
+    >>> z, loc, inverse_scale = tf.constant([0.3, -1.0]), tf.zeros([1, 2]), tf.eye(2)[tf.newaxis]
     >>> with tf.GradientTape() as tape:
     ...     tape.watch(loc)
-    ...     z = reparameterize(
-    ...         tf.constant([0.3, -1.0]), tf.zeros([1]), loc, 2 * tf.eye(2)[tf.newaxis])
-    >>> tape.jacobian(z, loc)[:, 0].numpy().tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
+    ...     value = tf.reduce_sum(
+    ...         [3.0, 5.0] * reparameterize(z, tf.zeros([1]), loc, inverse_scale))
+    >>> tape.gradient(value, loc).numpy().tolist()
+    [[3.0, 5.0]]
     """
     z = tf.stop_gradient(z)
 
@@ -147,7 +147,7 @@ def _pull_back(dz, z, logits, loc, inverse_scale):
 def _back_substitution(dz, whitened, a, b, inverse_scale):
     """Solves `J^T lambda = dz` from the last coordinate to the first, `[N, D]`.
 
-        (J^T lambda)_j = sum_k sum_{d>=j} W_kdj (a_kd lambda_d - w_kd sum_{e>d} b_ke lambda_e)
+    (J^T lambda)_j = sum_k sum_{d>=j} W_kdj (a_kd lambda_d - w_kd sum_{e>d} b_ke lambda_e)
     """
 
     def step(state, coordinate):

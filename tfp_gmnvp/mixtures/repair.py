@@ -46,7 +46,7 @@ def repair(
     places = tf.cast(tf.gather(worst_explained, tf.maximum(rank, 0)), loc.dtype)
     loc = tf.where(collapsed[:, tf.newaxis], places, loc)
     if covariance_type != "tied":
-        average = tf.tensordot(probs, covariance, axes=1)
+        average = tf.einsum("k,k...->...", probs, covariance)
         mask = tf.reshape(collapsed, [-1] + [1] * (covariance.shape.rank - 1))
         covariance = tf.where(mask, average, covariance)
     share = tf.cast(tf.where(collapsed, 0.5 / num_components, 0.0), probs.dtype)

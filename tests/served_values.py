@@ -1,0 +1,52 @@
+"""Evaluates an export as a stranger would.
+
+    python served_values.py EXPORT INPUTS.npz OUTPUTS.npz [HIDDEN]
+
+`INPUTS.npz` holds `x`, `z`, `num_samples` and `seed`. `HIDDEN` names top-level modules, separated
+by commas, that cannot be imported meanwhile.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+class Hiding:
+    """A finder that does not find what is hidden, as if it were not installed."""
+
+    def __init__(self, finder, hidden):
+        self.finder, self.hidden = finder, hidden
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.hidden:
+            return None
+        return self.finder.find_spec(name, path, target)
+
+
+def served_values(loaded, inputs):
+    """What every signature returns, as `signature/output`."""
+    import tensorflow as tf
+
+    values = {}
+    for name, signature in loaded.signatures.items():
+        expected = signature.structured_input_signature[1]
+        outputs = signature(**{key: tf.constant(inputs[key]) for key in expected})
+        values.update({f"{name}/{key}": value.numpy() for key, value in outputs.items()})
+    return values
+
+
+def main(export, inputs_file, outputs_file, hidden=""):
+    names = set(hidden.split(","))
+    sys.meta_path[:] = [Hiding(finder, names) for finder in sys.meta_path]
+    import numpy as np
+    import tensorflow as tf
+
+    inputs = dict(np.load(inputs_file))
+    np.savez(outputs_file, **served_values(tf.saved_model.load(export), inputs))
+    strangers = names | {"tensorflow_probability", "tf_keras", "tfp_gmnvp"}
+    assert not strangers & {name.partition(".")[0] for name in sys.modules}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

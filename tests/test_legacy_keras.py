@@ -1,0 +1,21 @@
+"""The Keras model under tf_keras, in a process of its own: the choice is made at import."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+TESTS = pathlib.Path(__file__).parent
+
+
+@pytest.mark.parametrize("module", ["test_training.py"])
+def test_under_tf_keras(module):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / module)]
+    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1"}
+    run = subprocess.run(
+        command, env=environment, cwd=TESTS.parent, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
+    assert " passed" in run.stdout

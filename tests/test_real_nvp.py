@@ -1,0 +1,501 @@
+"""Real NVP against autodiff's Jacobian, and all that may vary: sizes, ranks, dtypes, networks."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+from hypothesis import given
+from hypothesis import strategies as st
+from support import count_ops, perturb, points
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from tfp_gmnvp.bijectors import (
+    MLP,
+    Coupling,
+    SinglePassChain,
+    affine,
+    real_nvp,
+    standardization,
+)
+from tfp_gmnvp.bijectors.conditioners import TrackedConditioner
+
+
+def perturbed(event_size=3, num_couplings=4, hidden_units=(8,), *, weights=0.3, **kwargs):
+    kwargs = {"activation": "tanh", "dtype": tf.float64, "seed": 1, **kwargs}
+    bijector = real_nvp(event_size, num_couplings, hidden_units, **kwargs)
+    return perturb(bijector, scale=weights)
+
+
+def slogdet_of_jacobian(function, x):
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        entries = tf.unstack(function(x), axis=-1)
+    jacobian = tf.stack([tape.gradient(entry, x) for entry in entries], axis=-2)
+    return tf.linalg.slogdet(jacobian).log_abs_determinant
+
+
+def normal_over(bijector, event_size, dtype=tf.float64):
+    return tfd.TransformedDistribution(
+        tfd.MultivariateNormalDiag(tf.zeros(event_size, dtype)), bijector
+    )
+
+
+SHAPES = {"event_size": st.integers(2, 7), "num_couplings": st.integers(1, 5)}
+
+
+@given(**SHAPES, seed=st.integers(0, 100))
+def test_log_det_is_that_of_the_jacobian(event_size, num_couplings, seed):
+    bijector = perturbed(event_size, num_couplings, seed=seed)
+    x = points(4, event_size, seed=seed)
+    for value, log_det in [
+        (bijector.forward, bijector.forward_log_det_jacobian),
+        (bijector.inverse, bijector.inverse_log_det_jacobian),
+    ]:
+        oracle = slogdet_of_jacobian(value, x)
+        assert np.abs(oracle).max() > 1e-2
+        np.testing.assert_allclose(log_det(tf.identity(x)), oracle, atol=1e-10)
+        value(x)
+        np.testing.assert_allclose(log_det(x), oracle, atol=1e-10)  # the one handed over
+
+
+@given(
+    **SHAPES,
+    batch=st.lists(st.integers(1, 3), max_size=2),
+    dtype=st.sampled_from([tf.float32, tf.float64]),
+    compiled=st.booleans(),
+)
+def test_round_trip(event_size, num_couplings, batch, dtype, compiled):
+    bijector = perturbed(event_size, num_couplings, weights=0.2, dtype=dtype)
+    x = points(*batch, event_size, dtype=dtype.as_numpy_dtype)
+    forward, inverse = bijector.forward, bijector.inverse
+    if compiled:
+        forward, inverse = tf.function(forward), tf.function(inverse)
+    y = forward(x)
+    again = inverse(tf.identity(y))
+    assert again is not x
+    assert y.dtype == again.dtype == dtype
+    assert y.shape == again.shape == x.shape
+    assert np.abs(y - x).max() > 1e-2
+    np.testing.assert_allclose(again, x, atol=1e-4 if dtype == tf.float32 else 1e-11)
+    log_det = bijector.forward_log_det_jacobian(tf.identity(x))
+    assert log_det.shape == x.shape[:-1]
+    np.testing.assert_allclose(
+        log_det,
+        -bijector.inverse_log_det_jacobian(tf.identity(y)),
+        atol=1e-4 if dtype == tf.float32 else 1e-11,
+    )
+
+
+def test_rank_does_not_change_the_numbers():
+    bijector, x = perturbed(5), points(2, 3, 5)
+    for method in ("forward", "inverse", "forward_log_det_jacobian", "inverse_log_det_jacobian"):
+        whole = getattr(bijector, method)(x)
+        for i, j in np.ndindex(2, 3):
+            np.testing.assert_allclose(getattr(bijector, method)(x[i, j]), whole[i, j], atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [[None, 3], [4, None], [None, None], [None, 2, 3], [None] * 3])
+def test_unknown_sizes(shape):
+    distribution = normal_over(perturbed(3), 3)
+    x = points(*[4, 2, 3][-len(shape) :] if len(shape) == 3 else [4, 3])
+    compiled = tf.function(
+        lambda x: (distribution.log_prob(x), distribution.bijector.forward(x)),
+        input_signature=[tf.TensorSpec(shape, tf.float64)],
+    )
+    log_prob, y = compiled(x)
+    np.testing.assert_allclose(log_prob, distribution.log_prob(x), atol=1e-12)
+    np.testing.assert_allclose(y, distribution.bijector.forward(x), atol=1e-12)
+
+
+def test_static_shapes_survive():
+    bijector = perturbed(3)
+    compiled = tf.function(
+        lambda x: (bijector.inverse(x), bijector.inverse_log_det_jacobian(x))
+    ).get_concrete_function(tf.TensorSpec([None, 2, 3], tf.float64))
+    z, log_det = compiled.structured_outputs
+    assert z.shape.as_list() == [None, 2, 3]
+    assert log_det.shape.as_list() == [None, 2]
+
+
+@pytest.mark.parametrize("event_size", range(2, 10))
+@pytest.mark.parametrize("num_couplings", [1, 2, 3, 5, 6])
+def test_identity_at_initialisation(event_size, num_couplings):
+    bijector = real_nvp(event_size, num_couplings, (4,), seed=event_size)
+    x = points(3, event_size, dtype=np.float32)
+    np.testing.assert_array_equal(bijector.forward(x), x)
+    np.testing.assert_array_equal(bijector.inverse(x), x)
+    np.testing.assert_array_equal(bijector.forward_log_det_jacobian(tf.identity(x)), np.zeros(3))
+
+
+@pytest.mark.parametrize("event_size", [2, 3, 6, 7])
+def test_from_two_couplings_on_every_entry_moves(event_size):
+    x = points(3, event_size)
+    moved = perturbed(event_size, 2).forward(x) - x
+    assert np.abs(moved).min() > 1e-8
+    moved = perturbed(event_size, 1).forward(x) - x
+    still = event_size // 2
+    np.testing.assert_array_equal(moved[:, :still], np.zeros([3, still]))
+    assert np.abs(moved[:, still:]).min() > 1e-8
+
+
+@pytest.mark.parametrize("event_size", [6, 7])
+def test_every_pair_sees_another_partition_and_moves_every_entry(event_size):
+    """Follows the entries' numbers through the permutations, from z to x."""
+    labels, partitions = np.arange(event_size), []
+    for part in reversed(real_nvp(event_size, 8, (4,), seed=0).bijectors):
+        if isinstance(part, Coupling):
+            parts = labels[: event_size // 2], labels[event_size // 2 :]
+            partitions.append(frozenset(map(frozenset, parts)))
+        else:
+            labels = part.forward(labels).numpy()
+    np.testing.assert_array_equal(labels, np.arange(event_size))
+    assert len(partitions) == 8
+    assert partitions[::2] == partitions[1::2]
+    assert len(set(partitions)) == 4
+
+
+@pytest.mark.parametrize("event_size", [2, 5])
+@pytest.mark.parametrize("num_couplings", [2, 3])
+def test_every_variable_has_a_gradient(event_size, num_couplings):
+    bijector = perturbed(event_size, num_couplings, (6, 5))
+    distribution, x = normal_over(bijector, event_size), points(20, event_size)
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(distribution.log_prob(x))
+    variables = bijector.trainable_variables
+    assert len(variables) == num_couplings * 3 * 2
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        assert gradient is not None, variable.name
+        assert np.abs(gradient).max() > 1e-6, variable.name
+
+
+def test_gradient_is_that_of_finite_differences():
+    bijector = perturbed(3, 3, (4,))
+    distribution, x = normal_over(bijector, 3), points(10, 3)
+    for variable in bijector.trainable_variables[:4]:
+        direction = points(*variable.shape, seed=3)
+        with tf.GradientTape() as tape:
+            log_prob = tf.reduce_mean(distribution.log_prob(x))
+        slope = tf.reduce_sum(direction * tape.gradient(log_prob, variable))
+        values = []
+        for step in (1e-5, -2e-5):
+            variable.assign_add(step * direction)
+            values.append(tf.reduce_mean(distribution.log_prob(x)))
+        variable.assign_add(1e-5 * direction)
+        np.testing.assert_allclose(slope, (values[0] - values[1]) / 2e-5, rtol=1e-6, atol=1e-9)
+
+
+COUPLINGS, HIDDEN = 3, (5, 4)
+DENSE_LAYERS = COUPLINGS * (len(HIDDEN) + 1)
+USES = {
+    "log_prob": lambda distribution, x: distribution.log_prob(x),
+    "sample": lambda distribution, x: distribution.sample(4, seed=[0, 1]),
+    "sample_and_log_prob": lambda distribution, x: distribution.experimental_sample_and_log_prob(
+        4, seed=[0, 1]
+    ),
+}
+
+
+@pytest.mark.parametrize("standardized", [False, True])
+@pytest.mark.parametrize("use", USES)
+def test_each_conditioner_is_evaluated_once(use, standardized):
+    bijector = real_nvp(4, COUPLINGS, HIDDEN, dtype=tf.float64)
+    if standardized:
+        bijector = SinglePassChain([standardization(points(9, 4), dtype=tf.float64), bijector])
+    distribution = normal_over(bijector, 4)
+    normal = normal_over(tfb.Identity(), 4)
+    counts = count_ops(lambda x: USES[use](distribution, x), points(4, 4))
+    of_normal = count_ops(lambda x: USES[use](normal, x), points(4, 4))
+    assert counts["MatMul"] - of_normal.get("MatMul", 0) == DENSE_LAYERS
+    assert counts["Relu"] == COUPLINGS * len(HIDDEN)
+
+
+def test_each_conditioner_is_evaluated_once_in_a_training_step():
+    """Backward takes two products a layer, but none for the gradient of the data."""
+    bijector = real_nvp(2, COUPLINGS, HIDDEN, dtype=tf.float64)
+    distribution = normal_over(bijector, 2)
+
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(distribution.log_prob(x))
+        return tape.gradient(loss, bijector.trainable_variables)
+
+    counts = count_ops(gradient, points(4, 2))
+    assert counts["Relu"] == COUPLINGS * len(HIDDEN)
+    assert counts["MatMul"] == 3 * DENSE_LAYERS - 1
+
+
+def test_real_nvp_is_never_stale():
+    bijector = perturbed(3)
+    standardized = SinglePassChain([standardization(points(9, 3), dtype=tf.float64), bijector])
+    x = points(4, 3)
+    for chain in (bijector, standardized):
+        distribution = normal_over(chain, 3)
+        compiled = tf.function(distribution.log_prob)
+        for seed in range(2):
+            before = distribution.log_prob(x)
+            perturb(bijector, seed=seed, scale=0.1)
+            after = distribution.log_prob(x)
+            assert np.abs(after - before).max() > 1e-3
+            np.testing.assert_array_equal(after, distribution.log_prob(tf.identity(x)))
+            np.testing.assert_allclose(after, compiled(x), atol=1e-12)
+            np.testing.assert_array_equal(chain.forward(x), chain.forward(tf.identity(x)))
+            np.testing.assert_array_equal(chain.inverse(x), chain.inverse(tf.identity(x)))
+
+
+@pytest.mark.parametrize("seeds", [(3, 4), ([3, 0], [4, 0]), (np.int64(3), 4)])
+def test_seeds(seeds):
+    def values(seed):
+        bijector = real_nvp(5, 4, (6,), seed=seed)
+        permutations = [b for b in bijector.bijectors if not isinstance(b, Coupling)]
+        orders = [permutation.forward(np.arange(5)).numpy() for permutation in permutations]
+        return [v.numpy() for v in bijector.variables], orders
+
+    same, again, other = values(seeds[0]), values(seeds[0]), values(seeds[1])
+    for a, b in zip(sum(same, []), sum(again, []), strict=True):
+        np.testing.assert_array_equal(a, b)
+    kernels = [np.abs(a - b).max() for a, b in zip(same[0], other[0], strict=True) if a.any()]
+    assert min(kernels) > 1e-3
+    assert not all(np.array_equal(a, b) for a, b in zip(same[1], other[1], strict=True))
+
+
+def test_couplings_start_differently():
+    hidden = [v.numpy() for v in real_nvp(4, 4, (6,), seed=0).variables if v.shape == [2, 6]]
+    assert len(hidden) == 4
+    for i in range(1, 4):
+        assert np.abs(hidden[i] - hidden[0]).max() > 1e-3
+
+
+def test_hidden_kernels_have_he_variance_and_the_last_is_zero():
+    *hidden, last = MLP(200, 3, hidden_units=(300, 400), seed=0).kernels
+    for kernel in hidden:
+        np.testing.assert_allclose(np.var(kernel), 2 / kernel.shape[0], rtol=0.02)
+    np.testing.assert_array_equal(last, np.zeros([400, 3]))
+
+
+def test_mlp_is_the_formula():
+    mlp = perturb(MLP(3, 2, hidden_units=(5,), activation=tf.sin, dtype=tf.float64, seed=0))
+    x = points(2, 4, 3)
+    (a, b), (c, d) = (tuple(v.numpy() for v in vs) for vs in (mlp.kernels, mlp.biases))
+    np.testing.assert_allclose(mlp(x), np.sin(x.numpy() @ a + c) @ b + d, atol=1e-12)
+    linear = perturb(MLP(3, 2, hidden_units=(), dtype=tf.float64))
+    np.testing.assert_allclose(linear(x[0]), x[0] @ linear.kernels[0] + linear.biases[0])
+    assert mlp.dtype == tf.float64
+    assert real_nvp(4, 2, (3,)).bijectors[0].conditioner.dtype == tf.float32
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sin", tf.tanh, lambda x: tf.sin(x)])
+def test_activation_by_name_or_callable(activation):
+    x = points(4, 3)
+    oracle = tf.sin if activation == "sin" or "lambda" in repr(activation) else tf.tanh
+    actual = perturbed(3, activation=activation).forward(x)
+    np.testing.assert_array_equal(actual, perturbed(3, activation=oracle).forward(x))
+    assert np.abs(actual - perturbed(3, activation="relu").forward(x)).max() > 1e-3
+
+
+@pytest.mark.parametrize("activation", ["rellu", "experimental", 3, None])
+def test_activation_that_is_none(activation):
+    with pytest.raises(ValueError, match=f"`activation` .*got {activation!r}"):
+        real_nvp(2, activation=activation)
+
+
+def test_affine_is_the_formula():
+    parameters = points(5, 6, seed=2) * 10
+    shift, raw = np.split(parameters.numpy(), 2, axis=-1)
+    z = points(5, 3)
+    log_scale = 1.5 * np.tanh(raw / 1.5)
+    bijector = affine(parameters, max_log_scale=1.5)
+    np.testing.assert_allclose(bijector.forward(z), np.exp(log_scale) * z + shift)
+    np.testing.assert_allclose(
+        bijector.forward_log_det_jacobian(z, event_ndims=1), log_scale.sum(axis=-1)
+    )
+
+
+@pytest.mark.parametrize("bound", [0.5, 3.0])
+def test_log_scale_is_bounded(bound):
+    bijector = perturbed(5, 1, weights=100.0, max_log_scale=bound)
+    log_det = np.abs(bijector.forward_log_det_jacobian(points(200, 5)))
+    assert log_det.max() <= 3 * bound + 1e-9
+    assert log_det.max() > 0.9 * 3 * bound
+
+
+def closure(input_size, output_size):
+    kernel = tf.Variable(0.1 * points(input_size, output_size, dtype=np.float32))
+    return lambda x: tf.tanh(x) @ kernel
+
+
+def compiled_closure(input_size, output_size):
+    return tf.function(closure(input_size, output_size))
+
+
+def module(input_size, output_size):
+    mlp = MLP(input_size, output_size, hidden_units=(4,), activation="tanh", seed=0)
+    return perturb(mlp)
+
+
+def keras_layer(input_size, output_size):
+    return keras.layers.Dense(output_size, activation="tanh")
+
+
+def keras_sequential(input_size, output_size):
+    return keras.Sequential([keras.layers.Dense(4, "tanh"), keras.layers.Dense(output_size)])
+
+
+def tf_keras_layer(input_size, output_size):
+    return tf_keras.layers.Dense(output_size, activation="tanh")
+
+
+def tf_keras_sequential(input_size, output_size):
+    return tf_keras.Sequential(
+        [tf_keras.layers.Dense(4, "tanh"), tf_keras.layers.Dense(output_size)]
+    )
+
+
+CONDITIONERS = {
+    closure: 1,
+    compiled_closure: 1,
+    module: 4,
+    keras_layer: 2,
+    keras_sequential: 4,
+    tf_keras_layer: 2,
+    tf_keras_sequential: 4,
+}
+
+
+@pytest.mark.parametrize("conditioner_fn", CONDITIONERS)
+@pytest.mark.parametrize("event_size", [2, 5])
+def test_custom_conditioners_are_seen_and_trained(conditioner_fn, event_size):
+    bijector = real_nvp(event_size, 3, conditioner_fn=conditioner_fn)
+    variables = bijector.trainable_variables
+    assert len(variables) == len({v.ref() for v in variables}) == 3 * CONDITIONERS[conditioner_fn]
+    distribution = normal_over(bijector, event_size, tf.float32)
+    x = 1.0 + 2.0 * points(30, event_size, dtype=np.float32)
+    np.testing.assert_allclose(
+        bijector.forward(tf.identity(bijector.inverse(x))), x, rtol=1e-3, atol=1e-3
+    )
+    np.testing.assert_allclose(bijector.inverse(x[0]), bijector.inverse(x)[0], rtol=1e-4, atol=1e-5)
+    losses = []
+    for _ in range(4):
+        with tf.GradientTape() as tape:
+            losses.append(-tf.reduce_mean(distribution.log_prob(x)))
+        gradients = tape.gradient(losses[-1], variables)
+        assert all(np.abs(gradient).max() > 0 for gradient in gradients)
+        for variable, gradient in zip(variables, gradients, strict=True):
+            variable.assign_sub(1e-3 * gradient)
+    assert np.all(np.diff(losses) < 0)
+
+
+def test_conditioner_fn_is_told_the_sizes():
+    sizes = []
+
+    def conditioner_fn(input_size, output_size):
+        sizes.append((input_size, output_size))
+        return lambda x: tf.zeros([tf.shape(x)[0], output_size])
+
+    bijector = real_nvp(5, 3, conditioner_fn=conditioner_fn)
+    assert sizes == [(2, 6), (3, 4), (2, 6)]
+    x = points(3, 5, dtype=np.float32)
+    np.testing.assert_array_equal(bijector.forward(x), x)
+
+
+def test_variables_that_do_not_train_are_seen_as_such():
+    frozen = tf.Variable(tf.ones([3, 4]), trainable=False)
+    conditioner = TrackedConditioner(lambda x: x @ frozen, 3, 4)
+    assert [v.ref() for v in conditioner.variables] == [frozen.ref()]
+    assert conditioner.trainable_variables == ()
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "message"),
+    [
+        ("a network", TypeError, "callable, got 'a network'"),
+        (lambda x: x, ValueError, r"\[1, 2\] to \[1, 4\].*returned \[1, 2\]"),
+        (lambda x: tf.zeros([4]), ValueError, r"returned \[4\]"),
+        (lambda x: tf.zeros([1, 4], tf.float64), TypeError, "return float32, got float64"),
+    ],
+)
+def test_conditioner_with_a_wrong_output(function, error, message):
+    with pytest.raises(error, match=message):
+        TrackedConditioner(function, 2, 4)
+    with pytest.raises(error, match=message):
+        real_nvp(4, conditioner_fn=lambda *sizes: function)
+
+
+def test_float32_keras_layer_in_a_float64_flow():
+    with pytest.raises(TypeError, match="return float64, got float32"):
+        real_nvp(3, conditioner_fn=keras_layer, dtype=tf.float64)
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64, np.float64, "float64"])
+def test_dtypes(dtype):
+    bijector = real_nvp(3, 3, (4,), dtype=dtype)
+    assert bijector.dtype == tf.as_dtype(dtype)
+    assert {v.dtype for v in bijector.variables} == {tf.as_dtype(dtype)}
+    assert bijector.forward([1.0, 2.0, 3.0]).dtype == tf.as_dtype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"event_size": 1}, "`event_size` .*>= 2, got 1"),
+        ({"event_size": 2.5}, "`event_size` .*got 2.5"),
+        ({"event_size": None}, "`event_size` .*got None"),
+        ({"event_size": "3"}, "`event_size` .*got '3'"),
+        ({"num_couplings": 0}, "`num_couplings` .*>= 1, got 0"),
+        ({"num_couplings": 2.0}, "`num_couplings` .*got 2.0"),
+        ({"max_log_scale": 0.0}, "`max_log_scale` .*got 0.0"),
+        ({"max_log_scale": float("nan")}, "`max_log_scale` .*got nan"),
+        ({"hidden_units": (4, 0)}, "`hidden_units` .*0"),
+        ({"hidden_units": (4.5,)}, "`hidden_units` .*4.5"),
+    ],
+)
+def test_arguments_out_of_range(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        real_nvp(**{"event_size": 3, **kwargs})
+
+
+@pytest.mark.parametrize("event_size", [1, 0, "2"])
+def test_coupling_needs_two_entries(event_size):
+    with pytest.raises(ValueError, match="`event_size`"):
+        Coupling(tf.identity, event_size)
+
+
+@pytest.mark.parametrize("method", ["forward", "inverse"])
+@pytest.mark.parametrize("shape", [[5], [3, 5], [4, 3, 2], []])
+def test_points_of_the_wrong_size(method, shape):
+    with pytest.raises(ValueError, match="vectors of size 4, got a tensor of shape"):
+        getattr(real_nvp(4), method)(tf.zeros(shape))
+
+
+def test_points_of_unknown_rank_are_refused_clearly():
+    inverse = tf.function(real_nvp(4).inverse, input_signature=[tf.TensorSpec(None)])
+    with pytest.raises(ValueError, match="vectors of size 4, got a tensor of shape <unknown>"):
+        inverse(tf.zeros([3, 4]))
+
+
+def test_coupling_with_another_bijector():
+    """Any elementwise bijector may move the second part: here, a power of it."""
+    coupling = Coupling(
+        tf.identity,
+        2,
+        bijector_fn=functools.partial(tfb.Scale),
+        first_moves=True,
+        dtype=tf.float64,
+    )
+    x = tf.constant([[5.0, 2.0]], tf.float64)
+    np.testing.assert_allclose(coupling.forward(x), [[10.0, 2.0]])
+    np.testing.assert_allclose(coupling.forward_log_det_jacobian(x), [np.log(2.0)])
+    np.testing.assert_allclose(coupling.inverse(x), [[2.5, 2.0]])
+
+
+def test_checkpoint_restores_the_variables(tmp_path):
+    bijector, x = perturbed(3), points(4, 3)
+    y = bijector.forward(x)
+    path = tf.train.Checkpoint(bijector).write(str(tmp_path / "bijector"))
+    perturb(bijector, seed=9)
+    assert np.abs(bijector.forward(x) - y).max() > 1e-3
+    tf.train.Checkpoint(bijector).read(path).assert_consumed()
+    np.testing.assert_array_equal(bijector.forward(x), y)
