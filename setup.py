@@ -5,10 +5,12 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 root = Path(__file__).parent
+version = {}
+exec((root / "tfp_gmnvp" / "_version.py").read_text(encoding="utf-8"), version)
 
 setup(
     name="tfp_gmnvp",
-    version="0.1.0",
+    version=version["__version__"],
     description="Real NVP flows with a Gaussian mixture prior, trained by EM, on TFP and Keras.",
     long_description=(root / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

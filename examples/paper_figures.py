@@ -1,4 +1,4 @@
-"""The five figures of "Real NVP with Gaussian Mixture Prior" (A. Atanov, 2019), on data of your choice.
+"""The five figures of "Real NVP with Gaussian Mixture Prior" (A. Atanov, 2019).
 
     python examples/paper_figures.py                          # two moons
     python examples/paper_figures.py --data old_faithful
@@ -101,10 +101,11 @@ def negative_log_likelihood(flow, x) -> float:
 
 def measure(flow, train, test, seconds: float) -> dict:
     """What metrics.json says of one flow."""
+    probs = flow.distribution.mixture_distribution.probs_parameter()
     return {
         "train_nll": negative_log_likelihood(flow, train),
         "test_nll": negative_log_likelihood(flow, test),
-        "mixture_weights": flow.distribution.mixture_distribution.probs_parameter().numpy().tolist(),
+        "mixture_weights": probs.numpy().tolist(),
         "seconds": round(seconds, 1),
     }
 
@@ -155,9 +156,7 @@ def main() -> None:
         measures = measure(flow, train, test, seconds)
         metrics["components"][str(num_components)] = measures
         title = f"{name}, K = {num_components}: test {measures['test_nll']:.3f} nats"
-        figure = plotting.plot_flow(
-            flow, test, title=title, labels=columns, seed=arguments.seed
-        )
+        figure = plotting.plot_flow(flow, test, title=title, labels=columns, seed=arguments.seed)
         figure.savefig(arguments.output / f"figure_{number}.png", dpi=120)
     title = f"Real NVP with a Gaussian mixture prior: {name}"
     draw_history(histories, entropy, title).savefig(arguments.output / "figure_1.png", dpi=120)

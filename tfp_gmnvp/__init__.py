@@ -1,5 +1,7 @@
 """Real NVP normalizing flows with a Gaussian mixture prior, trained by EM."""
 
+from tfp_gmnvp import datasets, plotting
+from tfp_gmnvp._version import __version__
 from tfp_gmnvp.bijectors import (
     MLP,
     Coupling,
@@ -20,8 +22,6 @@ from tfp_gmnvp.mixture_updates import FullBatchEM, GradientUpdate, MixtureUpdate
 from tfp_gmnvp.mixtures import gaussian_mixture
 from tfp_gmnvp.training import FlowModel
 
-__version__ = "0.1.0"
-
 __all__ = [
     "MLP",
     "Coupling",
@@ -32,10 +32,13 @@ __all__ = [
     "SinglePassBijector",
     "SinglePassChain",
     "StepwiseEM",
+    "__version__",
     "affine",
+    "datasets",
     "export_flow",
     "gaussian_mixture",
     "gaussian_mixture_flow",
+    "plotting",
     "posterior",
     "predict_component",
     "real_nvp",

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp._version import __version__
 from tfp_gmnvp.flow import posterior, predict_component
 from tfp_gmnvp.mixtures import component_log_joint
 from tfp_gmnvp.mixtures.components import GaussianComponents
@@ -211,8 +212,6 @@ def _named(function, target):
 
 
 def _description(flow):
-    from tfp_gmnvp import __version__  # once the package is there; it may import this module
-
     return {
         "event_size": flow.event_shape[-1],
         "num_components": flow.distribution.components_distribution.batch_shape[-1],

@@ -1,0 +1,70 @@
+"""The main job, small: what it writes, and what it says of bad input."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def run(*arguments):
+    command = [sys.executable, str(ROOT / "examples" / "paper_figures.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_writes_figures_and_metrics(tmp_path):
+    result = run("--epochs", 2, "--components", 1, 3, "--output", tmp_path)
+    assert result.returncode == 0, result.stderr[-3000:]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"figure_1.png", "figure_2.png", "figure_3.png", "metrics.json"}
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["entropy"] == pytest.approx(0.289, abs=1e-3)
+    assert list(metrics["components"]) == ["1", "3"]
+    for num_components, measured in metrics["components"].items():
+        assert set(measured) == {"train_nll", "test_nll", "mixture_weights", "seconds"}
+        assert len(measured["mixture_weights"]) == int(num_components)
+        assert sum(measured["mixture_weights"]) == pytest.approx(1, abs=1e-5)
+        assert metrics["entropy"] < measured["test_nll"] < 2
+    assert "epoch" in result.stdout
+
+
+def test_takes_a_table_of_three_columns(tmp_path):
+    rng = np.random.default_rng(0)
+    table = tmp_path / "table.csv"
+    np.savetxt(table, rng.normal(size=[80, 3]), delimiter=",", header="a,b,c", comments="")
+    result = run("--data", table, "--epochs", 1, "--components", 2, "--output", tmp_path / "out")
+    assert result.returncode == 0, result.stderr[-3000:]
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["entropy"] is None
+    assert np.isfinite(metrics["components"]["2"]["test_nll"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n" + "1,x\n" * 60, "b"),
+        ("a,b\n" + "1,2\n" * 59 + "1,\n", "61"),
+        ("a,b\n1,2\n3,4\n", "50"),
+        ("a\n" + "1\n" * 60, "at least two"),
+    ],
+    ids=["not a number", "missing value", "too few rows", "one column"],
+)
+def test_says_what_is_wrong_with_a_table(tmp_path, content, message):
+    table = tmp_path / "table.csv"
+    table.write_text(content)
+    result = run("--data", table, "--output", tmp_path / "out")
+    assert result.returncode == 2
+    last = result.stderr.strip().splitlines()[-1]
+    assert "table.csv" in last
+    assert message in last
+    assert not (tmp_path / "out").exists()
+
+
+def test_says_that_there_is_no_such_file(tmp_path):
+    result = run("--data", tmp_path / "nothing.csv")
+    assert result.returncode == 2
+    assert "nothing.csv" in result.stderr.splitlines()[-1]
