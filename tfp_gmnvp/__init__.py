@@ -1,6 +1,6 @@
 """Real NVP normalizing flows with a Gaussian mixture prior, trained by EM."""
 
-from tfp_gmnvp import datasets, plotting
+from tfp_gmnvp import datasets, plotting, summaries
 from tfp_gmnvp._version import __version__
 from tfp_gmnvp.bijectors import (
     MLP,
@@ -11,6 +11,7 @@ from tfp_gmnvp.bijectors import (
     real_nvp,
     standardization,
 )
+from tfp_gmnvp.callbacks import FigureCallback
 from tfp_gmnvp.export import export_flow, to_tflite
 from tfp_gmnvp.flow import (
     gaussian_mixture_flow,
@@ -18,6 +19,7 @@ from tfp_gmnvp.flow import (
     predict_component,
     sample_component,
 )
+from tfp_gmnvp.layers import FlowLayer
 from tfp_gmnvp.mixture_updates import FullBatchEM, GradientUpdate, MixtureUpdate, StepwiseEM
 from tfp_gmnvp.mixtures import gaussian_mixture
 from tfp_gmnvp.training import FlowModel
@@ -25,6 +27,8 @@ from tfp_gmnvp.training import FlowModel
 __all__ = [
     "MLP",
     "Coupling",
+    "FigureCallback",
+    "FlowLayer",
     "FlowModel",
     "FullBatchEM",
     "GradientUpdate",
@@ -44,5 +48,6 @@ __all__ = [
     "real_nvp",
     "sample_component",
     "standardization",
+    "summaries",
     "to_tflite",
 ]

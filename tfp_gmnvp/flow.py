@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.bijectors import SinglePassChain, real_nvp, standardization
+from tfp_gmnvp.configuration import record_arguments
 from tfp_gmnvp.mixtures import component_log_joint, gaussian_mixture
 from tfp_gmnvp.seeds import stateless_seed
 
@@ -35,7 +36,7 @@ def gaussian_mixture_flow(
     reparameterize: bool = False,
     dtype=tf.float32,
     seed=None,
-    name: str = "gaussian_mixture_flow",
+    name: str | None = None,
 ) -> tfd.TransformedDistribution:
     """A Real NVP with a Gaussian mixture prior.
 
@@ -59,7 +60,8 @@ def gaussian_mixture_flow(
         mixture's included, as `tfp.vi.fit_surrogate_posterior` wants; see `gaussian_mixture`.
       dtype: float dtype.
       seed: integer or stateless seed `[2]` of all initial values.
-      name: name of the distribution.
+      name: name of the distribution. With `None` it is called after its parts, and a
+        `tfd.JointDistribution*` that holds it finds a name of its own.
 
     Returns:
       A `tfd.TransformedDistribution` with event shape `[D]`, whose `bijector` maps latents to data
@@ -76,7 +78,9 @@ def gaussian_mixture_flow(
     >>> flow.sample(4, seed=1).shape.as_list()
     [4, 2]
     """
-    bijector_seed, mixture_seed = tfp.random.split_seed(stateless_seed(seed), n=2)
+    seed = stateless_seed(seed)
+    arguments = dict(locals())
+    bijector_seed, mixture_seed = tfp.random.split_seed(seed, n=2)
     bijector = real_nvp(
         event_size,
         num_couplings,
@@ -97,7 +101,7 @@ def gaussian_mixture_flow(
         dtype=dtype,
         seed=mixture_seed,
     )
-    return tfd.TransformedDistribution(mixture, bijector, name=name)
+    return record_arguments(tfd.TransformedDistribution(mixture, bijector, name=name), arguments)
 
 
 def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorical:
@@ -171,7 +175,7 @@ def sample_component(
 
 def _standardization(data, event_size, dtype):
     bijector = standardization(data, dtype=dtype)
-    size = bijector.bijectors[0].shift.shape[-1]
+    size = bijector.mean.shape[0]
     if size != event_size:
         raise ValueError(
             f"`standardize` must have {event_size} columns, as `event_size` says, got {size}."

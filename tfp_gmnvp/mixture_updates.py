@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -14,13 +15,15 @@ from tfp_gmnvp import mixtures
 __all__ = ["FullBatchEM", "GradientUpdate", "MixtureUpdate", "StepwiseEM"]
 
 tfd = tfp.distributions
+_registered = tf.keras.utils.register_keras_serializable(package="tfp_gmnvp")
 
 
 class MixtureUpdate:
     """What a model asks of the object that updates its mixture.
 
     A subclass overrides what it needs: `on_batch` runs within every training step, `on_epoch_begin`
-    between epochs, with the training data at hand.
+    between epochs, with the training data at hand. That a `.keras` file can hold it, it is
+    registered with Keras and keeps each argument of its constructor as an attribute of that name.
 
     #### Examples
 
@@ -53,12 +56,24 @@ class MixtureUpdate:
 
         Args:
           flow: the distribution that trains.
-          epoch: the number of the epoch that begins, from 0.
+          epoch: how many epochs the model has been trained for, in this `fit` and all before, those
+            before it was saved and loaded included.
           batches: reads the training data once more, as pairs of `x [n, D]` and weights `[n]` or
             `None`.
         """
 
+    def get_config(self) -> dict:
+        """The arguments of the constructor, from which `from_config` makes a copy."""
+        parameters = inspect.signature(type(self)).parameters
+        return {name: getattr(self, name) for name in parameters}
 
+    @classmethod
+    def from_config(cls, config: dict) -> MixtureUpdate:
+        """The update that has these settings."""
+        return cls(**config)
+
+
+@_registered
 class GradientUpdate(MixtureUpdate):
     """The baseline: the optimizer trains the mixture's parameters along with the bijector's.
 
@@ -71,6 +86,7 @@ class GradientUpdate(MixtureUpdate):
     trains_by_gradient = True
 
 
+@_registered
 class FullBatchEM(MixtureUpdate):
     """Between epochs, one exact M-step from the statistics of all the training data.
 
@@ -118,6 +134,7 @@ class FullBatchEM(MixtureUpdate):
         _update(flow.distribution, evidence.statistics, evidence.worst_z, self.covariance_floor)
 
 
+@_registered
 class StepwiseEM(MixtureUpdate):
     """In every training step, an M-step from a running average of the batches' statistics.
 
@@ -174,12 +191,30 @@ class StepwiseEM(MixtureUpdate):
 
 
 def _update(mixture, statistics, worst_z, covariance_floor):
-    """The M-step, with collapsed components mended."""
+    """The M-step, with collapsed components mended; none where the bijector has diverged."""
     covariance_type = mixture.components_distribution.covariance_type
     parameters = mixtures.maximization(
-        statistics, covariance_type, covariance_floor=covariance_floor
+        _or_present(statistics, mixture), covariance_type, covariance_floor=covariance_floor
     )
     mixtures.assign_parameters(mixture, mixtures.repair(parameters, worst_z, covariance_type))
+
+
+def _or_present(statistics, mixture):
+    """The statistics if they are finite, or those of the mixture as it is.
+
+    So it is the loss that shows a divergence, to `TerminateOnNaN` for one, rather than an error of
+    the eigenvalue decomposition.
+    """
+    is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(s)) for s in statistics])
+    parameters = mixtures.mixture_parameters(mixture)
+    covariance_type = mixture.components_distribution.covariance_type
+    present = mixtures.as_statistics(parameters, covariance_type)
+    return mixtures.SufficientStatistics(
+        *(
+            tf.where(is_finite, new, tf.cast(old, new.dtype))
+            for new, old in zip(statistics, present, strict=True)
+        )
+    )
 
 
 class _Evidence(NamedTuple):

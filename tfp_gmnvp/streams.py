@@ -28,8 +28,8 @@ def training_batches(
       A function without arguments that yields pairs of `x [n, D]` and weights `[n]` or `None`.
 
     Raises:
-      TypeError: if `x` can be read only once.
-      ValueError: if it has no end.
+      ValueError: if `x` has no end. Where it can be read only once, the function returned raises a
+        `TypeError`.
 
     #### Examples
 
@@ -48,10 +48,7 @@ def training_batches(
         else:
             return lambda: (_unpack(x[i], dtype) for i in range(len(x)))
     if not hasattr(x, "shape"):
-        raise TypeError(
-            "The mixture's update reads the training data more than once, so `x` must be an array, "
-            f"a `tf.data.Dataset` or a `PyDataset`, got {type(x).__name__}."
-        )
+        return lambda: _refuse(x)
     return lambda: _slices(x, sample_weight, dtype)
 
 
@@ -79,6 +76,15 @@ def head(batches, size: int) -> tuple[tf.Tensor, tf.Tensor | None]:
             break
     weights = None if weights[0] is None else tf.concat(weights, axis=0)[:size]
     return tf.concat(points, axis=0)[:size], weights
+
+
+def _refuse(x):
+    raise TypeError(
+        "The training data is read more than once, by the first `fit` to set the mixture down and "
+        "by `FullBatchEM` before each epoch, so `x` must be an array, a `tf.data.Dataset` or a "
+        f"`PyDataset`, got {type(x).__name__}. It will do after `initialize_mixture`, with an "
+        "update that reads batches only: `StepwiseEM` or `GradientUpdate`."
+    )
 
 
 def _slices(x, sample_weight, dtype):

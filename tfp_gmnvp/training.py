@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import mixtures, streams
+from tfp_gmnvp import fit_arguments, mixtures, parameter_table, streams
+from tfp_gmnvp.callbacks import UpdateBetweenEpochs
+from tfp_gmnvp.keras_weights import adopt, set_trainable, tf_variable
 from tfp_gmnvp.mixture_updates import FullBatchEM, MixtureUpdate
+from tfp_gmnvp.saving import SavedByConfiguration
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["FlowModel"]
@@ -18,7 +20,8 @@ tfd = tfp.distributions
 keras = tf.keras
 
 
-class FlowModel(keras.Model):
+@keras.utils.register_keras_serializable(package="tfp_gmnvp")
+class FlowModel(SavedByConfiguration, keras.Model):
     """Trains a flow with a Gaussian mixture prior by maximum likelihood.
 
     Every step takes a gradient step on the bijector, up the mean of
@@ -32,8 +35,14 @@ class FlowModel(keras.Model):
     The first `fit` sets the mixture down on the latents of the untrained flow by k-means++. Calling
     the model, and `predict`, give `log_prob`. The density itself is `distribution`.
 
+    What Keras saves is all that training needs to go on as if it had not been interrupted: the
+    flow, the optimizer, and how many epochs the mixture's update has seen. A `.keras` file holds
+    the configuration, too, so that `keras.models.load_model` builds the flow and compiles the
+    model; in a new process, `import tfp_gmnvp` comes first.
+
     #### Examples
 
+    >>> import numpy as np
     >>> import tfp_gmnvp
     >>> x = np.random.default_rng(0).normal(size=[64, 2])
     >>> model = FlowModel(tfp_gmnvp.gaussian_mixture_flow(2, 2, num_couplings=2, seed=0), seed=0)
@@ -65,14 +74,15 @@ class FlowModel(keras.Model):
         """
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, name=name)
         self.distribution = distribution
-        self._seed = stateless_seed(seed)
+        self._initialize, self._seed = initialize, stateless_seed(seed)
         self._loss_tracker = keras.metrics.Mean(name="loss")
         self._is_initialized = tf.Variable(not initialize, trainable=False, name="is_initialized")
+        self._num_epochs = tf.Variable(0, trainable=False, dtype=tf.int64, name="num_epochs")
         mixture = distribution.distribution
         self._bijector_weights = adopt(distribution.bijector.trainable_variables)
         self._mixture_weights = adopt(mixture.trainable_variables)
         constants = [v for v in distribution.variables if not v.trainable]
-        self._constants = adopt([*constants, self._is_initialized])
+        self._constants = adopt([*constants, self._is_initialized, self._num_epochs])
         self.mixture_update = None
         self.built = True
 
@@ -88,7 +98,7 @@ class FlowModel(keras.Model):
 
         Raises:
           TypeError: if `mixture_update` is not a `MixtureUpdate`.
-          ValueError: if a `loss` is given.
+          ValueError: if a `loss`, or metrics, are given.
         """
         mixture_update = FullBatchEM() if mixture_update is None else mixture_update
         if not isinstance(mixture_update, MixtureUpdate):
@@ -96,17 +106,20 @@ class FlowModel(keras.Model):
                 "`mixture_update` must be a `MixtureUpdate` such as `FullBatchEM()`, "
                 f"got {mixture_update!r}."
             )
-        if kwargs.get("loss") is not None:
-            raise ValueError(
-                "`loss` cannot be chosen: a flow's loss is its negative log-likelihood."
-            )
+        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+            if kwargs.get(name):
+                raise ValueError(
+                    f"`{name}` cannot be chosen: a flow's loss, and all that it reports, is its "
+                    "negative log-likelihood."
+                )
         mixture_update.build(self.distribution)
         self.mixture_update = mixture_update
         kwargs.setdefault("weighted_metrics", [])  # none: `loss` is weighted as it is
         super().compile(optimizer=optimizer, **kwargs)
         for weight in self._mixture_weights:
-            _set_trainable(weight, mixture_update.trains_by_gradient)
-        self.optimizer.build(self.trainable_weights)
+            set_trainable(weight, mixture_update.trains_by_gradient)
+        if hasattr(self.optimizer, "build"):  # the legacy ones of tf_keras have none
+            self.optimizer.build(self.trainable_weights)
 
     @property
     def metrics(self):
@@ -132,7 +145,23 @@ class FlowModel(keras.Model):
 
     def call(self, x):
         """log p(x) in nats."""
-        return self.distribution.log_prob(x)
+        return self.distribution.log_prob(tf.cast(x, self.distribution.dtype))
+
+    def count_params(self) -> int:
+        """The number of the flow's parameters, what Keras keeps beside them left out."""
+        return parameter_table.count(self.distribution.variables)
+
+    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs) -> None:
+        """Prints the parts of the flow, how many parameters each has, and what trains them.
+
+        Args:
+          line_length: characters of a line; `None` for as many as it takes.
+          positions: not used.
+          print_fn: gets the table, as one string; `None` for `print`.
+          **kwargs: not used; what else `keras.Model.summary` takes.
+        """
+        rows = parameter_table.rows(self.distribution, self.mixture_update)
+        (print_fn or print)(parameter_table.table(self.name, rows, line_length))
 
     def train_step(self, data):
         """One gradient step on the bijector and one update of the mixture."""
@@ -140,7 +169,7 @@ class FlowModel(keras.Model):
         with tf.GradientTape() as tape:
             z, log_joint, log_prob = self._evaluate(x)
             loss = self._mean_loss(log_prob, sample_weight)
-        gradients = tape.gradient(loss, [_tf_variable(v) for v in self.trainable_weights])
+        gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
         self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
         self.mixture_update.on_batch(self.distribution.distribution, z, log_joint, sample_weight)
         self._loss_tracker.update_state(-log_prob, sample_weight)
@@ -167,24 +196,19 @@ class FlowModel(keras.Model):
         Returns:
           A Keras `History`; `loss` and `val_loss` are in nats per point.
         """
+        self._check_compiled("fit")
         fit = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
-        if fit.get("validation_split"):
-            fit.update(_split(x, fit.get("sample_weight"), fit.pop("validation_split")))
-        fit["y"] = _stand_in_targets(fit["x"], fit.get("sample_weight"))
-        fit["validation_data"] = _validation_data(fit.get("validation_data"))
-        if isinstance(x, tf.data.Dataset):
-            fit.setdefault("shuffle", False)  # its default makes Keras warn of a data set
+        fit.update(fit.pop("kwargs", {}))
+        fit = fit_arguments.training_arguments(fit)
         batches = streams.training_batches(
             fit["x"],
-            fit.get("sample_weight"),
+            fit["sample_weight"],
             steps_per_epoch=fit.get("steps_per_epoch"),
             dtype=self.distribution.dtype,
         )
         if not self._is_initialized:
             self.initialize_mixture(*streams.head(batches, 10_000))
-        update = _UpdateBetweenEpochs(self, batches)
-        fit["callbacks"] = [update, *_as_list(fit.get("callbacks"))]
-        fit.update(fit.pop("kwargs", {}))
+        fit["callbacks"] = [UpdateBetweenEpochs(self, batches), *fit["callbacks"]]
         return super().fit(**fit)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
@@ -201,17 +225,23 @@ class FlowModel(keras.Model):
         """
         arguments = inspect.signature(super().evaluate).bind(x, y, *args, **kwargs).arguments
         arguments.update(arguments.pop("kwargs", {}))
-        arguments["y"] = _stand_in_targets(x, arguments.get("sample_weight"))
+        arguments["x"] = fit_arguments.as_array(x)
+        arguments["sample_weight"] = fit_arguments.as_array(arguments.get("sample_weight"))
+        arguments["y"] = fit_arguments.stand_in_targets(arguments["x"], arguments["sample_weight"])
         return super().evaluate(**arguments)
+
+    def predict(self, x, *args, **kwargs):
+        """log p(x) in nats, `[N]`; arguments as of `keras.Model.predict`."""
+        return super().predict(fit_arguments.as_array(x), *args, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One step on one batch; arguments as of `keras.Model.train_on_batch`."""
-        targets = _stand_in_targets(x, sample_weight)
+        targets = fit_arguments.stand_in_targets(x, sample_weight)
         return super().train_on_batch(x, targets, sample_weight=sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """The loss of one batch; arguments as of `keras.Model.test_on_batch`."""
-        targets = _stand_in_targets(x, sample_weight)
+        targets = fit_arguments.stand_in_targets(x, sample_weight)
         return super().test_on_batch(x, targets, sample_weight=sample_weight, **kwargs)
 
     def initialize_mixture(self, x, sample_weight=None) -> None:
@@ -225,16 +255,24 @@ class FlowModel(keras.Model):
         """
         mixture = self.distribution.distribution
         components = mixture.components_distribution
+        x = tf.cast(x, self.distribution.dtype)
+        if not tf.reduce_all(tf.math.is_finite(x)):
+            raise ValueError("`x` must be finite, and it holds NaN or infinity.")
+        update = self.mixture_update or MixtureUpdate()
         parameters = mixtures.first_fit(
-            self.distribution.bijector.inverse(tf.cast(x, self.distribution.dtype)),
+            self.distribution.bijector.inverse(x),
             components.batch_shape[-1],
             components.covariance_type,
             seed=self._seed,
-            covariance_floor=self.mixture_update.covariance_floor,
+            covariance_floor=update.covariance_floor,
             sample_weight=sample_weight,
         )
         mixtures.assign_parameters(mixture, parameters)
         self._is_initialized.assign(True)
+
+    def _check_compiled(self, method):
+        if self.mixture_update is None:
+            raise ValueError(f"`compile` must be called before `{method}`.")
 
     def _unpack(self, data):
         x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -256,78 +294,3 @@ class FlowModel(keras.Model):
         return -tf.math.divide_no_nan(
             tf.reduce_sum(sample_weight * log_prob), tf.reduce_sum(sample_weight)
         )
-
-
-class _UpdateBetweenEpochs(keras.callbacks.Callback):
-    """Lets the mixture's update read the training data before each epoch."""
-
-    def __init__(self, flow_model, batches):
-        super().__init__()
-        self._flow_model = flow_model
-        self._batches = batches
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._flow_model.mixture_update.on_epoch_begin(
-            self._flow_model.distribution, epoch, self._batches
-        )
-
-
-_IS_KERAS_3 = hasattr(keras, "Variable")
-
-
-def adopt(variables):
-    """Plain `tf.Variable`s as the weights of a Keras model: the same storage, not copies."""
-    if not _IS_KERAS_3:  # tf_keras takes them as they are
-        return list(variables)
-    return [
-        keras.Variable(v, trainable=v.trainable, dtype=v.dtype.name, name=_flat(v.name))
-        for v in variables
-    ]
-
-
-def _flat(name):
-    return name.split(":")[0].replace("/", "_")
-
-
-def _tf_variable(weight):
-    return weight.value if _IS_KERAS_3 else weight
-
-
-def _set_trainable(weight, trainable):
-    if _IS_KERAS_3:  # tf_keras goes by the model's `trainable_weights`
-        weight.trainable = trainable
-
-
-def _as_list(callbacks):
-    if callbacks is None:
-        return []
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
-
-
-def _stand_in_targets(x, sample_weight):
-    """Targets that nobody reads: without any, Keras drops the sample weights of an array."""
-    return None if sample_weight is None else np.zeros(len(x))
-
-
-def _validation_data(data):
-    """Validation data as both Kerases take it, sample weights included."""
-    if hasattr(data, "shape"):
-        return (data,)
-    if isinstance(data, tuple) and len(data) == 3:
-        x, _, sample_weight = data
-        return x, _stand_in_targets(x, sample_weight), sample_weight
-    return data
-
-
-def _split(x, sample_weight, fraction):
-    """Keeps the last rows for validation, as Keras does."""
-    x = np.asarray(x)
-    size = int(len(x) * (1 - fraction))
-    if sample_weight is None:
-        return {"x": x[:size], "validation_data": (x[size:],)}
-    validation_data = (x[size:], None, sample_weight[size:])
-    return {
-        "x": x[:size],
-        "sample_weight": sample_weight[:size],
-        "validation_data": validation_data,
-    }

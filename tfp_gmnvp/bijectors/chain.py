@@ -44,7 +44,8 @@ class SinglePassChain(SinglePassBijector):
 
         Raises:
           TypeError: if a part is not a `tfb.Bijector`.
-          ValueError: if there is no part, or a part works on more than vectors.
+          ValueError: if there is no part, a part works on more than vectors, or the parts differ in
+            dtype or in the size of their vectors.
         """
         parameters = dict(locals())
         self._bijectors = tuple(_flatten(bijectors))
@@ -52,7 +53,15 @@ class SinglePassChain(SinglePassBijector):
         if len(dtypes) > 1:
             names = sorted(dtype.name for dtype in dtypes)
             raise ValueError(f"`bijectors` must share one dtype, got {names}.")
-        super().__init__(dtype=dtypes.pop() if dtypes else None, parameters=parameters, name=name)
+        sizes = {getattr(b, "event_size", None) for b in self._bijectors} - {None}
+        if len(sizes) > 1:
+            raise ValueError(f"`bijectors` must take vectors of one size, got {sorted(sizes)}.")
+        super().__init__(
+            event_size=sizes.pop() if sizes else None,
+            dtype=dtypes.pop() if dtypes else None,
+            parameters=parameters,
+            name=name,
+        )
 
     @property
     def bijectors(self) -> tuple[tfb.Bijector, ...]:

@@ -80,11 +80,12 @@ class Coupling(SinglePassBijector):
         """
         parameters = dict(locals())
         self._sizes = split_sizes(event_size)
-        self._event_size = event_size
         self._conditioner = conditioner
         self._first_moves = first_moves
         self._bijector_fn = bijector_fn
-        super().__init__(dtype=tf.as_dtype(dtype), parameters=parameters, name=name)
+        super().__init__(
+            event_size=int(event_size), dtype=tf.as_dtype(dtype), parameters=parameters, name=name
+        )
 
     @property
     def conditioner(self) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -104,20 +105,11 @@ class Coupling(SinglePassBijector):
         return self._join(still, bijector.inverse(moving)), log_det
 
     def _split(self, x):
-        check_vectors(x, self._event_size, self.name)
         first, second = tf.split(x, self._sizes, axis=-1)
         return (second, first) if self._first_moves else (first, second)
 
     def _join(self, still, moving):
         return tf.concat([moving, still] if self._first_moves else [still, moving], axis=-1)
-
-
-def check_vectors(x: tf.Tensor, event_size: int, name: str) -> None:
-    """Raises a `ValueError` if `x` does not hold vectors of this size."""
-    if x.shape.rank in (None, 0) or x.shape[-1] not in (None, event_size):
-        raise ValueError(
-            f"{name} takes vectors of size {event_size}, got a tensor of shape {x.shape}."
-        )
 
 
 def split_sizes(event_size: int) -> tuple[int, int]:

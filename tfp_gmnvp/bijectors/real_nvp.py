@@ -12,8 +12,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.conditioners import MLP, TrackedConditioner
-from tfp_gmnvp.bijectors.coupling import Coupling, affine, check_vectors, split_sizes
-from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
+from tfp_gmnvp.bijectors.coupling import Coupling, affine, split_sizes
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["real_nvp"]
@@ -115,23 +114,7 @@ def _permuted_in_pairs(couplings, event_size, seed):
 
 def _reorder(old, new):
     """The permutation that undoes the order `old` and takes up the order `new`, going forward."""
-    return _Permutation(np.argsort(new)[old].astype(np.int32))
-
-
-class _Permutation(SinglePassBijector):
-    """Reorders entries as `tfb.Permute` does, which however takes longer vectors and cuts them."""
-
-    def __init__(self, permutation, name="permutation"):
-        self._permutation, self._inverse_permutation = permutation, np.argsort(permutation)
-        super().__init__(is_constant_jacobian=True, name=name)
-
-    def _forward_and_log_det(self, x, **condition):
-        check_vectors(x, len(self._permutation), self.name)
-        return tf.gather(x, self._permutation, axis=-1), tf.zeros([], x.dtype)
-
-    def _inverse_and_log_det(self, y, **condition):
-        check_vectors(y, len(self._permutation), self.name)
-        return tf.gather(y, self._inverse_permutation, axis=-1), tf.zeros([], y.dtype)
+    return tfb.Permute(np.argsort(new)[old].astype(np.int32))
 
 
 def _tracked(conditioner_fn, input_size, output_size, *, dtype, seed, name):

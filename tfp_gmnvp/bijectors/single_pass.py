@@ -41,12 +41,12 @@ class _HandOver:
         return type(self)(bijector)
 
     def forward(self, x, **condition):
-        y, log_det = self._bijector._forward_and_log_det(x, **condition)
+        y, log_det = self._bijector._checked(x)._forward_and_log_det(x, **condition)
         self._keep(x, y, condition, -log_det)
         return y
 
     def inverse(self, y, **condition):
-        x, log_det = self._bijector._inverse_and_log_det(y, **condition)
+        x, log_det = self._bijector._checked(y)._inverse_and_log_det(y, **condition)
         self._keep(x, y, condition, log_det)
         return x
 
@@ -102,9 +102,23 @@ class SinglePassBijector(tfb.Bijector):
 
     _cache = _HandOver()
 
-    def __init__(self, *, forward_min_event_ndims: int = 1, **kwargs):
+    def __init__(
+        self, *, event_size: int | None = None, forward_min_event_ndims: int = 1, **kwargs
+    ):
         self._last_pass = threading.local()
+        self._event_size = event_size
         super().__init__(forward_min_event_ndims=forward_min_event_ndims, **kwargs)
+
+    @property
+    def event_size(self) -> int | None:
+        """The size of the vectors; `None` if any will do."""
+        return self._event_size
+
+    def __getstate__(self):
+        return {**self.__dict__, "_last_pass": None}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state, _last_pass=threading.local())
 
     @abc.abstractmethod
     def _forward_and_log_det(self, x: tf.Tensor, **condition) -> tuple[tf.Tensor, tf.Tensor]:
@@ -121,10 +135,18 @@ class SinglePassBijector(tfb.Bijector):
         return self._inverse_and_log_det(y, **condition)[0]
 
     def _forward_log_det_jacobian(self, x, **condition):
-        return self._forward_and_log_det(x, **condition)[1]
+        return self._checked(x)._forward_and_log_det(x, **condition)[1]
 
     def _inverse_log_det_jacobian(self, y, **condition):
-        return self._inverse_and_log_det(y, **condition)[1]
+        return self._checked(y)._inverse_and_log_det(y, **condition)[1]
+
+    def _checked(self, vectors):
+        """Returns itself, if these are vectors of its size."""
+        shape = vectors.shape
+        if not shape.rank or (self.event_size and shape[-1] not in (None, self.event_size)):
+            size = "" if self.event_size is None else f" of size {self.event_size}"
+            raise ValueError(f"{self.name} takes vectors{size}, got a tensor of shape {shape}.")
+        return self
 
     @classmethod
     def _parameter_properties(cls, dtype):

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.bijectors.chain import SinglePassChain
+from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
 __all__ = ["standardization"]
 
@@ -45,10 +45,32 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
     mean, std = data.mean(axis=0), data.std(axis=0)
     std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
     constant = {"trainable": False, "dtype": dtype}
-    return SinglePassChain(
-        [
-            tfb.Shift(tf.Variable(mean, name=f"{name}/mean", **constant)),
-            tfb.Scale(tf.Variable(std, name=f"{name}/std", **constant)),
-        ],
+    return _Standardization(
+        tf.Variable(mean, name=f"{name}/mean", **constant),
+        tf.Variable(std, name=f"{name}/std", **constant),
         name=name,
     )
+
+
+class _Standardization(SinglePassBijector):
+    """`x = mean + std * z`, entry by entry."""
+
+    def __init__(self, mean, std, name="standardization"):
+        parameters = dict(locals())
+        self.mean, self.std = mean, std
+        super().__init__(
+            event_size=mean.shape[0],
+            is_constant_jacobian=True,
+            dtype=mean.dtype,
+            parameters=parameters,
+            name=name,
+        )
+
+    def _forward_and_log_det(self, x, **condition):
+        return self.mean + self.std * x, self._log_det()
+
+    def _inverse_and_log_det(self, y, **condition):
+        return (y - self.mean) / self.std, -self._log_det()
+
+    def _log_det(self):
+        return tf.reduce_sum(tf.math.log(self.std))

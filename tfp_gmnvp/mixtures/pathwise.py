@@ -26,6 +26,10 @@ subtracts its mean. The ratios are taken in log-space, so that none of their par
 representable. The matrix J of these rows as functions of dz is unit lower triangular. It is never
 formed: `J^T lambda = dL/dz` is solved by back substitution in O(K D^2) for each sample, and the
 gradients of a loss L with respect to the parameters follow in closed form.
+
+The gradients are unbiased, but where components stand far apart, those of the weights come from the
+rare samples between them, whose `1 / p(z_d | z_<d)` is large: the variance grows with the gap, and
+a few samples seldom show that mass should move across it.
 """
 
 from __future__ import annotations

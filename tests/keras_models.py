@@ -1,0 +1,93 @@
+"""Small models, built the same in every process that calls for them, and their next ten losses.
+
+    python keras_models.py DIRECTORY
+
+loads what lies in the directory as `UPDATE.keras`, `UPDATE.weights.h5` and `UPDATE.ckpt.index`,
+trains on, and writes the losses to `losses.json`.
+"""
+
+import json
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+
+import tfp_gmnvp as gmnvp
+
+keras = tf.keras
+UPDATES = {
+    "full_batch": lambda: gmnvp.FullBatchEM(every=3, num_iterations=2),
+    "stepwise": lambda: gmnvp.StepwiseEM(step_size=0.2, covariance_floor=1e-3),
+    "gradient": gmnvp.GradientUpdate,
+}
+FORMATS = ("keras", "weights.h5", "ckpt")
+
+
+def points(size=120, seed=0):
+    """Two Gaussian clusters, `[size, 3]`."""
+    rng = np.random.default_rng(seed)
+    centers = np.array([[-3.0, 0.0, 1.0], [3.0, 1.0, 0.0]])
+    return (centers[rng.integers(2, size=size)] + rng.normal(size=(size, 3))).astype(np.float32)
+
+
+def make_flow(seed=0, **arguments):
+    """A flow with a permutation, standardisation and two components."""
+    arguments = {"num_couplings": 3, "hidden_units": (8,), "standardize": points(), **arguments}
+    return gmnvp.gaussian_mixture_flow(3, 2, seed=seed, **arguments)
+
+
+def make_model(update="stepwise", optimizer=None, *, seed=0, **compile_arguments):
+    """A compiled model; `update` is a name in `UPDATES`."""
+    model = gmnvp.FlowModel(make_flow(seed), seed=seed)
+    optimizer = optimizer or keras.optimizers.Adam(
+        keras.optimizers.schedules.ExponentialDecay(2e-2, 10, 0.9), clipnorm=5.0
+    )
+    model.compile(optimizer, mixture_update=UPDATES[update](), **compile_arguments)
+    return model
+
+
+def next_losses(model, **arguments):
+    """The losses of ten more epochs, in nats."""
+    fit = {"batch_size": 40, "epochs": 10, "shuffle": False, "verbose": 0, **arguments}
+    return model.fit(points(), **fit).history["loss"]
+
+
+def save(model, directory, update, form):
+    """Saves a model in one of the `FORMATS`."""
+    path = str(directory / f"{update}.{form}")
+    if form == "keras":
+        model.save(path)
+    elif form == "weights.h5":
+        model.save_weights(path)
+    else:
+        tf.train.Checkpoint(model=model).write(path)
+
+
+def load(directory, update, form):
+    """Loads what `save` has saved."""
+    path = str(directory / f"{update}.{form}")
+    if form == "keras":
+        return keras.models.load_model(path)
+    model = make_model(update)
+    if form == "weights.h5":
+        model.load_weights(path)
+    else:
+        tf.train.Checkpoint(model=model).read(path).assert_consumed()
+    return model
+
+
+def main(directory):
+    losses = {
+        f"{update}.{form}": next_losses(load(directory, update, form))
+        for update in UPDATES
+        for form in FORMATS
+    }
+    (directory / "losses.json").write_text(json.dumps(losses))
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]))

@@ -1,0 +1,150 @@
+"""What a flow was built with, so that Keras can write it to a file and build the flow again."""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["flow_arguments", "flow_config", "record_arguments", "serialized"]
+
+keras = tf.keras
+
+_INSTEAD = (
+    "Save the weights with `save_weights`, to be loaded into a model that is built by the same "
+    "code, or the density with `export_flow`."
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _BuiltWith:
+    """Keeps the arguments where neither `tf.Module` nor a checkpoint looks for variables."""
+
+    arguments: Mapping
+
+
+def record_arguments(flow, arguments: Mapping):
+    """Notes down on a flow the arguments that built it; `copy` does not carry the note over.
+
+    Args:
+      flow: what `gaussian_mixture_flow` is about to return.
+      arguments: its arguments by name. Of the data `standardize` only whether there was any is
+        kept: its means and standard deviations are among the weights.
+
+    Returns:
+      The flow.
+    """
+    hidden_units, standardize = arguments["hidden_units"], arguments["standardize"]
+    changed = {"hidden_units": tuple(hidden_units), "standardize": standardize is not None}
+    flow._built_with = _BuiltWith({**arguments, **changed})
+    return flow
+
+
+def flow_config(flow) -> dict:
+    """The arguments of `gaussian_mixture_flow` that built a flow, as JSON takes them.
+
+    Args:
+      flow: a flow made by `gaussian_mixture_flow`.
+
+    Returns:
+      A dict of numbers, strings, lists and what Keras makes of registered callables.
+
+    Raises:
+      ValueError: if the flow was built otherwise, or Keras cannot serialise a callable of it.
+
+    #### Examples
+
+    >>> import tfp_gmnvp
+    >>> config = flow_config(tfp_gmnvp.gaussian_mixture_flow(2, 3, hidden_units=(8,), seed=1))
+    >>> config["num_components"], config["hidden_units"], config["dtype"], config["seed"]
+    (3, [8], 'float32', [1, 0])
+    """
+    built_with = getattr(flow, "_built_with", None)
+    if built_with is None:
+        raise ValueError(
+            "This flow's configuration is not known, as it was not built by "
+            f"`gaussian_mixture_flow`. {_INSTEAD}"
+        )
+    return {name: _plain(name, value) for name, value in built_with.arguments.items()}
+
+
+def flow_arguments(config: Mapping) -> dict:
+    """The arguments of `gaussian_mixture_flow` out of a `flow_config`.
+
+    Args:
+      config: what `flow_config` returned.
+
+    Returns:
+      A dict to build a flow by, whose variables are yet to be given their values.
+
+    Raises:
+      ValueError, TypeError: if Keras does not know a callable, which then is to be registered by
+        `keras.utils.register_keras_serializable` before.
+
+    #### Examples
+
+    >>> arguments = flow_arguments({"event_size": 3, "standardize": True})
+    >>> arguments["standardize"].shape
+    (1, 3)
+    """
+    arguments = {
+        name: keras.utils.deserialize_keras_object(value) if isinstance(value, dict) else value
+        for name, value in config.items()
+    }
+    stand_in = np.zeros([1, config["event_size"]]) if config.get("standardize") else None
+    return {**arguments, "standardize": stand_in}
+
+
+def serialized(name: str, value) -> dict:
+    """What Keras writes of an object, after making sure that it can be read again in safe mode.
+
+    Args:
+      name: what the object is called in errors.
+      value: a callable or object that is registered with Keras, or one of Keras' own.
+
+    Returns:
+      A dict that JSON takes.
+
+    Raises:
+      ValueError: if Keras cannot write or read it.
+
+    #### Examples
+
+    >>> serialized("activation", keras.activations.gelu)["config"]
+    'gelu'
+    """
+    try:
+        config = keras.utils.serialize_keras_object(value)
+        keras.utils.deserialize_keras_object(config, safe_mode=True)
+    except Exception as error:
+        raise ValueError(
+            f"`{name}` {value!r} cannot be saved: Keras has to know it, by "
+            f"`keras.utils.register_keras_serializable`, and can save no lambda. {_INSTEAD}"
+        ) from error
+    return config
+
+
+def _plain(name, value):
+    if name == "dtype":
+        return tf.as_dtype(value).name
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if isinstance(value, (tf.Tensor, np.ndarray)):
+        return np.asarray(value).tolist()
+    if isinstance(value, Sequence):
+        return [_plain(name, item) for item in value]
+    return _tensorflow_name(value) or serialized(name, value)
+
+
+def _tensorflow_name(function):
+    """The name by which `activation` finds a function of TensorFlow's own."""
+    name = getattr(function, "__name__", "")
+    is_known = any(getattr(module, name, None) is function for module in (tf.nn, tf.math))
+    return name if is_known else None

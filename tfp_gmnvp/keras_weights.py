@@ -1,0 +1,51 @@
+"""TFP's plain variables as the weights of Keras models and layers, in Keras 3 and in tf_keras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+__all__ = ["IS_KERAS_3", "adopt", "set_trainable", "tf_variable"]
+
+keras = tf.keras
+IS_KERAS_3 = hasattr(keras, "Variable")
+
+
+def adopt(variables: Sequence[tf.Variable]) -> list:
+    """Plain `tf.Variable`s as the weights of a Keras model: the same storage, not copies.
+
+    Args:
+      variables: `tf.Variable`s.
+
+    Returns:
+      A list to be kept as an attribute of the model or layer, which tracks and saves it.
+
+    #### Examples
+
+    >>> variable = tf.Variable(1.0)
+    >>> [weight] = adopt([variable])
+    >>> tf_variable(weight) is variable
+    True
+    """
+    if not IS_KERAS_3:  # tf_keras takes them as they are
+        return list(variables)
+    return [
+        keras.Variable(v, trainable=v.trainable, dtype=v.dtype.name, name=_flat(v.name))
+        for v in variables
+    ]
+
+
+def tf_variable(weight) -> tf.Variable:
+    """The `tf.Variable` that a weight made by `adopt` is."""
+    return weight.value if IS_KERAS_3 else weight
+
+
+def set_trainable(weight, trainable: bool) -> None:
+    """Marks a weight in Keras 3; tf_keras goes by the model's `trainable_weights`."""
+    if IS_KERAS_3:
+        weight.trainable = trainable
+
+
+def _flat(name):
+    return name.split(":")[0].replace("/", "_")
