@@ -8,8 +8,9 @@ one step size suits both, and plain HMC stays out of the neck (Neal 2003, "Slice
 standard normal, on which HMC moves freely; `tfp.mcmc.TransformedTransitionKernel` corrects for what
 the fit got wrong (Hoffman et al. 2019, "NeuTra-lizing bad geometry", arXiv:1903.03704).
 
-The flow has one component, as HMC is at its best on latents of one mode. Plain HMC gets the gradient
-evaluations that the fit took on top of its own, so that both spend the same.
+The flow has one component, as HMC is at its best on latents of one mode. Plain HMC gets the
+gradient evaluations that the fit took on top of its own, so that both spend the same. Effective
+samples are counted as at most one a draw; those of v^2 tell of the tails.
 
     python examples/mcmc.py --output mcmc.png
 """
@@ -111,14 +112,17 @@ def is_accepted(results):
 
 
 def report(name: str, run: Run, fit_gradients: int) -> None:
-    """Prints how well v is sampled, of which everything is known."""
+    """Prints how well v is sampled, of which everything is known: the truth is in parentheses."""
     v = run.draws[..., 0]
-    size = float(tfp.mcmc.effective_sample_size(v, cross_chain_dims=1))
+    sizes = [float(tfp.mcmc.effective_sample_size(x, cross_chain_dims=1)) for x in (v, v**2)]
+    r_hat = float(tfp.mcmc.potential_scale_reduction(v))
     gradients = run.num_gradients + fit_gradients
     neck = float(tfd.Normal(0.0, SCALE).cdf(NECK))
     print(f"{name}: {gradients:,} gradients, acceptance {run.acceptance:.2f}")
-    print(f"  effective samples of v   {size:10.0f}    {1e3 * size / gradients:.2f} per 1000 gradients")
-    print(f"  R-hat of v               {float(tfp.mcmc.potential_scale_reduction(v)):10.3f}    (1)")
+    for symbol, size in zip(("v  ", "v^2"), sizes, strict=True):
+        rate = 1e3 * size / gradients
+        print(f"  effective samples of {symbol} {size:10.0f}    {rate:.2f} per 1000 gradients")
+    print(f"  R-hat of v               {r_hat:10.3f}    (1)")
     print(f"  mean of v                {v.mean():10.3f}    (0)")
     print(f"  standard deviation of v  {v.std():10.3f}    ({SCALE:.0f})")
     print(f"  P(v < {NECK:.0f})               {np.mean(v < NECK):10.3f}    ({neck:.3f})")
@@ -134,7 +138,7 @@ def draw(exact: np.ndarray, runs: dict[str, Run], path: str) -> None:
         f"{name}, draws": run.draws[:: len(run.draws) // 250].reshape(-1, SIZE)
         for name, run in runs.items()
     }
-    reach = 1.1 * max(np.abs(cloud[:, 1]).max() for cloud in clouds.values())
+    reach = 2.0 * max(np.abs(cloud[:, 1]).max() for cloud in clouds.values())
     height = 1.1 * max(np.abs(cloud[:, 0]).max() for cloud in clouds.values())
     for label, colour, (title, cloud) in zip("ABC", colours, clouds.items(), strict=True):
         ax = panels[label]
@@ -144,11 +148,12 @@ def draw(exact: np.ndarray, runs: dict[str, Run], path: str) -> None:
         ax.set_xticks([-100, -1, 0, 1, 100], ["-100", "-1", "0", "1", "100"])
     for label, colour, (name, run) in zip("DE", colours[1:], runs.items(), strict=True):
         ax = panels[label]
-        ax.axhspan(-2 * SCALE, 2 * SCALE, color="0.92", zorder=0)
+        ax.axhspan(-2 * SCALE, 2 * SCALE, color="0.9", zorder=0, label="95 % of the funnel")
         ax.plot(run.draws[:, 0, 0], color=colour, linewidth=0.6)
-        ax.set(title=f"{name}, one chain (grey: v within two standard deviations)")
-        ax.set(xlabel="step after burn-in", ylabel="v", ylim=(-height, height))
+        ax.set(title=f"{name}, one chain", xlabel="step after burn-in", ylabel="v")
+        ax.set_ylim(-height, height)
         ax.margins(x=0.01)
+        ax.legend(loc="upper right", fontsize=9)
     figure.savefig(path)
 
 

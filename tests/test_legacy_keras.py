@@ -10,7 +10,16 @@ import pytest
 TESTS = pathlib.Path(__file__).parent
 
 
-@pytest.mark.parametrize("module", ["test_training.py"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "test_training.py",
+        "test_keras_callbacks.py",
+        "test_keras_fit.py",
+        "test_keras_layers.py",
+        "test_keras_saving.py",
+    ],
+)
 def test_under_tf_keras(module):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / module)]
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1"}

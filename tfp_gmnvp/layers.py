@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 from tfp_gmnvp.configuration import flow_arguments, flow_config
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.keras_weights import adopt
+from tfp_gmnvp.parameter_table import count
 
 __all__ = ["FlowLayer"]
 
@@ -88,6 +89,10 @@ class FlowLayer(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         """The shape of the log-densities."""
         return tuple(input_shape)[:-1]
+
+    def count_params(self) -> int:
+        """The number of the flow's parameters; they are there before the layer is built."""
+        return count(self.distribution.variables)
 
     def get_config(self) -> dict:
         """What `from_config` builds the layer of.

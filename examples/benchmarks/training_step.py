@@ -76,8 +76,9 @@ def our_step(size: Size, update: gmnvp.MixtureUpdate, jit_compile) -> Callable[[
     """The step of `fit`, with its data."""
     model = gmnvp.FlowModel(make_flow(size), initialize=False)
     model.compile(tf.keras.optimizers.Adam(1e-4), mixture_update=update, jit_compile=jit_compile)
-    step, iterator = model.make_train_function(), batches(size)
-    return lambda: step(iterator)
+    model.make_train_function()
+    iterator = batches(size)
+    return lambda: model.train_function(iterator)
 
 
 def limit_step(size: Size, jit_compile) -> Callable[[], object]:
