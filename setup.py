@@ -33,7 +33,14 @@ setup(
     ],
     extras_require={
         "examples": ["scikit-learn>=1.5"],
-        "test": ["pytest>=8", "hypothesis>=6", "scikit-learn>=1.5", "scipy>=1.12", "ruff>=0.12"],
+        "test": [
+            "pytest>=8",
+            "hypothesis>=6",
+            "scikit-learn>=1.5",
+            "scipy>=1.12",
+            "tensorboard>=2.18",
+            "ruff>=0.12",
+        ],
     },
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -93,7 +93,8 @@ def test_mixture_is_out_of_the_optimizer_under_em(x, update):
     flow = model.distribution
     assert len(model.trainable_variables) == len(flow.bijector.trainable_variables)
     assert len(model.trainable_weights) == len(flow.bijector.trainable_variables)
-    assert len(model.weights) == len(flow.variables) + 2  # whether it is initialised, and how many epochs it has seen
+    num_notes = 2  # whether it is initialised, and how many epochs it has been trained for
+    assert len(model.weights) == len(flow.variables) + num_notes
 
 
 def test_mixture_is_the_optimizers_under_gradient_update(x):

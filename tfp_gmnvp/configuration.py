@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -117,7 +118,9 @@ def serialized(name: str, value) -> dict:
     'gelu'
     """
     try:
-        config = keras.utils.serialize_keras_object(value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a lambda, which is an error here
+            config = keras.utils.serialize_keras_object(value)
         keras.utils.deserialize_keras_object(config, safe_mode=True)
     except Exception as error:
         raise ValueError(

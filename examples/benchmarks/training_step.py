@@ -7,8 +7,8 @@ Variants, timed in turn (A B C D, A B C D, ...), so that the machine's drift hit
     ours        the step that `FlowModel.fit` runs: forward, backward, Adam, stepwise EM
     no update   the same without the mixture's update
     limit       forward and backward pass of the same conditioners alone, without an optimizer
-    plain TFP   a `tfb.Chain` of `tfb.RealNVP` over a `MixtureSameFamily` of `MultivariateNormalTriL`,
-                Keras' Adam, in a `tf.function`
+    plain TFP   a `tfb.Chain` of `tfb.RealNVP` over a `MixtureSameFamily` of
+                `MultivariateNormalTriL`, Keras' Adam, in a `tf.function`
 """
 
 from __future__ import annotations

@@ -35,9 +35,9 @@ def real_nvp(
     """A Real NVP: affine couplings, each of which moves the part that the last one kept.
 
     `x = forward(z)` maps latents to data; the paper's f is `inverse` (Dinh, Sohl-Dickstein and
-    Bengio 2017, arXiv:1605.08803). Between pairs of couplings the entries are permuted at random,
-    and at the end put back, so that every pair sees another partition (with D > 2) and the whole
-    is the identity until it is trained.
+    Bengio 2017, arXiv:1605.08803). Between pairs of couplings the entries are shuffled, the same
+    way in every flow of these sizes, and at the end put back, so that the pairs see different
+    partitions (with D > 2) and the whole is the identity until it is trained.
 
     Args:
       event_size: size D >= 2 of the vectors.
@@ -72,8 +72,7 @@ def real_nvp(
         raise ValueError(f"`num_couplings` must be a whole number >= 1, got {num_couplings!r}.")
     if not max_log_scale > 0:
         raise ValueError(f"`max_log_scale` must be positive, got {max_log_scale!r}.")
-    network_seed, permutation_seed = tfp.random.split_seed(stateless_seed(seed), n=2)
-    seeds = tfp.random.split_seed(network_seed, n=int(num_couplings) + 1)
+    seeds = tfp.random.split_seed(stateless_seed(seed), n=int(num_couplings) + 1)
     if conditioner_fn is None:
         build = functools.partial(MLP, hidden_units=hidden_units, activation=activation)
     else:
@@ -95,17 +94,21 @@ def real_nvp(
                 name=f"coupling_{i}",
             )
         )
-    return SinglePassChain(_permuted_in_pairs(couplings, event_size, permutation_seed), name=name)
+    return SinglePassChain(_permuted_in_pairs(couplings, event_size), name=name)
 
 
-def _permuted_in_pairs(couplings, event_size, seed):
-    """Puts each pair of couplings but the first between a permutation and its inverse."""
+def _permuted_in_pairs(couplings, event_size):
+    """Puts each pair of couplings but the first between a permutation and its inverse.
+
+    The permutations hang on the sizes alone, not on the seed of the weights: weights that were
+    saved from a flow of one seed are right in a flow of another.
+    """
     if event_size == 2:
         return couplings
     pairs = [couplings[i : i + 2] for i in range(0, len(couplings), 2)]
     bijectors, order = pairs[0], np.arange(event_size)
-    for pair, pair_seed in zip(pairs[1:], tfp.random.split_seed(seed, n=len(pairs)), strict=False):
-        keys = tf.random.stateless_uniform([event_size], pair_seed)
+    for number, pair in enumerate(pairs[1:]):
+        keys = tf.random.stateless_uniform([event_size], seed=[number, event_size])
         new_order = np.argsort(keys.numpy())
         bijectors = [*bijectors, _reorder(order, new_order), *pair]
         order = new_order

@@ -28,7 +28,7 @@ class GaussianComponents(tfd.Distribution):
     """
 
     def __init__(self, loc, *, covariance_type, validate_args=False, parameters=None, name=None):
-        if loc.shape.rank not in (None, 2):
+        if tf.TensorShape(loc.shape).rank not in (None, 2):
             raise ValueError(
                 f"`loc` must have shape [K, D], got {loc.shape}: there are no batches of "
                 "mixtures. Use `tfd.BatchBroadcast` of one, or `tfd.Mixture` of several."

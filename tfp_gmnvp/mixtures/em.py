@@ -273,6 +273,30 @@ def _lift(covariance, floor, covariance_type):
         return tf.maximum(covariance, floor)
     stddev = tf.sqrt(floor)
     unit = stddev[:, tf.newaxis] * stddev
-    eigenvalues, eigenvectors = tf.linalg.eigh(covariance / unit)
-    scaled = eigenvectors * tf.maximum(eigenvalues, 1.0)[..., tf.newaxis, :]
-    return tf.matmul(scaled, eigenvectors, transpose_b=True) * unit
+    in_units = covariance / unit
+    return tf.cond(
+        _are_above_one(in_units), lambda: covariance, lambda: _lift_to_one(in_units) * unit
+    )
+
+
+def _are_above_one(matrices):
+    """Whether all eigenvalues surely are, by a Cholesky factor: a bound far cheaper than they are.
+
+        lambda_min(S) >= 1 / tr((S + j I)^-1) - j,    tr((S + j I)^-1) = |L^-1|^2
+
+    The shift j lets rounding push no eigenvalue of S + j I below zero.
+    """
+    identity = tf.eye(matrices.shape[-1], dtype=matrices.dtype)
+    shift = 0.5 + 1e-4 * tf.linalg.trace(matrices)[..., tf.newaxis, tf.newaxis]
+    scale_tril = tf.linalg.cholesky(matrices + shift * identity)
+    inverse = tf.linalg.triangular_solve(
+        scale_tril, tf.broadcast_to(identity, tf.shape(scale_tril))
+    )
+    trace = tf.reduce_sum(tf.square(inverse), axis=[-2, -1], keepdims=True)
+    return tf.reduce_all((1.0 + shift) * trace <= 1.0)
+
+
+def _lift_to_one(matrices):
+    eigenvalues, eigenvectors = tf.linalg.eigh(matrices)
+    lifted = eigenvectors * tf.maximum(eigenvalues, 1.0)[..., tf.newaxis, :]
+    return tf.matmul(lifted, eigenvectors, transpose_b=True)

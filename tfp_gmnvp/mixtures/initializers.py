@@ -70,7 +70,7 @@ def first_fit(
     covariance_type: str,
     *,
     seed,
-    num_iterations: int = 1,
+    num_iterations: int = 10,
     covariance_floor: float = 1e-4,
     sample_weight: tf.Tensor | None = None,
 ) -> em.MixtureParameters:
@@ -81,8 +81,9 @@ def first_fit(
       num_components: K, at most N.
       covariance_type: 'full', 'tied', 'diag' or 'spherical'.
       seed: integer or stateless seed `[2]`.
-      num_iterations: EM iterations after the first M-step. Few are better than many where a flow
-        is to move the points yet: a converged mixture locks them in.
+      num_iterations: EM iterations after the first M-step. Measured by the KL divergence
+        that training ends at, ten beat one and a hundred on two moons, and are level with a hundred
+        on circles.
       covariance_floor: as in `maximization`.
       sample_weight: the points' weights `[N]`.
 
