@@ -37,3 +37,13 @@ def test_history_errors():
         plotting.plot_history({})
     with pytest.raises(ValueError, match=r"histories\['a'\] must be a mapping with 'loss'"):
         plotting.plot_history({"a": {"accuracy": [1.0]}})
+
+
+def test_a_spike_is_told_rather_than_shown():
+    losses = [2.0, 50.0, *np.linspace(2.0, 1.0, 98)]
+    ax = plotting.plot_history({"loss": losses})
+    assert ax.get_ylim()[1] < 10
+    assert [text.get_text() for text in ax.texts] == ["1 value up to 50 beyond the view"]
+    calm = plotting.plot_history({"loss": [3.0, *np.linspace(2.0, 1.0, 99)]})
+    assert calm.get_ylim()[1] > 3
+    assert not calm.texts

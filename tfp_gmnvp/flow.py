@@ -29,7 +29,7 @@ def gaussian_mixture_flow(
     num_couplings: int = 8,
     hidden_units: Sequence[int] = (64, 64),
     activation: str | Callable = "silu",
-    max_log_scale: float = 3.0,
+    max_log_scale: float = 1.5,
     conditioner_fn: Callable[..., Callable] | None = None,
     covariance_type: str = "full",
     standardize=None,

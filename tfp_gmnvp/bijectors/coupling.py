@@ -15,7 +15,7 @@ __all__ = ["Coupling", "affine"]
 tfb = tfp.bijectors
 
 
-def affine(parameters: tf.Tensor, *, max_log_scale: float = 3.0) -> tfb.Bijector:
+def affine(parameters: tf.Tensor, *, max_log_scale: float = 1.5) -> tfb.Bijector:
     """The affine bijector `x = exp(s) * z + t` of a coupling, with a bounded `s`.
 
     The parameters hold `t` and a raw log-scale `r`; `s = b tanh(r / b)` lies in `(-b, b)`, and is

@@ -26,7 +26,7 @@ def real_nvp(
     hidden_units: Sequence[int] = (64, 64),
     *,
     activation: str | Callable = "silu",
-    max_log_scale: float = 3.0,
+    max_log_scale: float = 1.5,
     conditioner_fn: Callable[..., Callable] | None = None,
     dtype=tf.float32,
     seed=None,

@@ -53,12 +53,29 @@ def plot_history(
                 ax.plot(epochs, losses, linestyle, marker=marker, color=colour, label=line)
     if entropy is not None:
         ax.axhline(entropy, color=INK, linestyle=":", linewidth=1.2, label="entropy")
+    _keep_spikes_from_the_view(ax)
     ax.set_xlabel("epoch")
     ax.set_ylabel("negative log-likelihood (nats)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(handles=_handles(by_label, colours, entropy), **LEGEND_STYLE, **BESIDE)
     return ax
+
+
+def _keep_spikes_from_the_view(ax: Axes) -> None:
+    """Ends the view above nearly all values where few are far off, and says how many those are."""
+    curves = [line.get_ydata() for line in ax.get_lines() if len(line.get_ydata()) > 2]
+    values = np.concatenate([np.zeros(0), *curves])
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return
+    low, most = values.min(), np.quantile(values, 0.97)
+    top = most + 0.5 * (most - low)
+    beyond = int((values > top).sum())
+    if beyond and values.max() > low + 3 * (top - low):
+        ax.set_ylim(low - 0.05 * (top - low), top)
+        note = f"{beyond} value{'s' if beyond > 1 else ''} up to {values.max():.3g} beyond the view"
+        ax.annotate(note, (0.99, 0.98), xycoords="axes fraction", ha="right", va="top", fontsize=8)
 
 
 def _check(by_label) -> None:
