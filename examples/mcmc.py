@@ -64,7 +64,12 @@ def exact_draws(num_draws: int, *, seed: int) -> np.ndarray:
 def fit(steps: int, *, seed: int) -> tfd.TransformedDistribution:
     """A flow over a standard normal that minimises KL(flow || funnel)."""
     flow = tfp_gmnvp.gaussian_mixture_flow(
-        SIZE, num_couplings=4, hidden_units=[32, 32], reparameterize=True, seed=seed
+        SIZE,
+        num_couplings=4,
+        hidden_units=[32, 32],
+        max_log_scale=3.0,
+        reparameterize=True,
+        seed=seed,
     )
     rate = tf.keras.optimizers.schedules.CosineDecay(5e-3, steps)
     tfp.vi.fit_surrogate_posterior(

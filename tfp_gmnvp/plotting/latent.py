@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
+from matplotlib.patheffects import withStroke
 
 from tfp_gmnvp.plotting import evaluate
 from tfp_gmnvp.plotting.axes import (
@@ -68,6 +69,9 @@ def plot_latents(flow, x: np.ndarray, *, ax: Axes | None = None) -> Axes:
         for k, parameters in enumerate(_components(mixture), 1)
     ]
     frame(ax, limits_of(z, *extents), data_labels(None, 2, "z"), "Latents and mixture")
+    if ax.get_aspect() != "auto":
+        ax.set_aspect("equal", adjustable="datalim")  # the view widens, the panel stays
+        ax.set_autoscale_on(True)  # as matplotlib warns where limits were set
     _weight_legend(ax, mixture.probs)
     return ax
 
@@ -146,7 +150,8 @@ def _draw_component(ax, mean, covariance, colour, *, number) -> np.ndarray:
     for radius in (1.0, 2.0):
         minor, major = 2 * radius * np.sqrt(eigenvalues)
         style = {"fill": False, "edgecolor": colour, "linewidth": 1.8, "zorder": 3}
-        ax.add_patch(Ellipse(mean, major, minor, angle=angle, **style))
+        casing = [withStroke(linewidth=4.0, foreground="white")]  # told from dense latents
+        ax.add_patch(Ellipse(mean, major, minor, angle=angle, path_effects=casing, **style))
     ax.plot(*mean, marker="o", markersize=12, color=colour, markeredgecolor="white", zorder=4)
     contrast = "white" if colour @ _LUMINANCE < 0.6 else "black"
     style = {"color": contrast, "fontsize": 8, "ha": "center", "va": "center", "zorder": 5}
