@@ -59,7 +59,7 @@ def test_density_integrates_to_one(covariance_type, standardize):
 @pytest.mark.parametrize("standardize", [None, DATA])
 def test_samples_agree_with_log_prob(standardize):
     flow, _ = perturbed_flow(standardize=standardize, dtype=tf.float32)
-    radius = 0.7 if standardize is None else 1.5
+    radius = 0.7 if standardize is None else 0.5  # the density is far from zero in the ball
     for component in range(3):
         center = flow.bijector.forward(flow.distribution.components_distribution.loc[component])
         assert_samples_agree_with_log_prob(flow, radius=radius, center=center, rtol=0.1)
@@ -193,8 +193,9 @@ def test_standardize_puts_the_density_in_the_datas_units(dtype):
 @pytest.mark.parametrize("standardize", [None, DATA])
 def test_every_variable_has_a_gradient(standardize):
     flow, _ = perturbed_flow(standardize=standardize)
+    x = points(40, 2) if standardize is None else tf.constant(DATA)  # where no unit is saturated
     with tf.GradientTape() as tape:
-        loss = -tf.reduce_mean(flow.log_prob(tf.constant(DATA)))
+        loss = -tf.reduce_mean(flow.log_prob(x))
     variables = flow.trainable_variables
     assert len(variables) == 4 * 4 + 3
     for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
