@@ -8,6 +8,8 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.mixtures.triangular import inverse_tril
+
 __all__ = ["DiagComponents", "GaussianComponents", "TriLComponents"]
 
 tfd = tfp.distributions
@@ -147,11 +149,7 @@ class TriLComponents(GaussianComponents):
         return self._inverse_scale() + tf.zeros_like(self.loc)[..., tf.newaxis]
 
     def _inverse_scale(self):
-        scale_tril = tf.convert_to_tensor(self.scale_tril)
-        identity = tf.eye(scale_tril.shape[-1], dtype=self.dtype)
-        return tf.linalg.triangular_solve(
-            scale_tril, tf.broadcast_to(identity, tf.shape(scale_tril))
-        )
+        return inverse_tril(tf.convert_to_tensor(self.scale_tril))
 
     def _whiten(self, z):
         loc, inverse = tf.convert_to_tensor(self.loc), self._inverse_scale()

@@ -18,6 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp.mixtures.triangular import inverse_tril
+
 __all__ = [
     "MixtureParameters",
     "SufficientStatistics",
@@ -289,10 +291,7 @@ def _are_above_one(matrices):
     identity = tf.eye(matrices.shape[-1], dtype=matrices.dtype)
     shift = 0.5 + 1e-4 * tf.linalg.trace(matrices)[..., tf.newaxis, tf.newaxis]
     scale_tril = tf.linalg.cholesky(matrices + shift * identity)
-    inverse = tf.linalg.triangular_solve(
-        scale_tril, tf.broadcast_to(identity, tf.shape(scale_tril))
-    )
-    trace = tf.reduce_sum(tf.square(inverse), axis=[-2, -1], keepdims=True)
+    trace = tf.reduce_sum(tf.square(inverse_tril(scale_tril)), axis=[-2, -1], keepdims=True)
     return tf.reduce_all((1.0 + shift) * trace <= 1.0)
 
 

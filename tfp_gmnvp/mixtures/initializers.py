@@ -81,9 +81,7 @@ def first_fit(
       num_components: K, at most N.
       covariance_type: 'full', 'tied', 'diag' or 'spherical'.
       seed: integer or stateless seed `[2]`.
-      num_iterations: EM iterations after the first M-step. Measured by the KL divergence
-        that training ends at, ten beat one and a hundred on two moons, and are level with a hundred
-        on circles.
+      num_iterations: EM iterations after the first M-step.
       covariance_floor: as in `maximization`.
       sample_weight: the points' weights `[N]`.
 
