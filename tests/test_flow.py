@@ -197,9 +197,9 @@ def test_every_variable_has_a_gradient(standardize):
     with tf.GradientTape() as tape:
         loss = -tf.reduce_mean(flow.log_prob(x))
     variables = flow.trainable_variables
-    assert len(variables) == 4 * 4 + 3
+    assert len(variables) == 4 + 3
     for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
-        assert np.abs(gradient).max() > 1e-9, variable.name
+        assert np.abs(gradient).min() > 0.0, variable.name
 
 
 def test_one_pass_and_one_contraction():

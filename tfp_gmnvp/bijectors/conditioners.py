@@ -65,15 +65,29 @@ class MLP(tf.Module):
                     f"got {sizes}."
                 )
         seeds = tfp.random.split_seed(stateless_seed(seed), n=len(sizes))
+        kernels = [
+            _he_normal(shape, dtype, layer_seed)
+            for shape, layer_seed in zip(itertools.pairwise(sizes[:-1]), seeds, strict=False)
+        ]
+        kernels.append(tf.zeros(sizes[-2:], dtype))
+        self._shapes = [shape for kernel in kernels for shape in (kernel.shape, kernel.shape[1:])]
+        values = [value for kernel in kernels for value in (kernel, tf.zeros_like(kernel[0]))]
         with self.name_scope:
-            self.kernels, self.biases = [], []
-            for layer, shape in enumerate(itertools.pairwise(sizes)):
-                is_last = layer == len(sizes) - 2
-                kernel = (
-                    tf.zeros(shape, dtype) if is_last else _he_normal(shape, dtype, seeds[layer])
-                )
-                self.kernels.append(tf.Variable(kernel, name=f"kernel_{layer}"))
-                self.biases.append(tf.Variable(tf.zeros(shape[1:], dtype), name=f"bias_{layer}"))
+            self.parameters = tf.Variable(_flat(values), name="parameters")
+
+    @property
+    def kernels(self) -> list[tf.Tensor]:
+        """The layers' kernels `[fan_in, fan_out]` as they are now."""
+        return self._layers()[0::2]
+
+    @property
+    def biases(self) -> list[tf.Tensor]:
+        """The layers' biases `[fan_out]` as they are now."""
+        return self._layers()[1::2]
+
+    def _layers(self):
+        parts = tf.split(self.parameters, [shape.num_elements() for shape in self._shapes])
+        return [tf.reshape(part, shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     @property
     def dtype(self) -> tf.DType:
@@ -85,7 +99,8 @@ class MLP(tf.Module):
         return _on_matrices(self._dense_layers, inputs)
 
     def _dense_layers(self, hidden):
-        *hidden_layers, last = zip(self.kernels, self.biases, strict=True)
+        layers = self._layers()
+        *hidden_layers, last = zip(layers[0::2], layers[1::2], strict=True)
         for kernel, bias in hidden_layers:
             hidden = self._activation(tf.nn.bias_add(hidden @ kernel, bias))
         kernel, bias = last
@@ -154,6 +169,10 @@ def _on_matrices(function, inputs):
     outputs = function(tf.reshape(inputs, [-1, inputs.shape[-1]]))
     shape = tf.concat([tf.shape(inputs)[:-1], tf.shape(outputs)[-1:]], axis=0)
     return tf.ensure_shape(tf.reshape(outputs, shape), inputs.shape[:-1] + outputs.shape[-1:])
+
+
+def _flat(tensors):
+    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
 
 
 def _in_order_of_use(graph):

@@ -13,6 +13,7 @@ import tensorflow_probability as tfp
 from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.conditioners import MLP, TrackedConditioner
 from tfp_gmnvp.bijectors.coupling import Coupling, affine, split_sizes
+from tfp_gmnvp.bijectors.permutation import Permutation
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["real_nvp"]
@@ -65,7 +66,7 @@ def real_nvp(
     >>> bijector.forward([1.0, 2.0, 3.0]).numpy().tolist()
     [1.0, 2.0, 3.0]
     >>> len(bijector.trainable_variables)
-    24
+    4
     """
     split_sizes(event_size)
     if not isinstance(num_couplings, numbers.Integral) or num_couplings < 1:
@@ -117,7 +118,7 @@ def _permuted_in_pairs(couplings, event_size):
 
 def _reorder(old, new):
     """The permutation that undoes the order `old` and takes up the order `new`, going forward."""
-    return tfb.Permute(np.argsort(new)[old].astype(np.int32))
+    return Permutation(np.argsort(new)[old])
 
 
 def _tracked(conditioner_fn, input_size, output_size, *, dtype, seed, name):

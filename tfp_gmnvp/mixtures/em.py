@@ -288,8 +288,10 @@ def _are_above_one(matrices):
 
     The shift j lets rounding push no eigenvalue of S + j I below zero.
     """
-    identity = tf.eye(matrices.shape[-1], dtype=matrices.dtype)
-    shift = 0.5 + 1e-4 * tf.linalg.trace(matrices)[..., tf.newaxis, tf.newaxis]
+    size, dtype = matrices.shape[-1], matrices.dtype
+    identity = tf.eye(size, dtype=dtype)
+    rounding = size * np.finfo(dtype.as_numpy_dtype).eps
+    shift = 0.5 + rounding * tf.linalg.trace(matrices)[..., tf.newaxis, tf.newaxis]
     scale_tril = tf.linalg.cholesky(matrices + shift * identity)
     trace = tf.reduce_sum(tf.square(inverse_tril(scale_tril)), axis=[-2, -1], keepdims=True)
     return tf.reduce_all((1.0 + shift) * trace <= 1.0)
