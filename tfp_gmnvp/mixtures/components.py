@@ -60,6 +60,24 @@ class GaussianComponents(tfd.Distribution):
     def inverse_scale(self):
         """The inverse lower Cholesky factors L_k^-1, `[K, D, D]`."""
 
+    def sample_at(self, component: tf.Tensor, seed) -> tf.Tensor:
+        """One sample of each of these components.
+
+        Args:
+          component: int32 numbers `[n]` in 0 .. K-1.
+          seed: stateless seed `[2]`.
+
+        Returns:
+          A tensor `[n, D]`.
+        """
+        shape = tf.concat([tf.shape(component), tf.shape(self.loc)[-1:]], axis=0)
+        noise = tf.random.stateless_normal(shape, seed, dtype=self.dtype)
+        return tf.gather(self.loc, component) + self._scale_matvec_at(component, noise)
+
+    @abc.abstractmethod
+    def _scale_matvec_at(self, component, noise):
+        """Maps `noise [n, D]` to `L_k noise`, with k the `component` of each."""
+
     @abc.abstractmethod
     def _whiten(self, z):
         """Maps `z [..., 1 or K, D]` to `L_k^-1 (z - mu_k)`, `[..., K, D]`."""
@@ -163,6 +181,13 @@ class TriLComponents(GaussianComponents):
         scale_tril = tf.convert_to_tensor(self.scale_tril) + tf.zeros_like(self.loc)[..., None]
         return tf.einsum("kij,...kj->...ki", scale_tril, noise)
 
+    def _scale_matvec_at(self, component, noise):
+        scale_tril = tf.convert_to_tensor(self.scale_tril)
+        if scale_tril.shape[0] == 1:
+            return tf.matmul(noise, scale_tril[0], transpose_b=True)
+        of_all = tf.einsum("kij,nj->nki", scale_tril, noise)
+        return tf.gather(of_all, component, axis=1, batch_dims=1)
+
     def _log_det_scale(self):
         diagonal = tf.linalg.diag_part(self.scale_tril)
         return tf.reduce_sum(tf.math.log(diagonal), axis=-1) + tf.zeros_like(self.loc[..., 0])
@@ -213,6 +238,9 @@ class DiagComponents(GaussianComponents):
 
     def _scale_matvec(self, noise):
         return self.scale_diag * noise
+
+    def _scale_matvec_at(self, component, noise):
+        return tf.gather(self.scale_diag, component) * noise
 
     def _log_det_scale(self):
         return tf.reduce_sum(tf.math.log(self.scale_diag) + tf.zeros_like(self.loc), axis=-1)

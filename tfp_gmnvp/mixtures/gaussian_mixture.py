@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
 from tfp_gmnvp.mixtures.em import MixtureParameters
-from tfp_gmnvp.mixtures.reparameterized import ReparameterizedMixture
+from tfp_gmnvp.mixtures.family import GaussianMixture, ReparameterizedMixture
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = [
@@ -79,7 +79,7 @@ def gaussian_mixture(
             [num_components, event_size], stateless_seed(seed), dtype=dtype
         )
         loc = tf.Variable(loc if num_components > 1 else tf.zeros_like(loc), name=f"{name}/loc")
-        family = ReparameterizedMixture if reparameterize else tfd.MixtureSameFamily
+        family = ReparameterizedMixture if reparameterize else GaussianMixture
         return family(
             tfd.Categorical(logits=logits, dtype=tf.int32),
             _unit_components(loc, covariance_type, f"{name}/scale"),
@@ -129,7 +129,7 @@ def as_mixture(parameters: MixtureParameters, covariance_type: str) -> tfd.Mixtu
     _check_shapes(probs, loc, covariance, loc.shape, covariance_type)
     scale = _scale(covariance, covariance_type)
     family = TriLComponents if covariance_type in ("full", "tied") else DiagComponents
-    return tfd.MixtureSameFamily(
+    return GaussianMixture(
         tfd.Categorical(logits=tf.math.log(probs)),
         family(loc, scale, covariance_type=covariance_type),
     )
