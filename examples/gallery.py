@@ -4,7 +4,7 @@
 
 Draws four figures and prints their numbers:
 
-    selection.png      held-out log-likelihood by number of components, on a pinwheel of five arms
+    selection.png      two criteria by number of components, on a pinwheel of five arms
     components.png     samples of each component of the flow that was chosen
     outliers.png       outlier scores of moons and noise, and the border that 5 % of moons cross
     interpolation.png  paths that are straight in the latents, beside straight ones
@@ -13,6 +13,7 @@ Draws four figures and prints their numbers:
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import os
 import pathlib
@@ -26,6 +27,7 @@ matplotlib.use("Agg")
 
 import numpy as np
 import tensorflow as tf
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -36,7 +38,8 @@ BATCH_SIZE = 250
 NUM_POINTS = 2000
 CONTAMINATION = 0.05
 INK, GREY = "0.15", "0.8"
-LEGEND = {"frameon": False, "fontsize": 9, "loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+KEY = {"frameon": False, "fontsize": 9, "handletextpad": 0.4}
+SHADES = ListedColormap(matplotlib.colormaps["Greys_r"](np.linspace(0.5, 1.0, 256)))
 
 
 def make_model(num_components: int, x: np.ndarray, seed: int, *, num_steps: int, **sizes):
@@ -57,11 +60,11 @@ def select(epochs: int, most_components: int, seed: int):
     x, labels = pinwheel.sample_with_labels(NUM_POINTS, seed=2 * seed)
     x_test = pinwheel.sample(NUM_POINTS, seed=2 * seed + 1)
     num_steps = epochs * NUM_POINTS // BATCH_SIZE
-    sizes = {"num_couplings": 4, "hidden_units": (16,)}
+    sizes = {"num_couplings": 4, "hidden_units": (32, 32)}
     selection = gmnvp.select_components(
         x,
         range(1, most_components + 1),
-        criterion="held_out",
+        criterion="icl",
         make_model=functools.partial(make_model, num_steps=num_steps, **sizes),
         x_test=x_test,
         batch_size=BATCH_SIZE,
@@ -86,10 +89,12 @@ def train_moons(epochs: int, seed: int):
 
 
 def draw_selection(selection) -> Figure:
-    """The criterion by number of components."""
-    figure = Figure(figsize=(5.6, 3.6), dpi=110, layout="constrained")
-    ax = plotting.plot_selection(selection, ax=figure.subplots())
-    ax.set_title("A pinwheel of five arms", fontsize=11)
+    """How many clusters stand apart, and how many components describe the density best."""
+    figure = Figure(figsize=(9.6, 3.6), dpi=100, layout="constrained")
+    titles = {"icl": "Clusters of a pinwheel with five arms", "held_out": "Its density"}
+    for ax, (criterion, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
+        plotting.plot_selection(dataclasses.replace(selection, criterion=criterion), ax=ax)
+        ax.set_title(title, fontsize=11)
     return figure
 
 
@@ -104,7 +109,9 @@ def draw_components(flow, x, seed: int) -> Figure:
         label = f"{k + 1}, weight {probs[k]:.2f}"
         ax.scatter(*samples.T, s=7, color=colour, linewidths=0, label=label)
     finish(ax, "Samples of each component", x)
-    ax.legend(title="component", markerscale=2.5, **LEGEND)
+    ax.legend(
+        title="component", markerscale=2.5, loc="upper left", bbox_to_anchor=(1.0, 1.0), **KEY
+    )
     return figure
 
 
@@ -118,24 +125,22 @@ def draw_outliers(flow, known, seed: int) -> Figure:
         print(f"{name}: {100 * detector.is_outlier(points).mean():.1f} % are outliers")
     figure = Figure(figsize=(6.4, 3.8), dpi=110, layout="constrained")
     ax = figure.subplots()
-    axes = [np.linspace(a, b, 240) for a, b in zip(low, high, strict=True)]
-    grid = np.stack(np.meshgrid(*axes), axis=-1)
+    edges = [np.linspace(a - 0.1, b + 0.1, 241) for a, b in zip(low, high, strict=True)]
+    centres = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
+    grid = np.stack(np.meshgrid(*centres), axis=-1)
     scores = detector.score(grid.reshape(-1, 2)).reshape(grid.shape[:2])
-    levels = np.linspace(0.0, 1.0, 11)
-    shades = ax.contourf(*axes, scores, levels=levels, cmap="cividis_r", alpha=0.55)
-    log_prob = flow.log_prob(grid.astype(np.float32)).numpy()
-    style = {"colors": INK, "linewidths": 1.2, "linestyles": "-"}
-    ax.contour(*axes, log_prob, levels=[detector.threshold], **style)
+    shades = ax.pcolormesh(*edges, scores, cmap=SHADES, vmin=0.0, vmax=1.0, rasterized=True)
+    border = {"colors": INK, "linewidths": 1.2}
+    ax.contour(*centres, flow.log_prob(grid.astype(np.float32)), [detector.threshold], **border)
     for name, points, marker in (("moons", fresh, "o"), ("noise", noise, "^")):
         is_outlier = detector.is_outlier(points)
         for flag, colour in zip((False, True), plotting.component_colours(2), strict=True):
             label = f"{name}, {'outliers' if flag else 'inliers'}"
             mine = points[is_outlier == flag]
-            edge = {"edgecolors": "white", "linewidths": 0.4}
-            size = 12 if marker == "o" else 30
-            ax.scatter(*mine.T, s=size, color=colour, marker=marker, label=label, **edge)
-    finish(ax, f"Outliers: as likely as the least likely {100 * CONTAMINATION:.0f} %", grid)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, frameon=False, fontsize=9)
+            style = {"marker": marker, "s": 5 if marker == "o" else 30, "linewidths": 0}
+            ax.scatter(*mine.T, color=colour, label=label, **style)
+    finish(ax, f"Outliers: score above {1 - CONTAMINATION:.2f}", grid)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, markerscale=1.6, **KEY)
     figure.colorbar(shades, ax=ax, label="outlier score", shrink=0.9)
     return figure
 
@@ -163,7 +168,7 @@ def draw_paths(flow, x) -> Figure:
         Line2D([], [], color=INK, linewidth=2.2, label="straight in the latents"),
         Line2D([], [], color=INK, linewidth=1.4, linestyle="--", label="straight in the data"),
     ]
-    ax.legend(handles=handles, loc="upper right", frameon=False, fontsize=9)
+    ax.legend(handles=handles, loc="upper right", **KEY)
     finish(ax, "From point to point", x)
     return figure
 
@@ -183,8 +188,8 @@ def main() -> None:
     """Trains, prints and draws."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("gallery"))
-    parser.add_argument("--epochs", type=int, default=40, help="passes over the data, every flow")
-    parser.add_argument("--most-components", type=int, default=8, help="largest K to try")
+    parser.add_argument("--epochs", type=int, default=50, help="passes over the data, every flow")
+    parser.add_argument("--most-components", type=int, default=7, help="largest K to try")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if args.epochs < 1 or args.most_components < 1:
