@@ -104,11 +104,13 @@ def draw_components(flow, x, seed: int) -> Figure:
     ax = figure.subplots()
     ax.scatter(*x.T, s=3, color=GREY, linewidths=0, label="data")
     probs = flow.distribution.mixture_distribution.probs_parameter().numpy()
+    shown = [x]
     for k, colour in enumerate(plotting.component_colours(len(probs))):
         samples = gmnvp.sample_component(flow, k, 150, seed=[seed, k]).numpy()
         label = f"{k + 1}, weight {probs[k]:.2f}"
         ax.scatter(*samples.T, s=7, color=colour, linewidths=0, label=label)
-    finish(ax, "Samples of each component", x)
+        shown.append(samples)
+    finish(ax, "Samples of each component", np.concatenate(shown))
     ax.legend(
         title="component", markerscale=2.5, loc="upper left", bbox_to_anchor=(1.0, 1.0), **KEY
     )
@@ -130,7 +132,7 @@ def draw_outliers(flow, known, seed: int) -> Figure:
     grid = np.stack(np.meshgrid(*centres), axis=-1)
     scores = detector.score(grid.reshape(-1, 2)).reshape(grid.shape[:2])
     shades = ax.pcolormesh(*edges, scores, cmap=SHADES, vmin=0.0, vmax=1.0, rasterized=True)
-    border = {"colors": INK, "linewidths": 1.2}
+    border = {"colors": INK, "linewidths": 1.2, "linestyles": "-"}
     ax.contour(*centres, flow.log_prob(grid.astype(np.float32)), [detector.threshold], **border)
     for name, points, marker in (("moons", fresh, "o"), ("noise", noise, "^")):
         is_outlier = detector.is_outlier(points)
@@ -140,8 +142,8 @@ def draw_outliers(flow, known, seed: int) -> Figure:
             style = {"marker": marker, "s": 5 if marker == "o" else 30, "linewidths": 0}
             ax.scatter(*mine.T, color=colour, label=label, **style)
     finish(ax, f"Outliers: score above {1 - CONTAMINATION:.2f}", grid)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, markerscale=1.6, **KEY)
-    figure.colorbar(shades, ax=ax, label="outlier score", shrink=0.9)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, markerscale=1.6, **KEY)
+    figure.colorbar(shades, cax=ax.inset_axes([1.03, 0.0, 0.03, 1.0]), label="outlier score")
     return figure
 
 
@@ -152,8 +154,8 @@ def draw_paths(flow, x) -> Figure:
     lower = np.stack([1 - np.cos(t), 0.5 - np.sin(t)], axis=-1)
     a = np.stack([upper[0, 0], lower[0, 0], upper[1, 1]])
     b = np.stack([upper[0, 1], lower[0, 1], lower[1, 1]])
-    paths = gmnvp.interpolate(flow, a, b, 41).numpy()
-    lines = np.linspace(a, b, 41)
+    paths = gmnvp.interpolate(flow, a, b, 201).numpy()
+    lines = np.linspace(a, b, 201)
     figure = Figure(figsize=(6.4, 3.8), dpi=110, layout="constrained")
     ax = figure.subplots()
     ax.scatter(*x.T, s=3, color=GREY, linewidths=0, label="data")

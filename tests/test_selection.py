@@ -155,7 +155,7 @@ def test_plot_of_held_out_points_has_error_bars(selection):
         np.testing.assert_allclose(bar[:, 1], reach)
     assert "nats per point" in ax.get_ylabel()
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert any("standard error of the difference" in text for text in texts)
+    assert any("standard error of the gap" in text for text in texts)
 
 
 def test_errors(x):

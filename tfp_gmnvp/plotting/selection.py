@@ -38,7 +38,7 @@ def plot_selection(selection, *, ax: Axes | None = None) -> Axes:
     style = {"color": line, "marker": "o", "markersize": 5, "linewidth": 1.5, "zorder": 2}
     if selection.criterion == "held_out":
         errors = [scores.gap_error for scores in selection.scores]
-        note = "± standard error of the difference from the best"
+        note = "± standard error of the gap to the best"
         ax.errorbar(numbers, values, errors, capsize=3, label=note, **style)
         ax.set_ylabel("held-out log-likelihood (nats per point)")
     else:
@@ -55,6 +55,6 @@ def plot_selection(selection, *, ax: Axes | None = None) -> Axes:
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color="0.9", linewidth=0.8)
     ax.set_axisbelow(True)
-    ax.legend(**{**LEGEND_STYLE, "borderaxespad": 0.5})
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, **LEGEND_STYLE)
     ax.margins(y=0.12)
     return ax
