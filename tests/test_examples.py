@@ -29,3 +29,19 @@ def test_runs(script, arguments, printed, tmp_path):
     assert run.returncode == 0, run.stderr[-3000:]
     assert printed.lower() in run.stdout.lower()
     assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_gallery(tmp_path):
+    arguments = ["--epochs", "1", "--most-components", "2", "--output", str(tmp_path)]
+    run = subprocess.run(
+        [sys.executable, str(EXAMPLES / "gallery.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "chosen by icl" in run.stdout
+    assert "known moons: 5.0 % are outliers" in run.stdout
+    pictures = sorted(path.name for path in tmp_path.iterdir())
+    assert pictures == ["components.png", "interpolation.png", "outliers.png", "selection.png"]
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in pictures)

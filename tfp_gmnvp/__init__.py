@@ -12,6 +12,8 @@ from tfp_gmnvp.bijectors import (
     standardization,
 )
 from tfp_gmnvp.callbacks import FigureCallback
+from tfp_gmnvp.clustering_scores import adjusted_rand_index, normalized_mutual_information
+from tfp_gmnvp.criteria import aic, bic, held_out_log_likelihood, icl, num_parameters
 from tfp_gmnvp.export import export_flow, to_tflite
 from tfp_gmnvp.flow import (
     gaussian_mixture_flow,
@@ -19,13 +21,18 @@ from tfp_gmnvp.flow import (
     predict_component,
     sample_component,
 )
+from tfp_gmnvp.interpolation import interpolate
 from tfp_gmnvp.layers import FlowLayer
 from tfp_gmnvp.mixture_updates import FullBatchEM, GradientUpdate, MixtureUpdate, StepwiseEM
 from tfp_gmnvp.mixtures import gaussian_mixture
+from tfp_gmnvp.outliers import OutlierDetector
+from tfp_gmnvp.selection import ComponentScores, ComponentSelection, select_components
 from tfp_gmnvp.training import FlowModel
 
 __all__ = [
     "MLP",
+    "ComponentScores",
+    "ComponentSelection",
     "Coupling",
     "FigureCallback",
     "FlowLayer",
@@ -33,20 +40,30 @@ __all__ = [
     "FullBatchEM",
     "GradientUpdate",
     "MixtureUpdate",
+    "OutlierDetector",
     "SinglePassBijector",
     "SinglePassChain",
     "StepwiseEM",
     "__version__",
+    "adjusted_rand_index",
     "affine",
+    "aic",
+    "bic",
     "datasets",
     "export_flow",
     "gaussian_mixture",
     "gaussian_mixture_flow",
+    "held_out_log_likelihood",
+    "icl",
+    "interpolate",
+    "normalized_mutual_information",
+    "num_parameters",
     "plotting",
     "posterior",
     "predict_component",
     "real_nvp",
     "sample_component",
+    "select_components",
     "standardization",
     "summaries",
     "to_tflite",

@@ -6,6 +6,7 @@ from tfp_gmnvp.plotting.density import plot_density
 from tfp_gmnvp.plotting.history import plot_history
 from tfp_gmnvp.plotting.latent import plot_latents, plot_warped_grid
 from tfp_gmnvp.plotting.pairs import pair_plot
+from tfp_gmnvp.plotting.selection import plot_selection
 from tfp_gmnvp.plotting.summary import plot_flow
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "plot_latents",
     "plot_responsibilities",
     "plot_samples",
+    "plot_selection",
     "plot_warped_grid",
 ]
