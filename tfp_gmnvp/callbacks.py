@@ -135,7 +135,7 @@ class UpdateBetweenEpochs(keras.callbacks.Callback):
         """Updates the mixture."""
         flow_model = self._flow_model
         flow_model.mixture_update.on_epoch_begin(
-            flow_model.distribution, int(flow_model._num_epochs), self._batches
+            flow_model.distribution, int(flow_model._num_epochs.numpy()), self._batches
         )
 
     def on_epoch_end(self, epoch, logs=None):
