@@ -50,8 +50,13 @@ def optimizers():
     }
 
 
-def make_model(strategy, update, *, optimizer="sgd", seed=0, collapsed=False):
-    """A small flow off the identity, within a strategy's scope."""
+def make_model(strategy, update, *, optimizer="sgd", collapsed=False):
+    """A small flow off the identity, within a strategy's scope.
+
+    Each worker has another seed; they are to start from the first one's draws all the same.
+    """
+    resolver = strategy.cluster_resolver
+    seed = 0 if resolver is None else resolver.task_id
     with strategy.scope():
         flow = gmnvp.gaussian_mixture_flow(
             3, 3, num_couplings=2, hidden_units=(8,), standardize=points(), seed=seed
@@ -135,11 +140,22 @@ def all_distances(strategy, cases):
     return {name: distances(strategy, **CASES[name]) for name in cases}
 
 
+def refusal(strategy):
+    """What is said of a flow that was made outside of the scope."""
+    flow = gmnvp.gaussian_mixture_flow(3, 2, num_couplings=1)
+    try:
+        with strategy.scope():
+            gmnvp.FlowModel(flow)
+    except ValueError as error:
+        return str(error)
+
+
 def mirrored(cases):
     devices = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    print(json.dumps(all_distances(strategy, cases)))
+    results = {"distances": all_distances(strategy, cases), "refusal": refusal(strategy)}
+    print(json.dumps(results))
 
 
 def workers(directory, cases):
@@ -150,6 +166,9 @@ def workers(directory, cases):
 
 
 if __name__ == "__main__":
+    tf.debugging.disable_traceback_filtering()
+    if hasattr(keras, "config"):
+        keras.config.disable_traceback_filtering()
     mode, *names = sys.argv[1:]
     if mode == "mirrored":
         mirrored(names)

@@ -41,12 +41,14 @@ def test_two_devices_train_as_one(legacy, cases):
         check=False,
     )
     assert run.returncode == 0, run.stderr[-5000:]
-    assert_same(json.loads(run.stdout.splitlines()[-1]), cases)
+    results = json.loads(run.stdout.splitlines()[-1])
+    assert_same(results["distances"], cases)
+    assert "`distribution` must be made within the same `strategy.scope()`" in results["refusal"]
 
 
 @KERAS
 def test_two_workers_train_as_one(legacy, tmp_path):
-    cases = ["stepwise", "data set"]
+    cases = ["stepwise", "clipnorm", "data set"]
     command = [SCRIPT, "workers", tmp_path, *cases]
     workers = multi_worker.start(command, tmp_path, TF_USE_LEGACY_KERAS=legacy)
     try:

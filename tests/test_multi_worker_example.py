@@ -55,14 +55,8 @@ def test_killed_worker_goes_on_from_the_backup(tmp_path):
     finally:
         stop(workers)
     assert codes == [0, 0], multi_worker.logs(tmp_path)
-    results = [
-        [
-            line
-            for line in (tmp_path / f"worker_{i}.log").read_text().splitlines()
-            if "losses" in line
-        ]
-        for i in range(2)
-    ]
+    logs = [(tmp_path / f"worker_{i}.log").read_text().splitlines() for i in range(2)]
+    results = [[line for line in log if "losses" in line] for log in logs]
     assert results[0] == results[1]
     assert results[0][0].startswith(f"epochs [{seen}, {seen + 1}] losses")
     served = tf.saved_model.load(str(tmp_path / "out" / "flow"))

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -268,8 +269,20 @@ def _join_over_replicas(evidence):
         return evidence
     reference, *sums = evidence.statistics
     statistics = mixtures.SufficientStatistics(reference, *replicas.sum_over_replicas(sums))
-    worst = replicas.gather_over_replicas(evidence[1:])
-    return _Evidence(statistics, *_worst_explained(*worst, reference.shape[0]))
+    number = reference.shape[0]
+    worst = replicas.gather_over_replicas(_padded(*evidence[1:], number))
+    log_prob, z = _worst_explained(*worst, number)
+    num_points = tf.math.count_nonzero(log_prob < np.inf, dtype=tf.int32)
+    rows = tf.minimum(tf.range(number), tf.maximum(num_points - 1, 0))
+    return _Evidence(statistics, tf.gather(log_prob, rows), tf.gather(z, rows))
+
+
+def _padded(log_prob, z, number):
+    """As many rows on every replica; those that are made up count as well explained."""
+    missing = number - tf.shape(z)[0]
+    log_prob = tf.pad(log_prob, [[0, missing]], constant_values=np.inf)
+    z = tf.pad(z, [[0, missing], [0, 0]])
+    return tf.ensure_shape(log_prob, [number]), tf.ensure_shape(z, [number, z.shape[-1]])
 
 
 def _at_least_one(name, value):

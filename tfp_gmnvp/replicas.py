@@ -63,8 +63,10 @@ def sum_over_replicas(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
 def gather_over_replicas(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Joins each tensor's rows over the replicas, within a step.
 
+    It is a sum, too, of zeros and one replica's rows, which works wherever sums do.
+
     Args:
-      tensors: which differ between replicas in their number of rows at most.
+      tensors: of the same shapes on all replicas.
 
     Returns:
       The rows of all replicas, equal on all replicas.
@@ -77,9 +79,13 @@ def gather_over_replicas(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """
     if num_replicas() == 1:
         return list(tensors)
-    context = tf.distribute.get_replica_context()
-    placed = [tf.identity(tensor) for tensor in tensors]  # on the replica's device
-    return [context.all_gather(tensor, axis=0) for tensor in placed]
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    is_own = tf.equal(tf.range(num_replicas()), replica)
+    blocks = []
+    for tensor in tensors:
+        mask = tf.reshape(is_own, [-1] + [1] * tensor.shape.rank)
+        blocks.append(tf.where(mask, tensor, tf.zeros_like(tensor)))
+    return [tf.reshape(b, [-1, *b.shape[2:]]) for b in sum_over_replicas(blocks)]
 
 
 def share_of_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:

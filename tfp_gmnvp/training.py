@@ -12,6 +12,7 @@ from tfp_gmnvp.callbacks import UpdateBetweenEpochs
 from tfp_gmnvp.keras_weights import adopt, set_trainable, tf_variable
 from tfp_gmnvp.mixture_updates import FullBatchEM, MixtureUpdate
 from tfp_gmnvp.replica_batches import distribute
+from tfp_gmnvp.replicated_model import ReplicatedModel
 from tfp_gmnvp.saving import SavedByConfiguration
 from tfp_gmnvp.seeds import stateless_seed
 
@@ -22,7 +23,7 @@ keras = tf.keras
 
 
 @keras.utils.register_keras_serializable(package="tfp_gmnvp")
-class FlowModel(SavedByConfiguration, keras.Model):
+class FlowModel(SavedByConfiguration, ReplicatedModel, keras.Model):
     """Trains a flow with a Gaussian mixture prior by maximum likelihood.
 
     Every step takes a gradient step on the bijector, up the mean of
@@ -75,7 +76,6 @@ class FlowModel(SavedByConfiguration, keras.Model):
         """
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, name=name)
         replicas.check_created_in_scope(distribution.variables, self.distribute_strategy)
-        self.distribute_reduction_method = "first"  # of the losses, which all replicas share
         self.distribution = distribution
         self._initialize, self._seed = initialize, stateless_seed(seed)
         self._loss_tracker = keras.metrics.Mean(name="loss")
@@ -215,8 +215,7 @@ class FlowModel(SavedByConfiguration, keras.Model):
                 self.initialize_mixture(*streams.head(batches, 10_000))
             shared = distribute(batches, self.distribute_strategy, data=fit["x"])
             fit["callbacks"] = [UpdateBetweenEpochs(self, shared), *fit["callbacks"]]
-            fit = memory_maps.without_copies(fit, steps="steps_per_epoch")
-            return super().fit(**fit)
+            return super().fit(**memory_maps.without_copies(fit, steps="steps_per_epoch"))
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """The negative log-likelihood in nats per point, as `keras.Model.evaluate` reports a loss.
