@@ -56,8 +56,9 @@ def sum_over_replicas(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """
     if num_replicas() == 1:
         return list(tensors)
+    placed = [tf.identity(tensor) for tensor in tensors]  # where the replica is: variables are not
     context = tf.distribute.get_replica_context()
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors))
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, placed)
 
 
 def gather_over_replicas(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
