@@ -9,7 +9,7 @@ them it is. Two workers on one machine:
 
 The batch size is that of the global batch, of which each worker takes a share; sufficient
 statistics and gradients are summed, so that the result is that of one machine. After every epoch
-the first worker backs the training up, to a directory that all can read. When a worker dies the
+the training is backed up, to a directory that all can read and write. When a worker dies the
 others stop with an error: start all of them again, and they go on from the backup.
 """
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -36,16 +37,19 @@ def make_model(strategy, x, learning_rate: float) -> gmnvp.FlowModel:
     return model
 
 
-def backup(directory: pathlib.Path, is_first: bool) -> tf.keras.callbacks.Callback:
-    """Restores a training that broke off; the first worker alone writes what all restore."""
+def backup(directory: pathlib.Path, worker: int) -> tf.keras.callbacks.Callback:
+    """Restores a training that broke off, on all workers from what the first one wrote last.
+
+    All write, as some of what they write is summed over them, but each to a place of its own.
+    """
     if not hasattr(tf.keras, "Variable"):  # tf_keras sees to it on its own
         return tf.keras.callbacks.BackupAndRestore(str(directory))
-    return tf.keras.callbacks.BackupAndRestore(
-        str(directory),
-        save_freq="epoch" if is_first else 2**62,
-        double_checkpoint=is_first,
-        delete_checkpoint=is_first,
-    )
+    first, own = directory / "worker_0", directory / f"worker_{worker}"
+    if worker != 0:
+        shutil.rmtree(own, ignore_errors=True)
+        if first.exists():
+            shutil.copytree(first, own)
+    return tf.keras.callbacks.BackupAndRestore(str(own), double_checkpoint=True)
 
 
 def batches(x, batch_size: int) -> tf.data.Dataset:
@@ -74,7 +78,7 @@ def main() -> None:
     history = model.fit(
         batches(x, arguments.batch_size),
         epochs=arguments.epochs,
-        callbacks=[backup(arguments.directory / "backup", worker == 0)],
+        callbacks=[backup(arguments.directory / "backup", worker)],
         verbose=2,
     )
     print(f"worker {worker} of {strategy.num_replicas_in_sync} replicas")

@@ -127,9 +127,9 @@ def distances(strategy, **arguments):
 
 
 CASES = {
-    "full_batch": {"update": "full_batch", "evaluates": True},
+    "full_batch": {"update": "full_batch"},
     "stepwise": {"update": "stepwise", "weighted": True, "evaluates": True},
-    "gradient": {"update": "gradient", "optimizer": "adam", "weighted": True},
+    "gradient": {"update": "gradient", "optimizer": "adam", "weighted": True, "epochs": 1},
     "clipnorm": {"update": "gradient", "optimizer": "clipnorm", "epochs": 1},
     "data set": {"update": "full_batch", "as_dataset": True, "weighted": True, "collapsed": True},
     "collapsed": {"update": "stepwise", "collapsed": True, "epochs": 1},

@@ -21,9 +21,9 @@ def batches(dtype):
         yield tf.cast(x, dtype), None
 
 
-def updated(dtype, covariance_type):
+def updated(dtype):
     """The parameters after an iteration of EM from means that are off."""
-    mixture = mixtures.gaussian_mixture(2, 2, covariance_type, dtype=dtype)
+    mixture = mixtures.gaussian_mixture(2, 2, dtype=dtype)
     mixture.components_distribution.loc.assign([[49.0, 0.3], [52.5, -0.7]])
     flow = tfd.TransformedDistribution(mixture, tfb.Identity())
     update = gmnvp.FullBatchEM()
@@ -32,9 +32,8 @@ def updated(dtype, covariance_type):
     return mixtures.mixture_parameters(mixture)
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "diag"])
-def test_full_batch_em_of_ten_million_rows(covariance_type):
-    actual, expected = (updated(dtype, covariance_type) for dtype in (tf.float32, tf.float64))
+def test_full_batch_em_of_ten_million_rows():
+    actual, expected = (updated(dtype) for dtype in (tf.float32, tf.float64))
     for value, exact in zip(actual, expected, strict=True):
         np.testing.assert_allclose(value, exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
 

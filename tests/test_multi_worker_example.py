@@ -32,7 +32,7 @@ def stop(workers):
 
 
 def test_killed_worker_goes_on_from_the_backup(tmp_path):
-    metadata = tmp_path / "out" / "backup" / "training_metadata.json"
+    metadata = tmp_path / "out" / "backup" / "worker_0" / "training_metadata.json"
     workers = start(tmp_path, epochs=10_000)
     try:
         deadline = time.monotonic() + 200

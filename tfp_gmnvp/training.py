@@ -210,12 +210,11 @@ class FlowModel(SavedByConfiguration, ReplicatedModel, keras.Model):
             steps_per_epoch=fit.get("steps_per_epoch"),
             dtype=self.distribution.dtype,
         )
-        with self.distribute_strategy.scope():
-            if not self._is_initialized.numpy():
-                self.initialize_mixture(*streams.head(batches, 10_000))
-            shared = distribute(batches, self.distribute_strategy, data=fit["x"])
-            fit["callbacks"] = [UpdateBetweenEpochs(self, shared), *fit["callbacks"]]
-            return super().fit(**memory_maps.without_copies(fit, steps="steps_per_epoch"))
+        if not self._is_initialized.numpy():
+            self.initialize_mixture(*streams.head(batches, 10_000))
+        shared = distribute(batches, self.distribute_strategy, data=fit["x"])
+        fit["callbacks"] = [UpdateBetweenEpochs(self, shared), *fit["callbacks"]]
+        return super().fit(**memory_maps.without_copies(fit, steps="steps_per_epoch"))
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """The negative log-likelihood in nats per point, as `keras.Model.evaluate` reports a loss.
