@@ -47,7 +47,7 @@ def test_two_devices_train_as_one(legacy, cases):
 
 @pytest.mark.parametrize(
     ("legacy", "cases"),
-    [("0", ["stepwise", "clipnorm", "data set"]), ("1", ["stepwise", "data set"])],
+    [("0", ["stepwise", "clipnorm", "data set"]), ("1", ["data set"])],
     ids=["keras_3", "tf_keras"],
 )
 def test_two_workers_train_as_one(legacy, cases, tmp_path):

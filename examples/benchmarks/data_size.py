@@ -6,11 +6,11 @@ fits the same flow (one epoch of gradient steps, and one full-batch EM update) t
 rows, which come from an array, a memory-mapped file or a `tf.data.Dataset` that computes them. Each
 case runs in a process of its own, so that its peak memory is its own:
 
-    rows/s      rows of the data over seconds of `fit`, without the tracing of its functions
+    rows/s      rows of the data over seconds of `fit`, the second time, when all is traced
     peak        resident memory at its highest; pages of a mapped file count among it, which the
                 system takes back when it needs them
     grown       by how much `fit` raised what is resident and private: no file's pages
-    exponent    b in `seconds ~ N^b`, fitted by least squares in logarithms; 1 is linear
+    exponent    b in `seconds ~ N^b` between the two largest sizes; 1 is linear
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def private_megabytes() -> float:
 
 
 def one_case(kind: str, size: int, num_components: int, batch_size: int) -> dict:
-    """Fits once, for the measure; before that on two batches, for the tracing."""
+    """Fits twice: for the tracing, and for the measure."""
     import tensorflow as tf
 
     import tfp_gmnvp as gmnvp
@@ -82,11 +82,11 @@ def one_case(kind: str, size: int, num_components: int, batch_size: int) -> dict
     )
     model = gmnvp.FlowModel(flow, seed=0)
     model.compile(tf.keras.optimizers.Adam(1e-3), mixture_update=gmnvp.FullBatchEM())
-    warm_up = rows(0, 2 * batch_size + size % batch_size)
-    model.fit(warm_up, batch_size=batch_size, verbose=0)
     with tempfile.TemporaryDirectory() as directory:
         x, arguments = make_data(kind, size, batch_size, directory)
-        before, start = private_megabytes(), time.perf_counter()
+        before = private_megabytes()
+        model.fit(x, verbose=0, **arguments)
+        start = time.perf_counter()
         model.fit(x, verbose=0, **arguments)
         seconds = time.perf_counter() - start
     unit = 1024 if sys.platform != "darwin" else 1024**2
@@ -110,11 +110,11 @@ def in_a_process(**case) -> dict:
 
 
 def exponent(cases: list[dict], by: str) -> float:
-    """The slope of log seconds over the logarithm of `by`; NaN for a single size."""
-    sizes = [math.log(case[by]) for case in cases]
-    if len(set(sizes)) < 2:
+    """The slope of log seconds over the logarithm of `by`, at its end; NaN for a single size."""
+    if len({case[by] for case in cases}) < 2:
         return math.nan
-    return float(np.polyfit(sizes, [math.log(case["seconds"]) for case in cases], 1)[0])
+    few, many = sorted(cases, key=lambda case: case[by])[-2:]
+    return math.log(many["seconds"] / few["seconds"]) / math.log(many[by] / few[by])
 
 
 def report(case: dict) -> dict:
