@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import sys
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -84,12 +85,29 @@ class BatchLosses(keras.callbacks.Callback):
         self.losses.append(float(np.squeeze(logs["loss"])))
 
 
+def memory_mapped(x):
+    """The same rows in a file without a name."""
+    with tempfile.TemporaryFile() as file:
+        file.write(x.tobytes())
+        file.flush()
+        return np.memmap(file, x.dtype, "r", shape=x.shape)
+
+
 def trained(
-    strategy, update, *, weighted=False, as_dataset=False, evaluates=False, epochs=2, **arguments
+    strategy,
+    update,
+    *,
+    weighted=False,
+    as_dataset=False,
+    as_memory_map=False,
+    evaluates=False,
+    epochs=2,
+    **arguments,
 ):
     """All values of the model after training, on this process's every replica, and the losses."""
     model = make_model(strategy, update, **arguments)
-    x, sample_weight = points(), weights() if weighted else None
+    x = memory_mapped(points()) if as_memory_map else points()
+    sample_weight = weights() if weighted else None
     batch_losses = BatchLosses()
     fit = {"epochs": epochs, "verbose": 0, "callbacks": [batch_losses]}
     if as_dataset:
@@ -127,7 +145,7 @@ def distances(strategy, **arguments):
 
 
 CASES = {
-    "full_batch": {"update": "full_batch"},
+    "full_batch": {"update": "full_batch", "as_memory_map": True},
     "stepwise": {"update": "stepwise", "weighted": True, "evaluates": True},
     "gradient": {"update": "gradient", "optimizer": "adam", "weighted": True, "epochs": 1},
     "clipnorm": {"update": "gradient", "optimizer": "clipnorm", "epochs": 1},

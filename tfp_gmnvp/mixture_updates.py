@@ -46,6 +46,9 @@ class MixtureUpdate:
     def on_batch(self, mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight) -> None:
         """Updates within a training step.
 
+        Under several replicas each runs this on its part of the batch, and all must come to the
+        same parameters: sums are to go over the replicas, by `replicas.sum_over_replicas`.
+
         Args:
           mixture: the mixture of the latents.
           z: latents `[N, D]` of the batch.
