@@ -1,5 +1,6 @@
 """Every example runs, small, prints its numbers and draws its figure."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -45,3 +46,32 @@ def test_gallery(tmp_path):
     pictures = sorted(path.name for path in tmp_path.iterdir())
     assert pictures == ["components.png", "interpolation.png", "outliers.png", "selection.png"]
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+
+
+def test_data_size_benchmark(tmp_path):
+    output = tmp_path / "data_size.json"
+    arguments = ["--sizes", "200", "600", "--components", "2", "3", "--batch-size", "100"]
+    arguments += ["--kinds", "memmap", "tf.data", "--output", str(output)]
+    run = subprocess.run(
+        [sys.executable, str(EXAMPLES / "benchmarks" / "data_size.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    results = json.loads(output.read_text())
+    cases = [(case["kind"], case["rows"], case["components"]) for case in results["cases"]]
+    assert cases == [
+        ("memmap", 200, 2),
+        ("memmap", 600, 2),
+        ("tf.data", 200, 2),
+        ("tf.data", 600, 2),
+        ("array", 600, 2),
+        ("array", 600, 3),
+    ]
+    for case in results["cases"]:
+        assert case["rows per second"] > 0
+        assert case["peak megabytes"] > case["data megabytes"]
+    assert set(results["exponent of the rows"]) == {"memmap", "tf.data"}
+    assert "seconds ~ N^" in run.stdout
+    assert "seconds ~ K^" in run.stdout

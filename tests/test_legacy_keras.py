@@ -18,6 +18,7 @@ TESTS = pathlib.Path(__file__).parent
         "test_keras_fit.py",
         "test_keras_layers.py",
         "test_keras_saving.py",
+        "test_memory_maps.py",
     ],
 )
 def test_under_tf_keras(module):

@@ -7,10 +7,12 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import mixtures, replicas
+from tfp_gmnvp.replica_batches import of_one_replica, on_each_replica
 
 __all__ = ["FullBatchEM", "GradientUpdate", "MixtureUpdate", "StepwiseEM"]
 
@@ -44,6 +46,9 @@ class MixtureUpdate:
     def on_batch(self, mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight) -> None:
         """Updates within a training step.
 
+        Under several replicas each runs this on its part of the batch, and all must come to the
+        same parameters: sums are to go over the replicas, by `replicas.sum_over_replicas`.
+
         Args:
           mixture: the mixture of the latents.
           z: latents `[N, D]` of the batch.
@@ -59,7 +64,8 @@ class MixtureUpdate:
           epoch: how many epochs the model has been trained for, in this `fit` and all before, those
             before it was saved and loaded included.
           batches: reads the training data once more, as pairs of `x [n, D]` and weights `[n]` or
-            `None`.
+            `None`; under several replicas, of each replica's parts, for
+            `replica_batches.on_each_replica`.
         """
 
     def get_config(self) -> dict:
@@ -121,7 +127,10 @@ class FullBatchEM(MixtureUpdate):
         self.covariance_floor = _not_negative("covariance_floor", covariance_floor)
 
     def build(self, flow):
-        self._evidence = tf.function(functools.partial(_evidence, flow), reduce_retracing=True)
+        evidence = tf.function(functools.partial(_evidence, flow), reduce_retracing=True)
+        self._evidence = on_each_replica(evidence)
+        self._merge = on_each_replica(_merge)
+        self._join = on_each_replica(_join_over_replicas)
 
     def on_epoch_begin(self, flow, epoch, batches):
         if epoch % self.every:
@@ -130,7 +139,8 @@ class FullBatchEM(MixtureUpdate):
             self._iterate(flow, batches)
 
     def _iterate(self, flow, batches):
-        evidence = functools.reduce(_merge, (self._evidence(*batch) for batch in batches()))
+        evidence = functools.reduce(self._merge, (self._evidence(*batch) for batch in batches()))
+        evidence = of_one_replica(self._join(evidence))
         _update(flow.distribution, evidence.statistics, evidence.worst_z, self.covariance_floor)
 
 
@@ -176,17 +186,16 @@ class StepwiseEM(MixtureUpdate):
         parameters = mixtures.mixture_parameters(mixture)
         covariance_type = mixture.components_distribution.covariance_type
         responsibilities, log_prob = mixtures.expectation(log_joint)
-        batch = _sum_over_replicas(
-            mixtures.sufficient_statistics(
-                z, responsibilities, parameters.loc, covariance_type, sample_weight=sample_weight
-            )
+        batch = mixtures.sufficient_statistics(
+            z, responsibilities, parameters.loc, covariance_type, sample_weight=sample_weight
         )
+        worst = _worst_explained(log_prob, z, parameters.loc.shape[0])
+        batch, _, worst_z = _join_over_replicas(_Evidence(batch, *worst))
         share = tf.math.divide_no_nan(self.step_size, tf.reduce_sum(batch.mass))
         past = mixtures.as_statistics(parameters, covariance_type)
         average = mixtures.add(
             mixtures.scale(past, 1 - self.step_size), mixtures.scale(batch, share)
         )
-        _, worst_z = _worst_explained(log_prob, z, parameters.loc.shape[0])
         _update(mixture, average, worst_z, self.covariance_floor)
 
 
@@ -218,7 +227,7 @@ def _or_present(statistics, mixture):
 
 
 class _Evidence(NamedTuple):
-    """What full-batch EM keeps of the data: statistics, and the worst explained latents."""
+    """What EM keeps of the data: statistics, and the worst explained latents."""
 
     statistics: mixtures.SufficientStatistics
     worst_log_prob: tf.Tensor
@@ -257,12 +266,26 @@ def _worst_explained(log_prob, z, number):
     return tf.gather(log_prob, order), tf.gather(z, order)
 
 
-def _sum_over_replicas(statistics):
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return statistics
-    sums = context.all_reduce(tf.distribute.ReduceOp.SUM, list(statistics[1:]))
-    return mixtures.SufficientStatistics(statistics.reference, *sums)
+def _join_over_replicas(evidence):
+    """The evidence of all replicas together, within a step."""
+    if replicas.num_replicas() == 1:
+        return evidence
+    reference, *sums = evidence.statistics
+    statistics = mixtures.SufficientStatistics(reference, *replicas.sum_over_replicas(sums))
+    number = reference.shape[0]
+    worst = replicas.gather_over_replicas(_padded(*evidence[1:], number))
+    log_prob, z = _worst_explained(*worst, number)
+    num_points = tf.math.count_nonzero(log_prob < np.inf, dtype=tf.int32)
+    rows = tf.minimum(tf.range(number), tf.maximum(num_points - 1, 0))
+    return _Evidence(statistics, tf.gather(log_prob, rows), tf.gather(z, rows))
+
+
+def _padded(log_prob, z, number):
+    """As many rows on every replica; those that are made up count as well explained."""
+    missing = number - tf.shape(z)[0]
+    log_prob = tf.pad(log_prob, [[0, missing]], constant_values=np.inf)
+    z = tf.pad(z, [[0, missing], [0, 0]])
+    return tf.ensure_shape(log_prob, [number]), tf.ensure_shape(z, [number, z.shape[-1]])
 
 
 def _at_least_one(name, value):

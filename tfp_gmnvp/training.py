@@ -7,10 +7,12 @@ import inspect
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import fit_arguments, mixtures, parameter_table, streams
+from tfp_gmnvp import fit_arguments, memory_maps, mixtures, parameter_table, replicas, streams
 from tfp_gmnvp.callbacks import UpdateBetweenEpochs
 from tfp_gmnvp.keras_weights import adopt, set_trainable, tf_variable
 from tfp_gmnvp.mixture_updates import FullBatchEM, MixtureUpdate
+from tfp_gmnvp.replica_batches import distribute
+from tfp_gmnvp.replicated_model import ReplicatedModel
 from tfp_gmnvp.saving import SavedByConfiguration
 from tfp_gmnvp.seeds import stateless_seed
 
@@ -21,7 +23,7 @@ keras = tf.keras
 
 
 @keras.utils.register_keras_serializable(package="tfp_gmnvp")
-class FlowModel(SavedByConfiguration, keras.Model):
+class FlowModel(SavedByConfiguration, ReplicatedModel, keras.Model):
     """Trains a flow with a Gaussian mixture prior by maximum likelihood.
 
     Every step takes a gradient step on the bijector, up the mean of
@@ -73,6 +75,7 @@ class FlowModel(SavedByConfiguration, keras.Model):
           name: name of the model.
         """
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, name=name)
+        replicas.check_created_in_scope(distribution.variables, self.distribute_strategy)
         self.distribution = distribution
         self._initialize, self._seed = initialize, stateless_seed(seed)
         self._loss_tracker = keras.metrics.Mean(name="loss")
@@ -168,19 +171,20 @@ class FlowModel(SavedByConfiguration, keras.Model):
         x, sample_weight = self._unpack(data)
         with tf.GradientTape() as tape:
             z, log_joint, log_prob = self._evaluate(x)
-            loss = self._mean_loss(log_prob, sample_weight)
+            loss = -replicas.share_of_mean(log_prob, sample_weight)
         gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
+        gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
         self.mixture_update.on_batch(self.distribution.distribution, z, log_joint, sample_weight)
         self._loss_tracker.update_state(-log_prob, sample_weight)
-        return {"loss": self._loss_tracker.result()}
+        return {"loss": replicas.loggable_mean(self._loss_tracker)}
 
     def test_step(self, data):
         """The negative log-likelihood of a batch."""
         x, sample_weight = self._unpack(data)
         _, _, log_prob = self._evaluate(x)
         self._loss_tracker.update_state(-log_prob, sample_weight)
-        return {"loss": self._loss_tracker.result()}
+        return {"loss": replicas.loggable_mean(self._loss_tracker)}
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains as `keras.Model.fit` does, with the same arguments.
@@ -206,10 +210,11 @@ class FlowModel(SavedByConfiguration, keras.Model):
             steps_per_epoch=fit.get("steps_per_epoch"),
             dtype=self.distribution.dtype,
         )
-        if not self._is_initialized:
+        if not self._is_initialized.numpy():
             self.initialize_mixture(*streams.head(batches, 10_000))
-        fit["callbacks"] = [UpdateBetweenEpochs(self, batches), *fit["callbacks"]]
-        return super().fit(**fit)
+        shared = distribute(batches, self.distribute_strategy, data=fit["x"])
+        fit["callbacks"] = [UpdateBetweenEpochs(self, shared), *fit["callbacks"]]
+        return super().fit(**memory_maps.without_copies(fit, steps="steps_per_epoch"))
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """The negative log-likelihood in nats per point, as `keras.Model.evaluate` reports a loss.
@@ -228,11 +233,13 @@ class FlowModel(SavedByConfiguration, keras.Model):
         arguments["x"] = fit_arguments.as_array(x)
         arguments["sample_weight"] = fit_arguments.as_array(arguments.get("sample_weight"))
         arguments["y"] = fit_arguments.stand_in_targets(arguments["x"], arguments["sample_weight"])
-        return super().evaluate(**arguments)
+        return super().evaluate(**memory_maps.without_copies(arguments))
 
     def predict(self, x, *args, **kwargs):
         """log p(x) in nats, `[N]`; arguments as of `keras.Model.predict`."""
-        return super().predict(fit_arguments.as_array(x), *args, **kwargs)
+        arguments = inspect.signature(super().predict).bind(x, *args, **kwargs).arguments
+        arguments["x"] = fit_arguments.as_array(x)
+        return super().predict(**memory_maps.without_copies(arguments))
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One step on one batch; arguments as of `keras.Model.train_on_batch`."""
@@ -267,7 +274,9 @@ class FlowModel(SavedByConfiguration, keras.Model):
             covariance_floor=update.covariance_floor,
             sample_weight=sample_weight,
         )
-        mixtures.assign_parameters(mixture, parameters)
+        with self.distribute_strategy.scope():
+            parameters = mixtures.MixtureParameters(*replicas.from_first_replica(parameters))
+            mixtures.assign_parameters(mixture, parameters)
         self._is_initialized.assign(True)
 
     def _check_compiled(self, method):
@@ -287,10 +296,3 @@ class FlowModel(SavedByConfiguration, keras.Model):
         log_det = bijector.inverse_log_det_jacobian(x, event_ndims=1)
         log_joint = mixtures.component_log_joint(self.distribution.distribution, z)
         return z, log_joint, tf.reduce_logsumexp(log_joint, axis=-1) + log_det
-
-    def _mean_loss(self, log_prob, sample_weight):
-        if sample_weight is None:
-            return -tf.reduce_mean(log_prob)
-        return -tf.math.divide_no_nan(
-            tf.reduce_sum(sample_weight * log_prob), tf.reduce_sum(sample_weight)
-        )

@@ -118,15 +118,23 @@ def sufficient_statistics(
         weights = weights * tf.cast(sample_weight, z.dtype)[:, tf.newaxis]
     weights = tf.transpose(weights)[..., tf.newaxis]  # [K, N, 1]
     deviation = z - reference[:, tf.newaxis]  # [K, N, D]
-    weighted = weights * deviation
+    first = _sum_of_products(weights, deviation)[:, 0]
     if covariance_type == "full":
-        second = tf.matmul(weighted, deviation, transpose_a=True)
+        second = _sum_of_products(weights * deviation, deviation)
     elif covariance_type == "tied":
-        second = tf.einsum("kni,knj->ij", weighted, deviation)
+        second = tf.einsum("kni,knj->ij", weights * deviation, deviation)
     else:
-        second = tf.reduce_sum(weighted * deviation, axis=1)
+        second = _sum_of_products(weights, tf.square(deviation))[:, 0]
     mass = tf.reduce_sum(weights, axis=[1, 2])
-    return SufficientStatistics(reference, mass, tf.reduce_sum(weighted, axis=1), second)
+    return SufficientStatistics(reference, mass, first, second)
+
+
+def _sum_of_products(a, b):
+    """sum_n a_ki b_kj: a product of matrices adds up in blocks, and so keeps float32's digits.
+
+    `tf.reduce_sum` along N would add one row after another: 10^7 of them to two digits.
+    """
+    return tf.matmul(a, b, transpose_a=True)
 
 
 def add(a: SufficientStatistics, b: SufficientStatistics) -> SufficientStatistics:
