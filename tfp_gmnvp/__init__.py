@@ -4,7 +4,10 @@ from tfp_gmnvp import datasets, plotting, summaries
 from tfp_gmnvp._version import __version__
 from tfp_gmnvp.bijectors import (
     MLP,
+    Affine,
     Coupling,
+    CouplingTransform,
+    RationalQuadratic,
     SinglePassBijector,
     SinglePassChain,
     affine,
@@ -26,13 +29,16 @@ from tfp_gmnvp.training import FlowModel
 
 __all__ = [
     "MLP",
+    "Affine",
     "Coupling",
+    "CouplingTransform",
     "FigureCallback",
     "FlowLayer",
     "FlowModel",
     "FullBatchEM",
     "GradientUpdate",
     "MixtureUpdate",
+    "RationalQuadratic",
     "SinglePassBijector",
     "SinglePassChain",
     "StepwiseEM",

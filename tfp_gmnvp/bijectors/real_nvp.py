@@ -10,9 +10,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.bijectors.affine import Affine
 from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.conditioners import MLP, TrackedConditioner
-from tfp_gmnvp.bijectors.coupling import Coupling, affine, split_sizes
+from tfp_gmnvp.bijectors.coupling import Coupling, split_sizes
+from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
+from tfp_gmnvp.bijectors.spline import RationalQuadratic
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["real_nvp"]
@@ -26,7 +29,8 @@ def real_nvp(
     hidden_units: Sequence[int] = (64, 64),
     *,
     activation: str | Callable = "silu",
-    max_log_scale: float = 1.5,
+    coupling: str | CouplingTransform = "affine",
+    max_log_scale: float | None = None,
     conditioner_fn: Callable[..., Callable] | None = None,
     dtype=tf.float32,
     seed=None,
@@ -44,7 +48,10 @@ def real_nvp(
       num_couplings: number of coupling layers, at least 1; from 2 on every entry moves.
       hidden_units: widths of each conditioner's hidden layers.
       activation: of the hidden layers; a callable, or a name in `tf.nn` or `tf.math`.
-      max_log_scale: bound on each coupling's absolute log-scale, in nats per dimension.
+      coupling: what moves a part: `"affine"`, `"spline"`, or an `Affine` or `RationalQuadratic`
+        with settings of your own, or another `CouplingTransform`.
+      max_log_scale: for `coupling="affine"`, bound on the absolute log-scale, in nats per
+        dimension; `None` for 1.5.
       conditioner_fn: builds a conditioner, in place of `MLP`: called once per coupling as
         `conditioner_fn(input_size, output_size)`, it returns a callable from `[N, input_size]` to
         `[N, output_size]`, a Keras layer for one. The coupling starts as the identity where
@@ -70,14 +77,12 @@ def real_nvp(
     split_sizes(event_size)
     if not isinstance(num_couplings, numbers.Integral) or num_couplings < 1:
         raise ValueError(f"`num_couplings` must be a whole number >= 1, got {num_couplings!r}.")
-    if not max_log_scale > 0:
-        raise ValueError(f"`max_log_scale` must be positive, got {max_log_scale!r}.")
+    coupling = _coupling(coupling, max_log_scale)
     seeds = tfp.random.split_seed(stateless_seed(seed), n=int(num_couplings) + 1)
     if conditioner_fn is None:
         build = functools.partial(MLP, hidden_units=hidden_units, activation=activation)
     else:
         build = functools.partial(_tracked, conditioner_fn)
-    bijector_fn = functools.partial(affine, max_log_scale=max_log_scale)
     couplings = []
     for i in range(num_couplings):
         first_moves = bool(i % 2)
@@ -86,15 +91,39 @@ def real_nvp(
         )
         couplings.append(
             Coupling(
-                build(still, 2 * moving, dtype=dtype, seed=seeds[i], name=f"conditioner_{i}"),
+                build(
+                    still,
+                    coupling.num_parameters * moving,
+                    dtype=dtype,
+                    seed=seeds[i],
+                    name=f"conditioner_{i}",
+                ),
                 event_size,
                 first_moves=first_moves,
-                bijector_fn=bijector_fn,
+                bijector_fn=coupling,
                 dtype=dtype,
                 name=f"coupling_{i}",
             )
         )
     return SinglePassChain(_permuted_in_pairs(couplings, event_size), name=name)
+
+
+def _coupling(coupling, max_log_scale):
+    """The object that a name stands for."""
+    if coupling == "affine":
+        return Affine() if max_log_scale is None else Affine(max_log_scale)
+    if max_log_scale is not None:
+        raise ValueError(
+            f'`max_log_scale` goes with `coupling="affine"` alone, got `coupling={coupling!r}`.'
+        )
+    if coupling == "spline":
+        return RationalQuadratic()
+    if isinstance(coupling, CouplingTransform):
+        return coupling
+    raise ValueError(
+        '`coupling` must be "affine", "spline" or a `CouplingTransform` such as '
+        f"`RationalQuadratic()`, got {coupling!r}."
+    )
 
 
 def _permuted_in_pairs(couplings, event_size):
