@@ -168,7 +168,7 @@ def test_round_trip_in_float32(scale):
     again, back = bijector._forward_and_log_det(z)
     np.testing.assert_allclose(bijector._inverse_and_log_det(again)[0], z, atol=2e-5)
     assert np.median(np.abs(again - x)) < 1e-6
-    assert np.median(np.abs(back + log_det)) < 1e-4
+    assert np.median(np.abs(back + log_det)) < 1e-3
 
 
 def test_tails_are_the_identity():

@@ -4,10 +4,13 @@ from tfp_gmnvp import datasets, plotting, summaries
 from tfp_gmnvp._version import __version__
 from tfp_gmnvp.bijectors import (
     MLP,
+    ActNorm,
     Affine,
     Coupling,
     CouplingTransform,
+    LULinear,
     RationalQuadratic,
+    ResidualMLP,
     SinglePassBijector,
     SinglePassChain,
     affine,
@@ -29,6 +32,7 @@ from tfp_gmnvp.training import FlowModel
 
 __all__ = [
     "MLP",
+    "ActNorm",
     "Affine",
     "Coupling",
     "CouplingTransform",
@@ -37,8 +41,10 @@ __all__ = [
     "FlowModel",
     "FullBatchEM",
     "GradientUpdate",
+    "LULinear",
     "MixtureUpdate",
     "RationalQuadratic",
+    "ResidualMLP",
     "SinglePassBijector",
     "SinglePassChain",
     "StepwiseEM",

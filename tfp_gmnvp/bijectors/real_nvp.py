@@ -10,11 +10,14 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.bijectors.act_norm import ActNorm
 from tfp_gmnvp.bijectors.affine import Affine
 from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.conditioners import MLP, TrackedConditioner
 from tfp_gmnvp.bijectors.coupling import Coupling, split_sizes
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
+from tfp_gmnvp.bijectors.linear import LULinear
+from tfp_gmnvp.bijectors.residual import ResidualMLP
 from tfp_gmnvp.bijectors.spline import RationalQuadratic
 from tfp_gmnvp.seeds import stateless_seed
 
@@ -31,6 +34,11 @@ def real_nvp(
     activation: str | Callable = "silu",
     coupling: str | CouplingTransform = "affine",
     max_log_scale: float | None = None,
+    normalization: str | None = None,
+    mixing: str = "permutation",
+    conditioner: str = "mlp",
+    dropout: float = 0.0,
+    l2: float = 0.0,
     conditioner_fn: Callable[..., Callable] | None = None,
     dtype=tf.float32,
     seed=None,
@@ -52,7 +60,14 @@ def real_nvp(
         with settings of your own, or another `CouplingTransform`.
       max_log_scale: for `coupling="affine"`, bound on the absolute log-scale, in nats per
         dimension; `None` for 1.5.
-      conditioner_fn: builds a conditioner, in place of `MLP`: called once per coupling as
+      normalization: `"act_norm"` for an `ActNorm` at the data's side of each coupling, or `None`.
+      mixing: `"permutation"` for the fixed shuffles, or `"lu"` for an `LULinear` in the place of
+        each, which starts as the shuffle, and one more at the data's end.
+      conditioner: `"mlp"` for an `MLP`, `"residual"` for a `ResidualMLP`.
+      dropout: share of the hidden units left out in the training steps of a `FlowModel`.
+      l2: what a `FlowModel` adds to its loss in training, times the sum of the squares of the
+        conditioners' kernels.
+      conditioner_fn: builds a conditioner, in place of `conditioner`: called once per coupling as
         `conditioner_fn(input_size, output_size)`, it returns a callable from `[N, input_size]` to
         `[N, output_size]`, a Keras layer for one. The coupling starts as the identity where
         that callable starts at zero.
@@ -79,10 +94,14 @@ def real_nvp(
         raise ValueError(f"`num_couplings` must be a whole number >= 1, got {num_couplings!r}.")
     coupling = _coupling(coupling, max_log_scale)
     seeds = tfp.random.split_seed(stateless_seed(seed), n=int(num_couplings) + 1)
-    if conditioner_fn is None:
-        build = functools.partial(MLP, hidden_units=hidden_units, activation=activation)
-    else:
-        build = functools.partial(_tracked, conditioner_fn)
+    build = _builder(
+        conditioner,
+        conditioner_fn,
+        hidden_units=hidden_units,
+        activation=activation,
+        dropout=dropout,
+        l2=l2,
+    )
     couplings = []
     for i in range(num_couplings):
         first_moves = bool(i % 2)
@@ -105,7 +124,10 @@ def real_nvp(
                 name=f"coupling_{i}",
             )
         )
-    return SinglePassChain(_permuted_in_pairs(couplings, event_size), name=name)
+    mix = _named("mixing", mixing, {"permutation": _permutation, "lu": _linear})
+    normalize = _named("normalization", normalization, {None: _nothing, "act_norm": _act_norm})
+    pairs = [couplings[i : i + 2] for i in range(0, len(couplings), 2)]
+    return SinglePassChain(_arranged(pairs, event_size, mix, normalize, dtype), name=name)
 
 
 def _coupling(coupling, max_log_scale):
@@ -126,27 +148,70 @@ def _coupling(coupling, max_log_scale):
     )
 
 
-def _permuted_in_pairs(couplings, event_size):
-    """Puts each pair of couplings but the first between a permutation and its inverse.
+def _builder(conditioner, conditioner_fn, **settings):
+    """What makes a conditioner of its sizes."""
+    networks = {"mlp": MLP, "residual": ResidualMLP}
+    if conditioner_fn is None:
+        return functools.partial(_named("conditioner", conditioner, networks), **settings)
+    for name in ("dropout", "l2"):
+        if settings[name]:
+            raise ValueError(f"`{name}` is of our own conditioners, not of a `conditioner_fn`.")
+    return functools.partial(_tracked, conditioner_fn)
+
+
+def _named(argument, name, choices):
+    if name not in choices:
+        raise ValueError(f"`{argument}` must be one of {list(choices)}, got {name!r}.")
+    return choices[name]
+
+
+def _arranged(pairs, event_size, mix, normalize, dtype):
+    """Puts each pair of couplings into an order of its own, and the last one's order right.
 
     The permutations hang on the sizes alone, not on the seed of the weights: weights that were
     saved from a flow of one seed are right in a flow of another.
     """
-    if event_size == 2:
-        return couplings
-    pairs = [couplings[i : i + 2] for i in range(0, len(couplings), 2)]
-    bijectors, order = pairs[0], np.arange(event_size)
-    for number, pair in enumerate(pairs[1:]):
-        keys = tf.random.stateless_uniform([event_size], seed=[number, event_size])
-        new_order = np.argsort(keys.numpy())
-        bijectors = [*bijectors, _reorder(order, new_order), *pair]
+    natural = order = np.arange(event_size)
+    bijectors = []
+    for number, pair in enumerate(pairs):
+        new_order = _order(number, event_size)
+        bijectors += mix(_reorder(order, new_order), dtype, f"mixing_{number}")
+        for i, coupling in enumerate(pair):
+            bijectors += normalize(event_size, dtype, f"act_norm_{2 * number + i}")
+            bijectors.append(coupling)
         order = new_order
-    return [*bijectors, _reorder(order, np.arange(event_size))] if len(pairs) > 1 else bijectors
+    return [*bijectors, *_permutation(_reorder(order, natural), dtype, "natural_order")]
+
+
+def _order(number, event_size):
+    """The order of the entries in a pair: the natural one in the first, and with two entries."""
+    if number == 0 or event_size == 2:
+        return np.arange(event_size)
+    keys = tf.random.stateless_uniform([event_size], seed=[number - 1, event_size])
+    return np.argsort(keys.numpy())
+
+
+def _permutation(permutation, dtype, name):
+    """A fixed permutation, unless it would be the identity."""
+    is_identity = np.array_equal(permutation, np.arange(len(permutation)))
+    return [] if is_identity else [tfb.Permute(permutation)]
+
+
+def _linear(permutation, dtype, name):
+    return [LULinear(len(permutation), permutation=permutation, dtype=dtype, name=name)]
+
+
+def _act_norm(event_size, dtype, name):
+    return [ActNorm(event_size, dtype=dtype, name=name)]
+
+
+def _nothing(event_size, dtype, name):
+    return []
 
 
 def _reorder(old, new):
     """The permutation that undoes the order `old` and takes up the order `new`, going forward."""
-    return tfb.Permute(np.argsort(new)[old].astype(np.int32))
+    return np.argsort(new)[old].astype(np.int32)
 
 
 def _tracked(conditioner_fn, input_size, output_size, *, dtype, seed, name):
