@@ -248,3 +248,12 @@ def test_arguments_reach_the_bijector():
 def test_arguments_out_of_range(kwargs, message):
     with pytest.raises(ValueError, match=message):
         gaussian_mixture_flow(**{"event_size": 2, **kwargs})
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("max_logscale", "max_log_scale"), ("num_component", "num_components"), ("bins", "mixing")],
+)
+def test_an_argument_of_an_unknown_name(name, nearest):
+    with pytest.raises(TypeError, match=f"no argument `{name}`: did you mean `{nearest}`"):
+        gaussian_mixture_flow(3, **{name: 3})

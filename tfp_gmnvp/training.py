@@ -7,7 +7,15 @@ import inspect
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import fit_arguments, memory_maps, mixtures, parameter_table, replicas, streams
+from tfp_gmnvp import (
+    bijectors,
+    fit_arguments,
+    memory_maps,
+    mixtures,
+    parameter_table,
+    replicas,
+    streams,
+)
 from tfp_gmnvp.callbacks import UpdateBetweenEpochs
 from tfp_gmnvp.keras_weights import adopt, set_trainable, tf_variable
 from tfp_gmnvp.mixture_updates import FullBatchEM, MixtureUpdate
@@ -170,8 +178,9 @@ class FlowModel(SavedByConfiguration, ReplicatedModel, keras.Model):
         """One gradient step on the bijector and one update of the mixture."""
         x, sample_weight = self._unpack(data)
         with tf.GradientTape() as tape:
-            z, log_joint, log_prob = self._evaluate(x)
-            loss = -replicas.share_of_mean(log_prob, sample_weight)
+            z, log_joint, log_prob = self._evaluate(x, **self._dropout_seed())
+            penalty = bijectors.penalty(self.distribution.bijector) / replicas.num_replicas()
+            loss = penalty - replicas.share_of_mean(log_prob, sample_weight)
         gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
         gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
@@ -265,6 +274,7 @@ class FlowModel(SavedByConfiguration, ReplicatedModel, keras.Model):
         x = tf.cast(x, self.distribution.dtype)
         if not tf.reduce_all(tf.math.is_finite(x)):
             raise ValueError("`x` must be finite, and it holds NaN or infinity.")
+        bijectors.initialize(self.distribution.bijector, x, sample_weight)
         update = self.mixture_update or MixtureUpdate()
         parameters = mixtures.first_fit(
             self.distribution.bijector.inverse(x),
@@ -289,10 +299,17 @@ class FlowModel(SavedByConfiguration, ReplicatedModel, keras.Model):
             sample_weight = tf.reshape(tf.cast(sample_weight, self.distribution.dtype), [-1])
         return tf.cast(x, self.distribution.dtype), sample_weight
 
-    def _evaluate(self, x):
+    def _dropout_seed(self):
+        """The condition of a training step: a seed, if a conditioner leaves units out."""
+        if not bijectors.uses_dropout(self.distribution.bijector):
+            return {}
+        step = tf.convert_to_tensor(self.optimizer.iterations)
+        return {"dropout_seed": tf.random.experimental.stateless_fold_in(self._seed, step)}
+
+    def _evaluate(self, x, **condition):
         """The one pass: latents, the components' log-joint, log p(x)."""
         bijector = self.distribution.bijector
-        z = bijector.inverse(x)
-        log_det = bijector.inverse_log_det_jacobian(x, event_ndims=1)
+        z = bijector.inverse(x, **condition)
+        log_det = bijector.inverse_log_det_jacobian(x, event_ndims=1, **condition)
         log_joint = mixtures.component_log_joint(self.distribution.distribution, z)
         return z, log_joint, tf.reduce_logsumexp(log_joint, axis=-1) + log_det

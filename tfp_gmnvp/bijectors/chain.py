@@ -7,7 +7,11 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
+from tfp_gmnvp.bijectors.single_pass import (
+    SinglePassBijector,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
 
 __all__ = ["SinglePassChain"]
 
@@ -71,14 +75,14 @@ class SinglePassChain(SinglePassBijector):
     def _forward_and_log_det(self, x, **condition):
         log_det = None
         for bijector in reversed(self._bijectors):
-            x, step = _forward_and_log_det(bijector, x, condition)
+            x, step = forward_and_log_det(bijector, x, **condition)
             log_det = step if log_det is None else log_det + step
         return x, log_det
 
     def _inverse_and_log_det(self, y, **condition):
         log_det = None
         for bijector in self._bijectors:
-            y, step = _inverse_and_log_det(bijector, y, condition)
+            y, step = inverse_and_log_det(bijector, y, **condition)
             log_det = step if log_det is None else log_det + step
         return y, log_det
 
@@ -95,17 +99,3 @@ def _flatten(bijectors):
                 f"{bijector.name} takes events of rank {bijector.forward_min_event_ndims}."
             )
         yield from bijector.bijectors if isinstance(bijector, SinglePassChain) else (bijector,)
-
-
-def _forward_and_log_det(bijector, x, condition):
-    if isinstance(bijector, SinglePassBijector):
-        return bijector._forward_and_log_det(x, **condition)
-    x = tf.identity(x)  # a tensor that no cache of TFP's has seen
-    return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims=1)
-
-
-def _inverse_and_log_det(bijector, y, condition):
-    if isinstance(bijector, SinglePassBijector):
-        return bijector._inverse_and_log_det(y, **condition)
-    y = tf.identity(y)
-    return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims=1)

@@ -46,10 +46,10 @@ class Permutation(SinglePassBijector):
             event_size=permutation.size, is_constant_jacobian=True, parameters=parameters, name=name
         )
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x, **condition):
         return _reorder(x, self._permutation, self._inverse_permutation), tf.zeros([], x.dtype)
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y, **condition):
         return _reorder(y, self._inverse_permutation, self._permutation), tf.zeros([], y.dtype)
 
 

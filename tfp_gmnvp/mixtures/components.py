@@ -186,7 +186,8 @@ class TriLComponents(GaussianComponents):
         if scale_tril.shape[0] == 1:
             return tf.matmul(noise, scale_tril[0], transpose_b=True)
         of_all = tf.einsum("kij,nj->nki", scale_tril, noise)
-        return tf.gather(of_all, component, axis=1, batch_dims=1)
+        is_drawn = tf.one_hot(component, scale_tril.shape[0], dtype=self.dtype)
+        return tf.reduce_sum(is_drawn[..., tf.newaxis] * of_all, axis=-2)
 
     def _log_det_scale(self):
         diagonal = tf.linalg.diag_part(self.scale_tril)
