@@ -21,18 +21,24 @@ from tfp_gmnvp.flow import (
 )
 from tfp_gmnvp.layers import FlowLayer
 from tfp_gmnvp.mixture_updates import FullBatchEM, GradientUpdate, MixtureUpdate, StepwiseEM
-from tfp_gmnvp.mixtures import gaussian_mixture
+from tfp_gmnvp.mixture_updates.fit import ConvergenceWarning, MixtureFit, fit_mixture
+from tfp_gmnvp.mixtures import Prior, gaussian_mixture
+from tfp_gmnvp.schedules import PowerSchedule
 from tfp_gmnvp.training import FlowModel
 
 __all__ = [
     "MLP",
+    "ConvergenceWarning",
     "Coupling",
     "FigureCallback",
     "FlowLayer",
     "FlowModel",
     "FullBatchEM",
     "GradientUpdate",
+    "MixtureFit",
     "MixtureUpdate",
+    "PowerSchedule",
+    "Prior",
     "SinglePassBijector",
     "SinglePassChain",
     "StepwiseEM",
@@ -40,6 +46,7 @@ __all__ = [
     "affine",
     "datasets",
     "export_flow",
+    "fit_mixture",
     "gaussian_mixture",
     "gaussian_mixture_flow",
     "plotting",
