@@ -271,11 +271,6 @@ def test_whole_numbers():
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-4)
 
 
-def test_targets_are_not_read():
-    losses = next_losses(make_model(), y=np.full(120, np.nan), epochs=2)
-    assert losses == next_losses(make_model(), epochs=2)
-
-
 def test_sequence_with_weights():
     weights = np.linspace(0.0, 2.0, 120).astype(np.float32)
     base = getattr(keras.utils, "PyDataset", None) or keras.utils.Sequence

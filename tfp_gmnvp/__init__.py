@@ -11,6 +11,7 @@ from tfp_gmnvp.bijectors import (
     real_nvp,
     standardization,
 )
+from tfp_gmnvp.calibration import calibration_error, reliability
 from tfp_gmnvp.callbacks import FigureCallback
 from tfp_gmnvp.export import export_flow, to_tflite
 from tfp_gmnvp.flow import (
@@ -44,6 +45,7 @@ __all__ = [
     "StepwiseEM",
     "__version__",
     "affine",
+    "calibration_error",
     "datasets",
     "export_flow",
     "fit_mixture",
@@ -53,6 +55,7 @@ __all__ = [
     "posterior",
     "predict_component",
     "real_nvp",
+    "reliability",
     "sample_component",
     "standardization",
     "summaries",
