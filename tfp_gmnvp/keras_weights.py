@@ -68,6 +68,11 @@ class UpdateState(keras.layers.Layer):
         self.state = adopt(variables)
         self.built = True
 
+    def _trackable_children(self, save_type="checkpoint", **kwargs):
+        """What `tf.train.Checkpoint` sees: Keras 3 does not show it the list."""
+        children = dict(super()._trackable_children(save_type, **kwargs))
+        return {**children, **{f"value_{i}": tf_variable(v) for i, v in enumerate(self.state)}}
+
     def save_own_variables(self, store):
         """Writes the values into a file of Keras'."""
         for i, weight in enumerate(self.state):
