@@ -96,14 +96,15 @@ def first_fit(
     """The first mixture: k-means++ centers, nearest-center covariances, and some steps of EM.
 
     Where points are labelled, the components that have labels are set down on their points: each
-    other point first belongs to the component of the nearest labelled point or center.
+    other point belongs to the component of the nearest labelled point or center. There it stays:
+    steps of EM without the bijector's would prefer clusters to classes.
 
     Args:
       points: `[N, D]`.
       num_components: K, at most N.
       covariance_type: 'full', 'tied', 'diag' or 'spherical'.
       seed: integer or stateless seed `[2]`.
-      num_iterations: EM iterations after the first M-step.
+      num_iterations: EM iterations after the first M-step; there are none where there are labels.
       n_init: number of starts, of which the one with the highest likelihood, or posterior
         density under a prior, is kept.
       covariance_floor: as in `maximization`.
@@ -135,6 +136,8 @@ def first_fit(
         covariance_floor=covariance_floor,
         prior=prior,
     )
+    if labels is not None and bool(tf.reduce_any(labels >= 0)):
+        num_iterations = 0
     seeds = [seed] if n_init == 1 else tfp.random.split_seed(stateless_seed(seed), n=n_init)
     best, highest = None, -math.inf
     for start_seed in seeds:
