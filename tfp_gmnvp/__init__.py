@@ -17,6 +17,7 @@ from tfp_gmnvp.bijectors import (
     real_nvp,
     standardization,
 )
+from tfp_gmnvp.calibration import calibration_error, reliability
 from tfp_gmnvp.callbacks import FigureCallback
 from tfp_gmnvp.clustering_scores import adjusted_rand_index, normalized_mutual_information
 from tfp_gmnvp.criteria import aic, bic, held_out_log_likelihood, icl, num_parameters
@@ -30,8 +31,10 @@ from tfp_gmnvp.flow import (
 from tfp_gmnvp.interpolation import interpolate
 from tfp_gmnvp.layers import FlowLayer
 from tfp_gmnvp.mixture_updates import FullBatchEM, GradientUpdate, MixtureUpdate, StepwiseEM
-from tfp_gmnvp.mixtures import gaussian_mixture
+from tfp_gmnvp.mixture_updates.fit import ConvergenceWarning, MixtureFit, fit_mixture
+from tfp_gmnvp.mixtures import Prior, gaussian_mixture
 from tfp_gmnvp.outliers import OutlierDetector
+from tfp_gmnvp.schedules import PowerSchedule
 from tfp_gmnvp.selection import ComponentScores, ComponentSelection, select_components
 from tfp_gmnvp.training import FlowModel
 
@@ -41,6 +44,7 @@ __all__ = [
     "Affine",
     "ComponentScores",
     "ComponentSelection",
+    "ConvergenceWarning",
     "Coupling",
     "CouplingTransform",
     "FigureCallback",
@@ -49,8 +53,11 @@ __all__ = [
     "FullBatchEM",
     "GradientUpdate",
     "LULinear",
+    "MixtureFit",
     "MixtureUpdate",
     "OutlierDetector",
+    "PowerSchedule",
+    "Prior",
     "RationalQuadratic",
     "ResidualMLP",
     "SinglePassBijector",
@@ -61,8 +68,10 @@ __all__ = [
     "affine",
     "aic",
     "bic",
+    "calibration_error",
     "datasets",
     "export_flow",
+    "fit_mixture",
     "gaussian_mixture",
     "gaussian_mixture_flow",
     "held_out_log_likelihood",
@@ -74,6 +83,7 @@ __all__ = [
     "posterior",
     "predict_component",
     "real_nvp",
+    "reliability",
     "sample_component",
     "select_components",
     "standardization",

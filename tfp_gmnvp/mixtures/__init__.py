@@ -9,6 +9,7 @@ from tfp_gmnvp.mixtures.em import (
     maximization,
     scale,
     sufficient_statistics,
+    total_variance,
 )
 from tfp_gmnvp.mixtures.gaussian_mixture import (
     COVARIANCE_TYPES,
@@ -19,11 +20,14 @@ from tfp_gmnvp.mixtures.gaussian_mixture import (
     mixture_parameters,
 )
 from tfp_gmnvp.mixtures.initializers import first_fit, k_means_plus_plus
+from tfp_gmnvp.mixtures.labels import known_log_joint
+from tfp_gmnvp.mixtures.priors import Prior
 from tfp_gmnvp.mixtures.repair import repair
 
 __all__ = [
     "COVARIANCE_TYPES",
     "MixtureParameters",
+    "Prior",
     "SufficientStatistics",
     "add",
     "as_mixture",
@@ -34,9 +38,11 @@ __all__ = [
     "first_fit",
     "gaussian_mixture",
     "k_means_plus_plus",
+    "known_log_joint",
     "maximization",
     "mixture_parameters",
     "repair",
     "scale",
     "sufficient_statistics",
+    "total_variance",
 ]

@@ -13,12 +13,15 @@ origin they are.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp.mixtures.triangular import inverse_tril
+from tfp_gmnvp.mixtures.covariance_floor import lift
+
+if TYPE_CHECKING:
+    from tfp_gmnvp.mixtures.priors import Prior
 
 __all__ = [
     "MixtureParameters",
@@ -29,6 +32,7 @@ __all__ = [
     "maximization",
     "scale",
     "sufficient_statistics",
+    "total_variance",
 ]
 
 
@@ -68,11 +72,18 @@ class SufficientStatistics(NamedTuple):
     second: tf.Tensor
 
 
-def expectation(log_joint: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def expectation(
+    log_joint: tf.Tensor, *, inverse_temperature: float | tf.Tensor = 1.0
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The E-step: `r_nk = pi_k N(z_n | mu_k, Sigma_k) / p(z_n)`.
+
+    Deterministic annealing takes them proportional to a power beta of the joint density instead,
+    so that at first, beta being small, every component is responsible for every point (Ueda and
+    Nakano 1998, "Deterministic annealing EM algorithm", eq. 11).
 
     Args:
       log_joint: `log pi_k + log N(z_n | mu_k, Sigma_k)`, `[N, K]`.
+      inverse_temperature: beta > 0.
 
     Returns:
       The responsibilities `[N, K]`, and log p(z_n) `[N]` in nats.
@@ -83,7 +94,10 @@ def expectation(log_joint: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     >>> responsibilities.numpy().round(3).tolist()
     [[0.25, 0.75]]
     """
-    return tf.nn.softmax(log_joint), tf.reduce_logsumexp(log_joint, axis=-1)
+    log_prob = tf.reduce_logsumexp(log_joint, axis=-1)
+    if isinstance(inverse_temperature, tf.Tensor) or inverse_temperature != 1:
+        log_joint = tf.cast(inverse_temperature, log_joint.dtype) * log_joint
+    return tf.nn.softmax(log_joint), log_prob
 
 
 def sufficient_statistics(
@@ -210,7 +224,11 @@ def as_statistics(parameters: MixtureParameters, covariance_type: str) -> Suffic
 
 
 def maximization(
-    statistics: SufficientStatistics, covariance_type: str, *, covariance_floor: float = 0.0
+    statistics: SufficientStatistics,
+    covariance_type: str,
+    *,
+    covariance_floor: float = 0.0,
+    prior: Prior | None = None,
 ) -> MixtureParameters:
     """The M-step: the parameters that best explain the statistics.
 
@@ -225,6 +243,7 @@ def maximization(
       statistics: the statistics of all points.
       covariance_type: 'full', 'tied', 'diag' or 'spherical'.
       covariance_floor: relative to the points' variance, so without unit; 0 for none.
+      prior: of weights and covariances, whose posterior is maximized then; `None` for none.
 
     Returns:
       `MixtureParameters` in the dtype of the statistics. A component without mass stays
@@ -244,25 +263,37 @@ def maximization(
     step = statistics.first / mass[:, tf.newaxis]
     loc = statistics.reference + step
     covariance = _covariance(statistics.second, mass, step, covariance_type)
+    parameters = MixtureParameters(probs, loc, covariance)
+    if covariance_floor or prior is not None:
+        variance = total_variance(parameters, covariance_type)
+    if prior is not None:
+        parameters = prior.posterior_mode(parameters, total, variance, covariance_type)
     if covariance_floor:
-        variance = _total_variance(probs, loc, covariance, covariance_type)
-        covariance = _lift(covariance, covariance_floor * variance, covariance_type)
-    return MixtureParameters(probs, loc, covariance)
+        lifted = lift(parameters.covariance, covariance_floor * variance, covariance_type)
+        parameters = parameters._replace(covariance=lifted)
+    return parameters
 
 
-def _covariance(second, mass, step, covariance_type):
-    if covariance_type == "full":
-        outer = step[:, :, tf.newaxis] * step[:, tf.newaxis, :]
-        return second / mass[:, tf.newaxis, tf.newaxis] - outer
-    if covariance_type == "tied":
-        between = tf.einsum("k,ki,kj->ij", mass, step, step)
-        return (second - between) / tf.reduce_sum(mass)
-    variance = second / mass[:, tf.newaxis] - tf.square(step)
-    return variance if covariance_type == "diag" else tf.reduce_mean(variance, axis=-1)
+def total_variance(parameters: MixtureParameters, covariance_type: str) -> tf.Tensor:
+    """The variance of a mixture's points, entry by entry; never quite zero.
 
+    What an M-step gives has the variance of the points themselves, whatever the responsibilities.
 
-def _total_variance(probs, loc, covariance, covariance_type):
-    """The variance of all points, entry by entry, `[D]`; never quite zero."""
+    Args:
+      parameters: of a mixture.
+      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+
+    Returns:
+      A tensor `[D]`.
+
+    #### Examples
+
+    >>> parameters = MixtureParameters(
+    ...     tf.constant([0.5, 0.5]), tf.constant([[-2.0], [2.0]]), tf.ones([2]))
+    >>> total_variance(parameters, "spherical").numpy().tolist()
+    [5.0]
+    """
+    probs, loc, covariance = parameters
     within = {
         "full": tf.linalg.diag_part,
         "tied": lambda c: tf.linalg.diag_part(c)[tf.newaxis],
@@ -275,37 +306,12 @@ def _total_variance(probs, loc, covariance, covariance_type):
     return tf.maximum(variance, smallest)
 
 
-def _lift(covariance, floor, covariance_type):
-    """The nearest covariance, in likelihood, that is nowhere below `diag(floor)`."""
-    if covariance_type == "spherical":
-        return tf.maximum(covariance, tf.reduce_mean(floor))
-    if covariance_type == "diag":
-        return tf.maximum(covariance, floor)
-    stddev = tf.sqrt(floor)
-    unit = stddev[:, tf.newaxis] * stddev
-    in_units = covariance / unit
-    return tf.cond(
-        _are_above_one(in_units), lambda: covariance, lambda: _lift_to_one(in_units) * unit
-    )
-
-
-def _are_above_one(matrices):
-    """Whether all eigenvalues surely are, by a Cholesky factor: a bound far cheaper than they are.
-
-        lambda_min(S) >= 1 / tr((S + j I)^-1) - j,    tr((S + j I)^-1) = |L^-1|^2
-
-    The shift j lets rounding push no eigenvalue of S + j I below zero.
-    """
-    size, dtype = matrices.shape[-1], matrices.dtype
-    identity = tf.eye(size, dtype=dtype)
-    rounding = size * np.finfo(dtype.as_numpy_dtype).eps
-    shift = 0.5 + rounding * tf.linalg.trace(matrices)[..., tf.newaxis, tf.newaxis]
-    scale_tril = tf.linalg.cholesky(matrices + shift * identity)
-    trace = tf.reduce_sum(tf.square(inverse_tril(scale_tril)), axis=[-2, -1], keepdims=True)
-    return tf.reduce_all((1.0 + shift) * trace <= 1.0)
-
-
-def _lift_to_one(matrices):
-    eigenvalues, eigenvectors = tf.linalg.eigh(matrices)
-    lifted = eigenvectors * tf.maximum(eigenvalues, 1.0)[..., tf.newaxis, :]
-    return tf.matmul(lifted, eigenvectors, transpose_b=True)
+def _covariance(second, mass, step, covariance_type):
+    if covariance_type == "full":
+        outer = step[:, :, tf.newaxis] * step[:, tf.newaxis, :]
+        return second / mass[:, tf.newaxis, tf.newaxis] - outer
+    if covariance_type == "tied":
+        between = tf.einsum("k,ki,kj->ij", mass, step, step)
+        return (second - between) / tf.reduce_sum(mass)
+    variance = second / mass[:, tf.newaxis] - tf.square(step)
+    return variance if covariance_type == "diag" else tf.reduce_mean(variance, axis=-1)

@@ -1,5 +1,6 @@
-"""Figures of a flow: its data, latents, samples and density, and of its training."""
+"""Figures of a flow: data, latents, samples and density, training, and reliability."""
 
+from tfp_gmnvp.plotting.calibration import plot_reliability
 from tfp_gmnvp.plotting.colours import blend_colours, component_colours
 from tfp_gmnvp.plotting.data import plot_responsibilities, plot_samples
 from tfp_gmnvp.plotting.density import plot_density
@@ -17,6 +18,7 @@ __all__ = [
     "plot_flow",
     "plot_history",
     "plot_latents",
+    "plot_reliability",
     "plot_responsibilities",
     "plot_samples",
     "plot_selection",

@@ -1,11 +1,11 @@
-"""Memory-mapped arrays train as arrays do, and are never copied whole."""
+"""Arrays in batches of rows: memory maps train as arrays do, and are never copied whole."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import memory_maps
+from tfp_gmnvp.row_batches import row_batches
 
 keras = tf.keras
 
@@ -64,7 +64,13 @@ def test_evaluation_and_prediction(x):
 
 def test_shuffled_rows_are_a_new_permutation_every_time(x):
     x[:, 0] = np.arange(95)
-    data = memory_maps.row_batches(x, np.arange(95.0), batch_size=10, shuffle=True)
+    number = tf.Variable(0, dtype=tf.int64)
+    data = row_batches(
+        x,
+        sample_weight=np.arange(95.0),
+        batch_size=10,
+        shuffle_seed=lambda: tf.stack([number.assign_add(1), 0]),
+    )
     orders = []
     for _ in range(2):
         batches = list(data.as_numpy_iterator())
