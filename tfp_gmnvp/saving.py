@@ -47,7 +47,12 @@ class SavedByConfiguration:
         if not config:  # not compiled
             return config
         update = serialized("mixture_update", self.mixture_update)
-        return {**config, "mixture_update": update, "label_weight": self.label_weight}
+        return {
+            **config,
+            "mixture_update": update,
+            "label_weight": self.label_weight,
+            "jit_compile": self.compiles_by_xla,
+        }
 
     def compile_from_config(self, config) -> None:
         """Compiles the model as `get_compile_config` said."""

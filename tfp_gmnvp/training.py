@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp import bijectors, fit_arguments, labels, mixtures, replicas, row_batches, streams
 from tfp_gmnvp.callbacks import UpdateBetweenEpochs
+from tfp_gmnvp.compiled_steps import CompiledStep
 from tfp_gmnvp.keras_methods import KerasMethods
 from tfp_gmnvp.keras_weights import UpdateState, adopt, set_trainable, tf_variable
 from tfp_gmnvp.mixture_updates import FullBatchEM, MixtureUpdate
@@ -21,6 +22,8 @@ __all__ = ["FlowModel"]
 
 tfd = tfp.distributions
 keras = tf.keras
+
+_SMALL_EVENT_SIZE = 16  # from there on XLA's Cholesky factors take longer than LAPACK's
 
 
 @keras.utils.register_keras_serializable(package="tfp_gmnvp")
@@ -106,6 +109,7 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         *,
         mixture_update: MixtureUpdate | None = None,
         label_weight: float = 1.0,
+        jit_compile: bool | str = "auto",
         **kwargs,
     ) -> None:
         """Says how to train.
@@ -114,6 +118,8 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
           optimizer: of the bijector's variables, and under `GradientUpdate` of the mixture's.
           mixture_update: how the mixture is updated; `None` for `FullBatchEM()`.
           label_weight: how much log p(y | x) of a labelled point counts beside log p(x).
+          jit_compile: whether XLA compiles the steps; `"auto"` if it can: on one device, and not
+            under `run_eagerly`.
           **kwargs: as of `keras.Model.compile`, but there is no `loss` to choose.
 
         Raises:
@@ -138,7 +144,8 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         self.mixture_update, self.label_weight = mixture_update, label_weight
         self._update_state = UpdateState(mixture_update.variables)
         kwargs.setdefault("weighted_metrics", [])  # none: `loss` is weighted as it is
-        super().compile(optimizer=optimizer, **kwargs)
+        super().compile(optimizer=optimizer, jit_compile=False, **kwargs)  # we do it ourselves
+        self._make_steps(jit_compile)
         for weight in self._mixture_weights:
             set_trainable(weight, mixture_update.trains_by_gradient)
         if hasattr(self.optimizer, "build"):  # the legacy ones of tf_keras have none
@@ -173,7 +180,24 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
 
     def train_step(self, data):
         """One gradient step on the bijector and one update of the mixture."""
-        x, y, sample_weight = self._unpack(data)
+        results, y, sample_weight = self._step(*self._unpack(data))
+        z, log_joint, log_prob = results
+        if not self._updates_within_step:
+            self._update_mixture(z, log_joint, y, sample_weight)
+        return self._report(log_prob, log_joint, y, sample_weight)
+
+    def _make_steps(self, jit_compile):
+        """The parts of the steps that XLA compiles, if it is to."""
+        self.compiles_by_xla = jit_compile
+        is_alone = self.distribute_strategy.num_replicas_in_sync == 1
+        can_compile = is_alone and not self.run_eagerly
+        is_compiled = can_compile if jit_compile == "auto" else bool(jit_compile) and can_compile
+        as_step = CompiledStep if is_compiled else _as_it_is
+        event_size = self.distribution.distribution.event_shape[-1]
+        self._updates_within_step = not is_compiled or event_size <= _SMALL_EVENT_SIZE
+        self._step, self._test_step = as_step(self._take_step), as_step(self._evaluate_labelled)
+
+    def _take_step(self, x, y, sample_weight):
         with tf.GradientTape() as tape:
             z, log_joint, log_prob = self._evaluate(x, **self._dropout_seed())
             objective = labels.labelled_log_prob(log_prob, log_joint, y, self.label_weight)
@@ -182,15 +206,22 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
         gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        if self._updates_within_step:
+            self._update_mixture(z, log_joint, y, sample_weight)
+        return z, log_joint, log_prob
+
+    def _update_mixture(self, z, log_joint, y, sample_weight):
         known = mixtures.known_log_joint(log_joint, y)
         self.mixture_update.on_batch(self.distribution.distribution, z, known, sample_weight)
-        return self._report(log_prob, log_joint, y, sample_weight)
 
     def test_step(self, data):
         """The negative log-likelihood of a batch."""
-        x, y, sample_weight = self._unpack(data)
-        _, log_joint, log_prob = self._evaluate(x)
+        results, y, sample_weight = self._test_step(*self._unpack(data))
+        _, log_joint, log_prob = results
         return self._report(log_prob, log_joint, y, sample_weight)
+
+    def _evaluate_labelled(self, x, y, sample_weight):
+        return self._evaluate(x)
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains as `keras.Model.fit` does, with the same arguments.
@@ -304,3 +335,8 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
             self._accuracy_tracker.update_state(correct, weight)
             report["accuracy"] = replicas.loggable_mean(self._accuracy_tracker)
         return report
+
+
+def _as_it_is(function):
+    """A step that is not compiled, called as a `CompiledStep` is."""
+    return lambda x, y, sample_weight: (function(x, y, sample_weight), y, sample_weight)

@@ -24,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-from timing import medians
+from timing import medians, timed
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import mixtures
@@ -43,28 +43,25 @@ def plain_mixture(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
     )
 
 
-def evaluations(event_size: int) -> dict[str, Callable[[], tf.Tensor]]:
+def evaluations(event_size: int) -> dict[str, Callable[[int], float]]:
     """The variants of one size."""
     flow = gmnvp.gaussian_mixture_flow(event_size, NUM_COMPONENTS, seed=0)
     mixture = flow.distribution
+    seed = tf.constant([0, 2])
     z = tf.random.stateless_normal([NUM_POINTS, event_size], [0, 1])
 
     def compiled(function, jit_compile):
         return tf.function(function, jit_compile=jit_compile, autograph=False)
 
     sample = functools.partial(flow.sample, NUM_POINTS)
-    return {
+    variants = {
         "ours, graph": functools.partial(compiled(mixture.log_prob, False), z),
         "ours, XLA": functools.partial(compiled(mixture.log_prob, True), z),
         "TFP, graph": functools.partial(compiled(plain_mixture(mixture).log_prob, False), z),
         "flow log_prob": functools.partial(compiled(flow.log_prob, True), z),
-        "flow sample": functools.partial(compiled(lambda seed: sample(seed=seed), True), z_seed()),
+        "flow sample": functools.partial(compiled(lambda seed: sample(seed=seed), True), seed),
     }
-
-
-def z_seed() -> tf.Tensor:
-    """A stateless seed, as a tensor that the compiled function takes."""
-    return tf.constant([0, 2])
+    return {name: timed(variant) for name, variant in variants.items()}
 
 
 def report(event_size: int, times: dict[str, float]) -> dict:

@@ -58,15 +58,19 @@ def normflows(size: dict, x: np.ndarray) -> Callable[[], object]:
 
 
 def nflows(size: dict, x: np.ndarray) -> Callable[[], object]:
-    """Affine coupling transforms with residual networks over a standard normal."""
+    """Affine coupling transforms over a standard normal."""
     from nflows.distributions.normal import StandardNormal
     from nflows.flows.base import Flow
     from nflows.nn.nets import MLP
     from nflows.transforms import AffineCouplingTransform, CompositeTransform
     from nflows.utils import create_alternating_binary_mask
 
+    class Network(MLP):
+        def forward(self, inputs, context=None):
+            return super().forward(inputs)
+
     def network(inputs, outputs):
-        return MLP([inputs], [outputs], list(size["hidden_units"]))
+        return Network([inputs], [outputs], list(size["hidden_units"]))
 
     couplings = [
         AffineCouplingTransform(
@@ -86,7 +90,7 @@ def zuko(size: dict, x: np.ndarray) -> Callable[[], object]:
         size["event_size"], transforms=size["num_couplings"], hidden_features=size["hidden_units"]
     )
     mixture = zk.flows.GMM(size["event_size"], components=size["num_components"])
-    flow = zk.flows.Flow(couplings.transform, mixture.base)
+    flow = zk.flows.Flow(couplings.transform, mixture)
     return torch_step(lambda batch: flow().log_prob(batch), flow.parameters(), x)
 
 

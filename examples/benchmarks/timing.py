@@ -9,29 +9,33 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["medians", "milliseconds"]
+__all__ = ["medians", "timed"]
+
+Measure = Callable[[int], float]
 
 
-def milliseconds(step: Callable[[], object], num_steps: int) -> float:
-    """Time per step, until the last one's result is there."""
-    start = time.perf_counter()
-    for _ in range(num_steps):
-        result = step()
-    np.asarray(tf.nest.flatten(result)[-1])
-    return 1e3 * (time.perf_counter() - start) / num_steps
+def timed(step: Callable[[], object]) -> Measure:
+    """Makes a step into what measures its milliseconds over a number of steps.
+
+    The time goes on until the last step's result is there.
+    """
+
+    def measure(num_steps: int) -> float:
+        start = time.perf_counter()
+        for _ in range(num_steps):
+            result = step()
+        np.asarray(tf.nest.flatten(result)[-1])
+        return 1e3 * (time.perf_counter() - start) / num_steps
+
+    return measure
 
 
-def medians(
-    variants: Mapping[str, Callable[[], object]],
-    rounds: int,
-    num_steps: int,
-    measure: Callable[[Callable[[], object], int], float] = milliseconds,
-) -> dict[str, float]:
+def medians(variants: Mapping[str, Measure], rounds: int, num_steps: int) -> dict[str, float]:
     """The median milliseconds per step of variants that are timed A B C, A B C, ..."""
-    for step in variants.values():
-        measure(step, 5)  # traces, compiles, warms up
+    for measure in variants.values():
+        measure(5)  # traces, compiles, warms up
     times = {name: [] for name in variants}
     for _ in range(rounds):
-        for name, step in variants.items():
-            times[name].append(measure(step, num_steps))
+        for name, measure in variants.items():
+            times[name].append(measure(num_steps))
     return {name: statistics.median(values) for name, values in times.items()}

@@ -9,6 +9,9 @@ Variants, timed in turn (A B C D, A B C D, ...), so that the machine's drift hit
     limit       forward and backward pass of the same conditioners alone, without an optimizer
     plain TFP   a `tfb.Chain` of `tfb.RealNVP` over a `MixtureSameFamily` of
                 `MultivariateNormalTriL`, Keras' Adam, in a `tf.function`
+    fit         a step of `fit`, with all that Keras does around it
+    fit by 10   the same with `steps_per_execution=10`
+    and with `--peer` the step of another library; `peer_step.py` says how to install one
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import argparse
 import json
 import os
 import pathlib
-import statistics
+import subprocess
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -27,8 +30,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from timing import medians, timed
 
 import tfp_gmnvp as gmnvp
+from tfp_gmnvp.row_batches import row_batches
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 
@@ -54,11 +59,15 @@ class NoUpdate(gmnvp.MixtureUpdate):
     """Leaves the mixture as it is."""
 
 
+def points(size: Size) -> np.ndarray:
+    """Four batches of points."""
+    shape = [4 * size.batch_size, size.event_size]
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
 def batches(size: Size):
-    """An endless stream of one batch after another, from memory."""
-    x = np.random.default_rng(0).normal(size=[4 * size.batch_size, size.event_size])
-    data = tf.data.Dataset.from_tensor_slices(x.astype(np.float32))
-    return iter(data.batch(size.batch_size, drop_remainder=True).repeat().prefetch(2))
+    """An endless stream of one batch after another, as `fit` reads an array."""
+    return iter(row_batches(points(size), batch_size=size.batch_size).repeat())
 
 
 def make_flow(size: Size):
@@ -74,8 +83,9 @@ def make_flow(size: Size):
 
 def our_step(size: Size, update: gmnvp.MixtureUpdate, jit_compile) -> Callable[[], object]:
     """The step of `fit`, with its data."""
-    model = gmnvp.FlowModel(make_flow(size), initialize=False)
+    model = gmnvp.FlowModel(make_flow(size))
     model.compile(tf.keras.optimizers.Adam(1e-4), mixture_update=update, jit_compile=jit_compile)
+    model.initialize_mixture(points(size))
     model.make_train_function()
     iterator = batches(size)
     return lambda: model.train_function(iterator)
@@ -134,7 +144,7 @@ def plain_step(size: Size) -> Callable[[], object]:
         return loss
 
     iterator = batches(size)
-    return lambda: step(next(iterator))
+    return lambda: step(next(iterator)[0])
 
 
 def _shift_and_log_scale(network):
@@ -145,49 +155,67 @@ def _shift_and_log_scale(network):
     return shift_and_log_scale
 
 
-def milliseconds(step: Callable[[], object], num_steps: int) -> float:
-    """Time per step, until the last one's result is there."""
-    start = time.perf_counter()
-    for _ in range(num_steps):
-        result = step()
-    tf.nest.map_structure(lambda tensor: np.asarray(tensor), tf.nest.flatten(result)[-1])
-    return 1e3 * (time.perf_counter() - start) / num_steps
+def of_fit(size: Size, steps_per_execution: int) -> Callable[[int], float]:
+    """Measures what `fit` takes for a step, with all that Keras does around it."""
+    x = np.tile(points(size), [25, 1])
+    model = gmnvp.FlowModel(make_flow(size))
+    model.compile(
+        tf.keras.optimizers.Adam(1e-4),
+        mixture_update=gmnvp.StepwiseEM(),
+        steps_per_execution=steps_per_execution,
+    )
+
+    def measure(num_steps: int) -> float:
+        start = time.perf_counter()
+        model.fit(x[: num_steps * size.batch_size], batch_size=size.batch_size, verbose=0)
+        return 1e3 * (time.perf_counter() - start) / num_steps
+
+    return measure
 
 
-def compare(size: Size, rounds: int, num_steps: int, jit_compile) -> dict[str, float]:
+def of_peer(size: Size, peer: str, python: str) -> Callable[[int], float]:
+    """Measures the step of another library, in a process that waits between its turns."""
+    script = pathlib.Path(__file__).with_name("peer_step.py")
+    command = [python, str(script), peer, json.dumps(size._asdict())]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def measure(num_steps: int) -> float:
+        print(num_steps, file=process.stdin, flush=True)
+        return float(process.stdout.readline())
+
+    return measure
+
+
+def compare(
+    size: Size, rounds: int, num_steps: int, jit_compile, peers: dict[str, str]
+) -> dict[str, float]:
     """The variants' median milliseconds per step."""
     variants = {
-        "ours": our_step(size, gmnvp.StepwiseEM(), jit_compile),
-        "no update": our_step(size, NoUpdate(), jit_compile),
-        "limit": limit_step(size, jit_compile is not False),
-        "plain TFP": plain_step(size),
+        "ours": timed(our_step(size, gmnvp.StepwiseEM(), jit_compile)),
+        "no update": timed(our_step(size, NoUpdate(), jit_compile)),
+        "limit": timed(limit_step(size, jit_compile is not False)),
+        "plain TFP": timed(plain_step(size)),
+        "fit": of_fit(size, 1),
+        "fit by 10": of_fit(size, 10),
     }
-    for step in variants.values():
-        milliseconds(step, 5)  # traces, compiles, warms up
-    times = {name: [] for name in variants}
-    for _ in range(rounds):
-        for name, step in variants.items():
-            times[name].append(milliseconds(step, num_steps))
-    return {name: statistics.median(values) for name, values in times.items()}
+    variants.update({peer: of_peer(size, peer, python) for peer, python in peers.items()})
+    return medians(variants, rounds, num_steps)
 
 
-def report(size: Size, medians: dict[str, float]) -> dict:
+def report(size: Size, times: dict[str, float]) -> dict:
     """Prints a row, and returns it."""
-    ours, limit = medians["ours"], medians["limit"]
+    ours = times["ours"]
     row = {
         "size": size._asdict(),
-        "milliseconds": medians,
-        "ours / limit": ours / limit,
-        "plain TFP / ours": medians["plain TFP"] / ours,
-        "share of the update": 1 - medians["no update"] / ours,
+        "milliseconds": times,
+        "ours / limit": ours / times["limit"],
+        "share of the update": 1 - times["no update"] / ours,
     }
-    print(
-        f"D={size.event_size:3d}  "
-        + "  ".join(f"{name} {value:7.2f} ms" for name, value in medians.items())
-        + f"  ours/limit {row['ours / limit']:.2f}  plain/ours {row['plain TFP / ours']:.2f}"
-        + f"  update {100 * row['share of the update']:.0f} %",
-        flush=True,
-    )
+    others = [name for name in times if name not in ("ours", "no update", "limit")]
+    row.update({f"{name} / ours": times[name] / ours for name in others})
+    cells = [f"{name} {value:.2f} ms" for name, value in times.items()]
+    cells += [f"{name} {value:.2f}" for name, value in row.items() if isinstance(value, float)]
+    print(f"D={size.event_size:3d}  " + "  ".join(cells), flush=True)
     return row
 
 
@@ -197,12 +225,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=20, help="steps of one round")
     parser.add_argument("--jit", choices=["auto", "yes", "no"], default="auto")
+    parser.add_argument(
+        "--peer", action="append", default=[], help="a library in `peer_step.py`; repeatable"
+    )
+    parser.add_argument(
+        "--peer-python", action="append", default=[], help="the Python of each peer's environment"
+    )
+    parser.add_argument("--sizes", type=int, nargs="+", default=[2, 7, 64], help="values of D")
     parser.add_argument("--output", type=pathlib.Path)
     arguments = parser.parse_args()
     jit_compile = {"auto": "auto", "yes": True, "no": False}[arguments.jit]
+    peers = dict(zip(arguments.peer, arguments.peer_python, strict=True))
     rows = [
-        report(size, compare(size, arguments.rounds, arguments.steps, jit_compile))
+        report(size, compare(size, arguments.rounds, arguments.steps, jit_compile, peers))
         for size in SIZES
+        if size.event_size in arguments.sizes
     ]
     if arguments.output:
         arguments.output.write_text(json.dumps(rows, indent=2) + "\n")
