@@ -11,6 +11,7 @@ from tfp_gmnvp.bijectors import (
     real_nvp,
     standardization,
 )
+from tfp_gmnvp.bijectors.images import image_real_nvp
 from tfp_gmnvp.callbacks import FigureCallback
 from tfp_gmnvp.export import export_flow, to_tflite
 from tfp_gmnvp.flow import (
@@ -19,6 +20,7 @@ from tfp_gmnvp.flow import (
     predict_component,
     sample_component,
 )
+from tfp_gmnvp.image_flow import image_flow
 from tfp_gmnvp.layers import FlowLayer
 from tfp_gmnvp.mixture_updates import FullBatchEM, GradientUpdate, MixtureUpdate, StepwiseEM
 from tfp_gmnvp.mixtures import gaussian_mixture
@@ -42,6 +44,8 @@ __all__ = [
     "export_flow",
     "gaussian_mixture",
     "gaussian_mixture_flow",
+    "image_flow",
+    "image_real_nvp",
     "plotting",
     "posterior",
     "predict_component",

@@ -32,6 +32,7 @@ def gaussian_mixture_flow(
     max_log_scale: float = 1.5,
     conditioner_fn: Callable[..., Callable] | None = None,
     covariance_type: str = "full",
+    rank: int | None = None,
     standardize=None,
     reparameterize: bool = False,
     dtype=tf.float32,
@@ -53,6 +54,7 @@ def gaussian_mixture_flow(
       max_log_scale: see `real_nvp`.
       conditioner_fn: see `real_nvp`.
       covariance_type: see `gaussian_mixture`.
+      rank: see `gaussian_mixture`.
       standardize: data `[N, D]` whose columns' means and standard deviations make up the
         outermost bijector, so that the flow sees standardised data while `log_prob` and samples are
         in the data's own units; or `None`.
@@ -97,6 +99,7 @@ def gaussian_mixture_flow(
         num_components,
         event_size,
         covariance_type,
+        rank=rank,
         reparameterize=reparameterize,
         dtype=dtype,
         seed=mixture_seed,

@@ -90,8 +90,8 @@ class GradientUpdate(MixtureUpdate):
 class FullBatchEM(MixtureUpdate):
     """Between epochs, one exact M-step from the statistics of all the training data.
 
-    The data is streamed; what is kept is the sufficient statistics, K D^2 numbers in float64,
-    whatever the number of points.
+    The data is streamed; what is kept is the sufficient statistics, K D^2 numbers in float64
+    (K D R for covariances of low rank), whatever the number of points.
 
     #### Examples
 
@@ -178,7 +178,11 @@ class StepwiseEM(MixtureUpdate):
         responsibilities, log_prob = mixtures.expectation(log_joint)
         batch = _sum_over_replicas(
             mixtures.sufficient_statistics(
-                z, responsibilities, parameters.loc, covariance_type, sample_weight=sample_weight
+                z,
+                responsibilities,
+                mixtures.reference_point(parameters, covariance_type),
+                covariance_type,
+                sample_weight=sample_weight,
             )
         )
         share = tf.math.divide_no_nan(self.step_size, tf.reduce_sum(batch.mass))
@@ -230,16 +234,17 @@ def _evidence(flow, x, sample_weight):
     mixture = flow.distribution
     z = flow.bijector.inverse(x)
     responsibilities, log_prob = mixtures.expectation(mixtures.component_log_joint(mixture, z))
-    loc = tf.convert_to_tensor(mixture.components_distribution.loc)
+    parameters = mixtures.mixture_parameters(mixture)
+    covariance_type = mixture.components_distribution.covariance_type
     statistics = mixtures.sufficient_statistics(
         z,
         responsibilities,
-        loc,
-        mixture.components_distribution.covariance_type,
+        mixtures.reference_point(parameters, covariance_type),
+        covariance_type,
         sample_weight=sample_weight,
     )
     in_double = (tf.cast(statistic, tf.float64) for statistic in statistics)
-    worst = _worst_explained(log_prob, z, loc.shape[0])
+    worst = _worst_explained(log_prob, z, parameters.loc.shape[0])
     return _Evidence(mixtures.SufficientStatistics(*in_double), *worst)
 
 

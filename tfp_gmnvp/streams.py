@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["head", "training_batches"]
+__all__ = ["head", "rows_at_once", "training_batches"]
 
 _BATCH_SIZE = 4096
+_BATCH_ENTRIES = 2**20  # so fewer of large events, such as images
 
 
 def training_batches(
@@ -53,7 +55,7 @@ def training_batches(
 
 
 def head(batches, size: int) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """The first `size` points, or all if there are fewer.
+    """The first `size` points, or all if there are fewer; fewer, too, of points as large as images.
 
     Args:
       batches: what `training_batches` returned.
@@ -70,12 +72,32 @@ def head(batches, size: int) -> tuple[tf.Tensor, tf.Tensor | None]:
     points, weights, count = [], [], 0
     for x, sample_weight in batches():
         points.append(x)
+        size = rows_at_once(x, size, entries=4 * _BATCH_ENTRIES)
         weights.append(sample_weight)
         count += len(x)
         if count >= size:
             break
     weights = None if weights[0] is None else tf.concat(weights, axis=0)[:size]
     return tf.concat(points, axis=0)[:size], weights
+
+
+def rows_at_once(x, most: int, *, entries: int = _BATCH_ENTRIES) -> int:
+    """How many rows to hold in memory at once: `most`, or fewer where each is large.
+
+    Args:
+      x: an array or tensor `[N, ...]`.
+      most: a whole number.
+      entries: how many numbers are not too many.
+
+    Returns:
+      A whole number >= 1.
+
+    #### Examples
+
+    >>> rows_at_once(np.zeros([9, 2]), 4096), rows_at_once(np.zeros([9, 32, 32, 3]), 4096)
+    (4096, 341)
+    """
+    return max(1, min(most, entries // max(1, math.prod(x.shape[1:]))))
 
 
 def _refuse(x):
@@ -88,8 +110,9 @@ def _refuse(x):
 
 
 def _slices(x, sample_weight, dtype):
-    for start in range(0, len(x), _BATCH_SIZE):
-        rows = slice(start, start + _BATCH_SIZE)
+    batch_size = rows_at_once(x, _BATCH_SIZE)
+    for start in range(0, len(x), batch_size):
+        rows = slice(start, start + batch_size)
         weights = None if sample_weight is None else sample_weight[rows]
         yield _unpack((x[rows], None, weights), dtype)
 

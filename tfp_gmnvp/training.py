@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -34,6 +35,13 @@ class FlowModel(SavedByConfiguration, keras.Model):
 
     The first `fit` sets the mixture down on the latents of the untrained flow by k-means++. Calling
     the model, and `predict`, give `log_prob`. The density itself is `distribution`.
+
+    Where the events are images `[H, W, C]`, `bits_per_dim` and `val_bits_per_dim` are reported too,
+
+        -log p(x) / (D log 2),    D = H W C,
+
+    the code length of a pixel's channel to within one unit of x: for dequantised pixels
+    (`datasets.dequantize`), one grey level.
 
     What Keras saves is all that training needs to go on as if it had not been interrupted: the
     flow, the optimizer, and how many epochs the mixture's update has seen. A `.keras` file holds
@@ -76,6 +84,7 @@ class FlowModel(SavedByConfiguration, keras.Model):
         self.distribution = distribution
         self._initialize, self._seed = initialize, stateless_seed(seed)
         self._loss_tracker = keras.metrics.Mean(name="loss")
+        self._bits_tracker = keras.metrics.Mean(name="bits_per_dim")
         self._is_initialized = tf.Variable(not initialize, trainable=False, name="is_initialized")
         self._num_epochs = tf.Variable(0, trainable=False, dtype=tf.int64, name="num_epochs")
         mixture = distribution.distribution
@@ -123,8 +132,9 @@ class FlowModel(SavedByConfiguration, keras.Model):
 
     @property
     def metrics(self):
-        """The running mean of the negative log-likelihood, reset at every epoch."""
-        return [self._loss_tracker]
+        """Running means, reset at every epoch: of the loss, and of images' bits per dimension."""
+        has_images = self.distribution.event_shape.rank == 3
+        return [self._loss_tracker, *([self._bits_tracker] if has_images else ())]
 
     @property
     def trainable_weights(self):
@@ -172,21 +182,19 @@ class FlowModel(SavedByConfiguration, keras.Model):
         gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
         self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
         self.mixture_update.on_batch(self.distribution.distribution, z, log_joint, sample_weight)
-        self._loss_tracker.update_state(-log_prob, sample_weight)
-        return {"loss": self._loss_tracker.result()}
+        return self._report(log_prob, sample_weight)
 
     def test_step(self, data):
         """The negative log-likelihood of a batch."""
         x, sample_weight = self._unpack(data)
         _, _, log_prob = self._evaluate(x)
-        self._loss_tracker.update_state(-log_prob, sample_weight)
-        return {"loss": self._loss_tracker.result()}
+        return self._report(log_prob, sample_weight)
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains as `keras.Model.fit` does, with the same arguments.
 
         Args:
-          x: an array `[N, D]`, or batches as a `tf.data.Dataset` or `PyDataset` of `x`, `(x,)` or
+          x: an array `[N, D]` or `[N, H, W, C]`, or batches as a `tf.data.Dataset` or `PyDataset` of `x`, `(x,)` or
             `(x, y, sample_weight)`.
           y: not used.
           *args: as of `keras.Model.fit`, in its order.
@@ -259,10 +267,13 @@ class FlowModel(SavedByConfiguration, keras.Model):
         if not tf.reduce_all(tf.math.is_finite(x)):
             raise ValueError("`x` must be finite, and it holds NaN or infinity.")
         update = self.mixture_update or MixtureUpdate()
+        rows = streams.rows_at_once(x, 4096)
+        parts = [x[start : start + rows] for start in range(0, len(x), rows)]
         parameters = mixtures.first_fit(
-            self.distribution.bijector.inverse(x),
+            tf.concat([self.distribution.bijector.inverse(part) for part in parts], axis=0),
             components.batch_shape[-1],
             components.covariance_type,
+            rank=getattr(components, "rank", None),
             seed=self._seed,
             covariance_floor=update.covariance_floor,
             sample_weight=sample_weight,
@@ -284,9 +295,17 @@ class FlowModel(SavedByConfiguration, keras.Model):
         """The one pass: latents, the components' log-joint, log p(x)."""
         bijector = self.distribution.bijector
         z = bijector.inverse(x)
-        log_det = bijector.inverse_log_det_jacobian(x, event_ndims=1)
+        event_ndims = self.distribution.event_shape.rank
+        log_det = bijector.inverse_log_det_jacobian(x, event_ndims=event_ndims)
         log_joint = mixtures.component_log_joint(self.distribution.distribution, z)
         return z, log_joint, tf.reduce_logsumexp(log_joint, axis=-1) + log_det
+
+    def _report(self, log_prob, sample_weight):
+        """The running means, this batch included."""
+        dimensions = self.distribution.event_shape.num_elements()
+        self._loss_tracker.update_state(-log_prob, sample_weight)
+        self._bits_tracker.update_state(-log_prob / (dimensions * math.log(2)), sample_weight)
+        return {metric.name: metric.result() for metric in self.metrics}
 
     def _mean_loss(self, log_prob, sample_weight):
         if sample_weight is None:

@@ -7,6 +7,7 @@ from tfp_gmnvp.mixtures.em import (
     as_statistics,
     expectation,
     maximization,
+    reference_point,
     scale,
     sufficient_statistics,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "k_means_plus_plus",
     "maximization",
     "mixture_parameters",
+    "reference_point",
     "repair",
     "scale",
     "sufficient_statistics",

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.triangular import inverse_tril
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "as_statistics",
     "expectation",
     "maximization",
+    "reference_point",
     "scale",
     "sufficient_statistics",
 ]
@@ -36,7 +38,8 @@ class MixtureParameters(NamedTuple):
     """Weights, means and covariances of a Gaussian mixture.
 
     The covariances have shape `[K, D, D]` ('full'), `[D, D]` ('tied'), `[K, D]` ('diag') or
-    `[K]` ('spherical'), as in scikit-learn.
+    `[K]` ('spherical'), as in scikit-learn; or `[K, D, 1 + R]` ('low_rank'), the variances before
+    the loadings (see `factor_analysis`).
 
     #### Examples
 
@@ -52,7 +55,8 @@ class MixtureParameters(NamedTuple):
 class SufficientStatistics(NamedTuple):
     """What the M-step needs to know of the points, about the reference points.
 
-    `second` has shape `[K, D, D]` ('full'), `[D, D]` ('tied') or `[K, D]` ('diag', 'spherical').
+    `second` has shape `[K, D, D]` ('full'), `[D, D]` ('tied'), `[K, D]` ('diag', 'spherical') or
+    `[K, D, 1 + R]` ('low_rank', see `factor_analysis.second_moments`).
 
     #### Examples
 
@@ -99,8 +103,8 @@ def sufficient_statistics(
     Args:
       z: points `[N, D]`.
       responsibilities: `[N, K]`.
-      reference: the points c_k, `[K, D]`.
-      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+      reference: the points c_k, `[K, D]`; for 'low_rank' a `reference_point`.
+      covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
       sample_weight: the points' weights w_n, `[N]`; `None` gives each the weight one.
 
     Returns:
@@ -117,16 +121,45 @@ def sufficient_statistics(
     if sample_weight is not None:
         weights = weights * tf.cast(sample_weight, z.dtype)[:, tf.newaxis]
     weights = tf.transpose(weights)[..., tf.newaxis]  # [K, N, 1]
-    deviation = z - reference[:, tf.newaxis]  # [K, N, D]
+    loc, covariance = _parts(reference, covariance_type)
+    deviation = z - loc[:, tf.newaxis]  # [K, N, D]
     weighted = weights * deviation
     if covariance_type == "full":
         second = tf.matmul(weighted, deviation, transpose_a=True)
     elif covariance_type == "tied":
         second = tf.einsum("kni,knj->ij", weighted, deviation)
+    elif covariance_type == "low_rank":
+        second = factor_analysis.second_moments(deviation, weighted, covariance)
     else:
         second = tf.reduce_sum(weighted * deviation, axis=1)
     mass = tf.reduce_sum(weights, axis=[1, 2])
     return SufficientStatistics(reference, mass, tf.reduce_sum(weighted, axis=1), second)
+
+
+def reference_point(parameters: MixtureParameters, covariance_type: str) -> tf.Tensor:
+    """What the statistics are taken about: the means, and for 'low_rank' the covariances too.
+
+    Args:
+      parameters: of a mixture.
+      covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
+
+    Returns:
+      The means `[K, D]`, or means, variances and loadings packed as `[K, D, 2 + R]`.
+
+    #### Examples
+
+    >>> parameters = MixtureParameters(tf.ones([1]), tf.zeros([1, 4]), tf.ones([1, 4, 3]))
+    >>> reference_point(parameters, "low_rank").shape.as_list()
+    [1, 4, 4]
+    """
+    if covariance_type != "low_rank":
+        return parameters.loc
+    return factor_analysis.pack(parameters.loc, parameters.covariance)
+
+
+def _parts(reference, covariance_type):
+    """Means, and where the statistics need them the covariances."""
+    return factor_analysis.unpack(reference) if covariance_type == "low_rank" else (reference, None)
 
 
 def add(a: SufficientStatistics, b: SufficientStatistics) -> SufficientStatistics:
@@ -179,7 +212,7 @@ def as_statistics(parameters: MixtureParameters, covariance_type: str) -> Suffic
 
     Args:
       parameters: of a mixture.
-      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+      covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
 
     Returns:
       `SufficientStatistics` about the means.
@@ -195,10 +228,15 @@ def as_statistics(parameters: MixtureParameters, covariance_type: str) -> Suffic
         second = probs[:, tf.newaxis, tf.newaxis] * covariance
     elif covariance_type == "tied":
         second = covariance
+    elif covariance_type == "low_rank":
+        variance, loadings = factor_analysis.unpack(covariance)
+        total = variance + tf.reduce_sum(tf.square(loadings), axis=-1)
+        second = probs[:, tf.newaxis, tf.newaxis] * factor_analysis.pack(total, loadings)
     else:
         variance = covariance if covariance_type == "diag" else covariance[:, tf.newaxis]
         second = probs[:, tf.newaxis] * variance + tf.zeros_like(loc)
-    return SufficientStatistics(loc, probs, tf.zeros_like(loc), second)
+    reference = reference_point(parameters, covariance_type)
+    return SufficientStatistics(reference, probs, tf.zeros_like(loc), second)
 
 
 def maximization(
@@ -212,10 +250,11 @@ def maximization(
     Among covariances that are at least `covariance_floor` times the points' total variance in
     every direction (entry by entry on the diagonal), the maximum is that Sigma_k with its
     smaller eigenvalues lifted; so that EM under the floor still never lowers the likelihood.
+    The step of 'low_rank' is that of `factor_analysis`, with the floor on its variances.
 
     Args:
       statistics: the statistics of all points.
-      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+      covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
       covariance_floor: relative to the points' variance, so without unit; 0 for none.
 
     Returns:
@@ -234,8 +273,13 @@ def maximization(
     total = tf.reduce_sum(mass)
     probs = mass / total
     step = statistics.first / mass[:, tf.newaxis]
-    loc = statistics.reference + step
-    covariance = _covariance(statistics.second, mass, step, covariance_type)
+    present_loc, present = _parts(statistics.reference, covariance_type)
+    loc = present_loc + step
+    if covariance_type == "low_rank":
+        second = statistics.second / mass[:, tf.newaxis, tf.newaxis]
+        covariance = factor_analysis.loadings_step(second, step, present)
+    else:
+        covariance = _covariance(statistics.second, mass, step, covariance_type)
     if covariance_floor:
         variance = _total_variance(probs, loc, covariance, covariance_type)
         covariance = _lift(covariance, covariance_floor * variance, covariance_type)
@@ -260,6 +304,7 @@ def _total_variance(probs, loc, covariance, covariance_type):
         "tied": lambda c: tf.linalg.diag_part(c)[tf.newaxis],
         "diag": tf.identity,
         "spherical": lambda c: c[:, tf.newaxis],
+        "low_rank": lambda c: c[..., 0] + tf.reduce_sum(tf.square(c[..., 1:]), axis=-1),
     }[covariance_type](covariance)
     center = tf.reduce_sum(probs[:, tf.newaxis] * loc, axis=0)
     variance = tf.reduce_sum(probs[:, tf.newaxis] * (within + tf.square(loc - center)), axis=0)
@@ -273,6 +318,9 @@ def _lift(covariance, floor, covariance_type):
         return tf.maximum(covariance, tf.reduce_mean(floor))
     if covariance_type == "diag":
         return tf.maximum(covariance, floor)
+    if covariance_type == "low_rank":
+        variance, loadings = factor_analysis.unpack(covariance)
+        return factor_analysis.pack(tf.maximum(variance, floor), loadings)
     stddev = tf.sqrt(floor)
     unit = stddev[:, tf.newaxis] * stddev
     in_units = covariance / unit

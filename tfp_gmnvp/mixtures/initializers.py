@@ -7,7 +7,7 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.mixtures import em
+from tfp_gmnvp.mixtures import em, factor_analysis
 from tfp_gmnvp.mixtures.gaussian_mixture import as_mixture, component_log_joint
 from tfp_gmnvp.seeds import stateless_seed
 
@@ -69,6 +69,7 @@ def first_fit(
     num_components: int,
     covariance_type: str,
     *,
+    rank: int | None = None,
     seed,
     num_iterations: int = 10,
     covariance_floor: float = 1e-4,
@@ -79,7 +80,8 @@ def first_fit(
     Args:
       points: `[N, D]`.
       num_components: K, at most N.
-      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+      covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
+      rank: of covariances of type 'low_rank', whose loadings start at random.
       seed: integer or stateless seed `[2]`.
       num_iterations: EM iterations after the first M-step.
       covariance_floor: as in `maximization`.
@@ -98,15 +100,21 @@ def first_fit(
     centers = k_means_plus_plus(points, num_components, seed=seed, sample_weight=sample_weight)
     nearest = tf.argmin(_squared_distances(points, centers), axis=0)
     responsibilities = tf.one_hot(nearest, num_components, dtype=points.dtype)
+    reference = centers
+    if covariance_type == "low_rank":
+        spread = tf.math.reduce_variance(points, axis=0) + tf.zeros_like(centers)
+        (loadings_seed,) = tfp.random.split_seed(stateless_seed(seed), n=1, salt="loadings")
+        covariance = factor_analysis.initial_loadings(spread, rank, seed=loadings_seed)
+        reference = factor_analysis.pack(centers, covariance)
     for _ in range(num_iterations):
         parameters = _maximize(
-            points, responsibilities, centers, covariance_type, covariance_floor, sample_weight
+            points, responsibilities, reference, covariance_type, covariance_floor, sample_weight
         )
         mixture = as_mixture(parameters, covariance_type)
         responsibilities, _ = em.expectation(component_log_joint(mixture, points))
-        centers = parameters.loc
+        reference = em.reference_point(parameters, covariance_type)
     return _maximize(
-        points, responsibilities, centers, covariance_type, covariance_floor, sample_weight
+        points, responsibilities, reference, covariance_type, covariance_floor, sample_weight
     )
 
 
