@@ -32,7 +32,8 @@ def record_arguments(flow, arguments: Mapping):
 
     Args:
       flow: what `gaussian_mixture_flow` or `image_flow` is about to return.
-      arguments: its arguments by name, and `factory`, the function's name, if that is `image_flow`. Of the data `standardize` only whether there was any is
+      arguments: its arguments by name, and `factory`, the function's name, if that is
+        `image_flow`. Of the data `standardize` only whether there was any is
         kept: its means and standard deviations are among the weights.
 
     Returns:

@@ -49,8 +49,9 @@ def export_flow(
     - `inverse`: `x [N, D]` to the latents `z [N, D]`; and `forward`: `z` to `x`;
     - `sample`: `num_samples`, an int32 scalar, and `seed`, int32 `[2]`, to `x [num_samples, D]`,
       which is `flow.sample(num_samples, seed=seed)`;
-    - `describe`: nothing to `event_size` (and of images `event_shape`), `num_components`, `covariance_type`, `dtype` and
-      `version`, that of this package. The same stand in `assets.extra/flow.json`.
+    - `describe`: nothing to `event_size` (and of images `event_shape`), `num_components`,
+      `covariance_type`, `dtype` and `version`, that of this package. The same stand in
+      `assets.extra/flow.json`.
 
     The signature `serving_default` maps `x` to `log_prob`, `posterior` and `component` in one pass.
 

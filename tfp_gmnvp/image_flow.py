@@ -57,8 +57,8 @@ def image_flow(
       alpha: see `logit_pixels`.
       covariance_type: see `gaussian_mixture`; 'full' and 'tied' take D^2 numbers.
       rank: see `gaussian_mixture`.
-      standardize: dequantised images `[N, H, W, C]`, some hundreds or more, or `None`. The means and
-        standard deviations of their logits, pixel by pixel, make up a bijector after the
+      standardize: dequantised images `[N, H, W, C]`, some hundreds or more, or `None`. The means
+        and standard deviations of their logits, pixel by pixel, make up a bijector after the
         logit's, and the `ChannelActNorm`s start from the first 128 of them.
       dtype: float dtype.
       seed: integer or stateless seed `[2]` of all initial values.

@@ -18,7 +18,9 @@ keras = tf.keras
 
 @keras.utils.register_keras_serializable(package="tfp_gmnvp")
 class FlowLayer(keras.layers.Layer):
-    """Maps vectors, or images, to their log-density under a flow that trains along with the model around it.
+    """Maps vectors to their log-density under a flow that trains along with the model around it.
+
+    Or images `[..., H, W, C]`, under an `image_flow`.
 
         [..., D]  ->  log p(x) = log sum_k pi_k N(f(x) | mu_k, Sigma_k) + log|det df(x)/dx|
 

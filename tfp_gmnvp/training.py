@@ -194,8 +194,8 @@ class FlowModel(SavedByConfiguration, keras.Model):
         """Trains as `keras.Model.fit` does, with the same arguments.
 
         Args:
-          x: an array `[N, D]` or `[N, H, W, C]`, or batches as a `tf.data.Dataset` or `PyDataset` of `x`, `(x,)` or
-            `(x, y, sample_weight)`.
+          x: an array `[N, D]` or `[N, H, W, C]`, or batches as a `tf.data.Dataset` or `PyDataset`
+            of `x`, `(x,)` or `(x, y, sample_weight)`.
           y: not used.
           *args: as of `keras.Model.fit`, in its order.
           **kwargs: as of `keras.Model.fit`. `validation_data` may be `x` alone; `sample_weight`

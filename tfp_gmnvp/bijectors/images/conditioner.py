@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -68,9 +69,9 @@ class ConvResNet(tf.Module):
         seeds = tfp.random.split_seed(stateless_seed(seed), n=len(widths))
         with self.name_scope:
             self.kernels, self.biases = [], []
-            for layer, (fan_in, fan_out) in enumerate(zip(widths, widths[1:], strict=False)):
+            for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
                 shape = [3, 3, fan_in, fan_out]
-                starts_at_zero = layer > 0 and layer % 2 == 0 or layer == len(widths) - 2
+                starts_at_zero = (layer > 0 and layer % 2 == 0) or layer == len(widths) - 2
                 kernel = tf.zeros(shape, dtype)
                 if not starts_at_zero:
                     kernel = tf.reshape(

@@ -17,10 +17,9 @@ def logit_pixels(
 ) -> tfb.Bijector:
     """The bijector whose inverse takes pixels in [0, L] to `logit(alpha + (1 - 2 alpha) x / L)`.
 
-    So the density of the pixels is that of the bijector's domain, and `log_prob` of a flow that ends
-    in it is in the pixels' own units. Dinh et al. 2017 (arXiv:1605.08803, section 4.1) print
-    `1 - alpha` for the slope, with which the logit of the brightest pixels has no bound; here both
-    ends are finite.
+    So `log_prob` of a flow that ends in it is in the pixels' own units. Dinh et al. 2017
+    (arXiv:1605.08803, section 4.1) print `1 - alpha` for the slope, with which the logit of the
+    brightest pixels has no bound; here both ends are finite.
 
     Args:
       num_levels: L, the number of grey levels, so that dequantised pixels lie in [0, L].

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["channel_mask", "checkerboard_mask", "check_image_shape"]
+__all__ = ["channel_mask", "check_image_shape", "checkerboard_mask"]
 
 
 def checkerboard_mask(image_shape: Sequence[int], *, parity: int = 0) -> np.ndarray:

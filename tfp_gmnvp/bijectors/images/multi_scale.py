@@ -36,10 +36,10 @@ def image_real_nvp(
     """The Real NVP of images, with its several scales.
 
     Seen from the image, each scale but the last is three couplings with alternating checkerboard
-    masks, a `Squeeze`, three couplings with alternating channel-wise masks, and a `FactorOut` of half
-    of the entries, with twice as many filters after the squeezing; the last one is four couplings with
-    checkerboard masks (Dinh, Sohl-Dickstein and Bengio 2017, arXiv:1605.08803, sections 3.4 to 3.6).
-    After each coupling stands a `ChannelActNorm`. Untrained, the whole permutes the image's entries.
+    masks, a `Squeeze`, three couplings with alternating channel-wise masks and twice as many
+    filters, and a `FactorOut` of half of the entries; the last scale is four couplings with
+    checkerboard masks (Dinh, Sohl-Dickstein and Bengio 2017, arXiv:1605.08803, sections 3.4 to
+    3.6). After each coupling stands a `ChannelActNorm`. Untrained, the whole permutes the entries.
 
     `forward` maps latent vectors `[D]`, D = H W C, to images: the latents of the coarsest scale
     first. So any density of vectors will do for a prior.

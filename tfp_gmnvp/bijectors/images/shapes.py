@@ -110,8 +110,8 @@ class Flatten(SinglePassBijector):
 class FactorOut(SinglePassBijector):
     """Half of the channels become latents at once, the others go through further scales.
 
-    With the image `y = (y_a, y_b)`, parted along the channels, and the bijector `g` of the scales to
-    come, `forward` maps vectors `z = (z_a, z_b)` by
+    With the image `y = (y_a, y_b)`, parted along the channels, and the bijector `g` of the scales
+    to come, `forward` maps vectors `z = (z_a, z_b)` by
 
         y_a = g(z_a),    y_b = z_b as an image
 
