@@ -106,7 +106,7 @@ def vector_flow(preset: Preset, num_components: int, x, *, seed: int):
     size = math.prod(preset.image_shape)
     pixels = logit_pixels(preset.num_levels)
     logits = pixels.inverse(x.reshape(-1, size)).numpy()
-    network = tfp_gmnvp.real_nvp(size, 4, seed=seed)
+    network = tfp_gmnvp.real_nvp(size, hidden_units=(128, 128), seed=seed)
     bijectors = [pixels, tfp_gmnvp.standardization(logits), network]
     mixture = tfp_gmnvp.gaussian_mixture(
         num_components, size, "low_rank", rank=preset.rank, seed=seed
@@ -125,7 +125,7 @@ def fit(flow, preset: Preset, images: Images, *, epochs: int, seed: int):
     model = tfp_gmnvp.FlowModel(flow, seed=seed)
     model.compile(
         keras.optimizers.AdamW(schedule, weight_decay=preset.weight_decay, clipnorm=50.0),
-        mixture_update=tfp_gmnvp.FullBatchEM(),
+        mixture_update=tfp_gmnvp.StepwiseEM(),
     )
     held_out = tfp_gmnvp.datasets.dequantize(images.validation, seed=seed).reshape(-1, *shape)
     stop = keras.callbacks.EarlyStopping("val_loss", patience=12, restore_best_weights=True)

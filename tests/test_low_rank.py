@@ -55,6 +55,8 @@ def test_density_and_moments_are_those_of_dense_covariances(num_components, even
         z = points(*batch, event_size, seed=seed)
         np.testing.assert_allclose(mixture.log_prob(z), oracle.log_prob(z), rtol=1e-10)
     components, dense = mixture.components_distribution, oracle.components_distribution
+    inverse_scale = np.linalg.inv(np.linalg.cholesky(components.covariance()))
+    np.testing.assert_allclose(components.inverse_scale(), inverse_scale, rtol=1e-8, atol=1e-10)
     for name in ("mean", "covariance", "variance", "stddev", "entropy"):
         actual, desired = getattr(components, name)(), getattr(dense, name)()
         np.testing.assert_allclose(actual, desired, rtol=1e-10, atol=1e-12, err_msg=name)
