@@ -302,9 +302,10 @@ class FlowModel(SavedByConfiguration, keras.Model):
 
     def _report(self, log_prob, sample_weight):
         """The running means, this batch included."""
-        dimensions = self.distribution.event_shape.num_elements()
-        self._loss_tracker.update_state(-log_prob, sample_weight)
-        self._bits_tracker.update_state(-log_prob / (dimensions * math.log(2)), sample_weight)
+        bits = math.log(2) * self.distribution.event_shape.num_elements()
+        values = {"loss": -log_prob, "bits_per_dim": -log_prob / bits}
+        for metric in self.metrics:
+            metric.update_state(values[metric.name], sample_weight)
         return {metric.name: metric.result() for metric in self.metrics}
 
     def _mean_loss(self, log_prob, sample_weight):

@@ -34,8 +34,9 @@ def dequantize(images: np.ndarray, *, seed: int, dtype=np.float32) -> np.ndarray
     ((2, 4, 4, 1), True)
     """
     images = _whole_numbered(images)
+    images = images.astype(dtype)
     noise = np.random.default_rng(seed).random(images.shape, dtype)
-    return images.astype(dtype) + np.minimum(noise, 1 - np.finfo(np.float32).eps * 256)
+    return np.minimum(images + noise, np.nextafter(images + 1, images))  # however it rounds
 
 
 def image_batches(
@@ -78,7 +79,8 @@ def image_batches(
         batch = tf.cast(batch, dtype)
         if flip:
             batch = _flipped(batch, seed)
-        return batch + tf.random.stateless_uniform(tf.shape(batch), seed + 1, dtype=dtype)
+        noise = tf.random.stateless_uniform(tf.shape(batch), seed + 1, dtype=dtype)
+        return tf.minimum(batch + noise, tf.math.nextafter(batch + 1, batch))
 
     batches = tf.data.Dataset.from_tensor_slices(images)
     batches = batches.shuffle(len(images), seed=seed).batch(batch_size)

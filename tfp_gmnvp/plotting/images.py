@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tfp_gmnvp.flow import sample_component
 from tfp_gmnvp.plotting.axes import new_axes
-from tfp_gmnvp.plotting.colours import INK, component_colours
+from tfp_gmnvp.plotting.colours import component_colours
 
 __all__ = ["plot_component_images", "plot_images"]
 
@@ -67,9 +67,10 @@ def plot_images(
     ax.set_yticks(
         (height + line) * np.arange(rows if row_labels else 0) + height / 2 - 0.5, row_labels or []
     )
-    for label, colour in zip(ax.get_yticklabels(), row_colours or (), strict=False):
-        label.set(color=colour, fontweight="bold")
-    ax.tick_params(length=0, labelcolor=None if row_colours is not None else INK)
+    if row_colours is not None:
+        for label, colour in zip(ax.get_yticklabels(), row_colours, strict=True):
+            label.set(color=colour, fontweight="bold")
+    ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     if title is not None:
         ax.set_title(title, fontsize=11)
