@@ -294,7 +294,8 @@ def compare(args, preset: Preset, images: Images) -> None:
         more = test - first  # image by image
         error = more.std(ddof=1) / math.sqrt(len(more))
         print(
-            f"{name:{width}}  {train.mean():8.3f}  {test.mean():8.3f}  {more.mean():.3f} +- {error:.3f}"
+            f"{name:{width}}  {train.mean():8.3f}  {test.mean():8.3f}  "
+            f"{more.mean():.3f} +- {error:.3f}"
         )
         if "scikit" in name:
             floors["scikit-learn's best mixture, test"] = test.mean()

@@ -88,12 +88,11 @@ def test_bits_per_dimension_in_closed_form():
     np.testing.assert_allclose(report["loss"], 4.0 * 16 * math.log(2), rtol=1e-5)
 
 
-@pytest.mark.parametrize("update", [tfp_gmnvp.FullBatchEM(), tfp_gmnvp.StepwiseEM()])
-def test_fit_save_and_serve(update, tmp_path):
+def test_fit_save_and_serve(tmp_path):
     flow = small_flow()
     x_test = datasets.dequantize(images(20, seed=1), seed=1)
     model = tfp_gmnvp.FlowModel(flow, seed=0)
-    model.compile(tf.keras.optimizers.Adam(3e-3), mixture_update=update)
+    model.compile(tf.keras.optimizers.Adam(3e-3), mixture_update=tfp_gmnvp.FullBatchEM())
     batches = datasets.image_batches(images(), 25, seed=0)
     before = [variable.numpy() for variable in flow.trainable_variables]
     history = model.fit(batches, epochs=3, validation_data=x_test, verbose=0).history
@@ -105,8 +104,6 @@ def test_fit_save_and_serve(update, tmp_path):
         np.testing.assert_allclose(history[prefix + "bits_per_dim"], bits, rtol=1e-5)
     log_prob = model.predict(x_test, verbose=0)
     np.testing.assert_allclose(-log_prob.mean(), history["val_loss"][-1], rtol=1e-5)
-    if isinstance(update, tfp_gmnvp.StepwiseEM):
-        return
     path = str(tmp_path / "model.keras")
     model.save(path)
     again = tf.keras.models.load_model(path)
