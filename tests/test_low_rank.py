@@ -20,6 +20,7 @@ from tfp_gmnvp import mixtures
 from tfp_gmnvp.mixtures import factor_analysis
 
 TYPE = "low_rank"
+Parameters = mixtures.MixtureParameters
 
 
 def factor_data(num_points=400, event_size=6, rank=2, seed=0):
@@ -38,7 +39,7 @@ def statistics_of(z, parameters, sample_weight=None):
     statistics = mixtures.sufficient_statistics(
         z, responsibilities, reference, TYPE, sample_weight=sample_weight
     )
-    return statistics, float(tf.reduce_mean(log_prob))
+    return statistics, tf.reduce_mean(log_prob)
 
 
 def em_step(z, parameters, floor=0.0):
@@ -137,14 +138,14 @@ def test_em_never_lowers_the_likelihood(seed, num_components, floor):
     assert log_likelihoods[-1] > log_likelihoods[0] + 1e-6
 
 
-@pytest.mark.parametrize("scale", [1.0, 1000.0])
-def test_one_component_is_factor_analysis(scale):
+def test_one_component_is_factor_analysis():
     """At convergence, from a random start: scikit-learn's likelihood and covariance."""
-    z = scale * factor_data()
+    z = 1000.0 * factor_data()
     oracle = FactorAnalysis(2, tol=1e-10, max_iter=5000, svd_method="lapack").fit(z)
-    parameters = mixtures.first_fit(
-        z, 1, TYPE, rank=2, seed=0, num_iterations=300, covariance_floor=0.0
-    )
+    step = tf.function(lambda *p: mixtures.maximization(statistics_of(z, Parameters(*p))[0], TYPE))
+    parameters = mixtures.first_fit(z, 1, TYPE, rank=2, seed=0, covariance_floor=0.0)
+    for _ in range(300):
+        parameters = step(*parameters)
     _, log_likelihood = em_step(z, parameters)
     np.testing.assert_allclose(log_likelihood, oracle.score(z), rtol=1e-6)
     (covariance,) = full_covariances(parameters, TYPE)
@@ -193,7 +194,7 @@ def test_a_flow_learns_its_loadings(update):
     )
     model = tfp_gmnvp.FlowModel(flow, initialize=False)
     model.compile(tf.keras.optimizers.SGD(0.0), mixture_update=update)
-    history = model.fit(x, epochs=40, batch_size=200, verbose=0).history["loss"]
+    history = model.fit(x, epochs=25, batch_size=200, verbose=0).history["loss"]
     oracle = FactorAnalysis(2, tol=1e-6).fit(x)
     assert history[0] > history[-1] + 1.0
     np.testing.assert_allclose(history[-1], -oracle.score(x), atol=0.05)

@@ -75,7 +75,7 @@ def posterior_map(covariance: tf.Tensor) -> tf.Tensor:
 
     #### Examples
 
-    >>> print(posterior_map(tf.constant([[[1.0, 2.0]]])).numpy())  # 2 / (1 + 2^2)
+    >>> print(posterior_map(tf.constant([[[1.0, 2.0]]])).numpy().round(3))  # 2 / (1 + 2^2)
     [[[0.4]]]
     """
     variance, loadings = unpack(covariance)
