@@ -244,7 +244,7 @@ def draw_latents(flow, images: Images, preset: Preset, path: pathlib.Path, *, se
     warmed = forward(np.concatenate(latents)).numpy()
     warmed = warmed.reshape(len(temperatures), len(mean), *preset.image_shape)
 
-    figure = Figure(figsize=(11.5, 4.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(11.5, 3.9), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
     plotting.plot_images(
         between,
@@ -257,7 +257,7 @@ def draw_latents(flow, images: Images, preset: Preset, path: pathlib.Path, *, se
         num_levels=preset.num_levels,
         row_labels=[f"T = {t:g}" for t in temperatures],
         column_labels=[f"{k + 1}" for k in range(len(mean))],
-        title="One sample a component, its latents' variance times T",
+        title="One sample of components 1 to 9, its latents' variance times T",
         ax=right,
     )
     figure.savefig(path)

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from tfp_gmnvp.flow import sample_component
 from tfp_gmnvp.plotting.axes import new_axes
-from tfp_gmnvp.plotting.colours import component_colours
 
 __all__ = ["plot_component_images", "plot_images"]
 
@@ -20,7 +19,6 @@ def plot_images(
     *,
     num_levels: float,
     row_labels: Sequence[str] | None = None,
-    row_colours: Sequence | None = None,
     column_labels: Sequence[str] | None = None,
     title: str | None = None,
     ax: Axes | None = None,
@@ -32,7 +30,6 @@ def plot_images(
         brighter) or three (red, green, blue). Values outside the range are shown at its ends.
       num_levels: the value of white; that of black is 0.
       row_labels: a text for each row.
-      row_colours: colours of these texts.
       column_labels: a text for each column, above it.
       title: of the axes.
       ax: axes to draw in; those of a new figure if None.
@@ -67,9 +64,6 @@ def plot_images(
     ax.set_yticks(
         (height + line) * np.arange(rows if row_labels else 0) + height / 2 - 0.5, row_labels or []
     )
-    if row_colours is not None:
-        for label, colour in zip(ax.get_yticklabels(), row_colours, strict=True):
-            label.set(color=colour, fontweight="bold")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     if title is not None:
@@ -110,12 +104,10 @@ def plot_component_images(
     height = 0.9 + 0.55 * len(probs) * means.shape[1] / means.shape[2]
     figure = Figure(figsize=(1.9 + 0.55 * (num_samples + 1), height), dpi=120, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, num_samples))
-    colours = component_colours(len(probs))[order]
     plot_images(
         means[:, np.newaxis],
         num_levels=num_levels,
         row_labels=[f"{k + 1} ({probs[k]:.0%})" for k in order],
-        row_colours=list(colours * 0.8),
         title="mean",
         ax=left,
     )
