@@ -80,7 +80,7 @@ def tf_keras_sequential(input_size, output_size):
 CONDITIONERS = {
     closure: 1,
     compiled_closure: 1,
-    module: 4,
+    module: 1,
     keras_layer: 2,
     keras_sequential: 4,
     tf_keras_layer: 2,

@@ -1,5 +1,6 @@
 """Every example runs, small, prints its numbers and draws its figure."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -15,6 +16,7 @@ EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
         ("surrogate_posterior.py", ["--steps", "30"], "KL"),
         ("mcmc.py", ["--steps", "250", "--fit-steps", "30"], "effective samples"),
         ("vae.py", ["--epochs", "1"], "ELBO"),
+        ("few_labels.py", ["--epochs", "2", "--seeds", "1", "--num-points", "200"], "circles"),
     ],
     ids=lambda value: value if isinstance(value, str) and value.endswith(".py") else "",
 )
@@ -29,3 +31,48 @@ def test_runs(script, arguments, printed, tmp_path):
     assert run.returncode == 0, run.stderr[-3000:]
     assert printed.lower() in run.stdout.lower()
     assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_gallery(tmp_path):
+    arguments = ["--epochs", "1", "--most-components", "2", "--output", str(tmp_path)]
+    run = subprocess.run(
+        [sys.executable, str(EXAMPLES / "gallery.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "chosen by icl" in run.stdout
+    assert "known moons: 5.0 % are outliers" in run.stdout
+    pictures = sorted(path.name for path in tmp_path.iterdir())
+    assert pictures == ["components.png", "interpolation.png", "outliers.png", "selection.png"]
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+
+
+def test_data_size_benchmark(tmp_path):
+    output = tmp_path / "data_size.json"
+    arguments = ["--sizes", "200", "600", "--components", "2", "3", "--batch-size", "100"]
+    arguments += ["--kinds", "memmap", "tf.data", "--output", str(output)]
+    run = subprocess.run(
+        [sys.executable, str(EXAMPLES / "benchmarks" / "data_size.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    results = json.loads(output.read_text())
+    cases = [(case["kind"], case["rows"], case["components"]) for case in results["cases"]]
+    assert cases == [
+        ("memmap", 200, 2),
+        ("memmap", 600, 2),
+        ("tf.data", 200, 2),
+        ("tf.data", 600, 2),
+        ("array", 600, 2),
+        ("array", 600, 3),
+    ]
+    for case in results["cases"]:
+        assert case["rows per second"] > 0
+        assert case["peak megabytes"] > case["data megabytes"]
+    assert set(results["exponent of the rows"]) == {"memmap", "tf.data"}
+    assert "seconds ~ N^" in run.stdout
+    assert "seconds ~ K^" in run.stdout

@@ -197,9 +197,9 @@ def test_every_variable_has_a_gradient(standardize):
     with tf.GradientTape() as tape:
         loss = -tf.reduce_mean(flow.log_prob(x))
     variables = flow.trainable_variables
-    assert len(variables) == 4 * 4 + 3
+    assert len(variables) == 4 + 3
     for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
-        assert np.abs(gradient).max() > 1e-9, variable.name
+        assert np.abs(gradient).min() > 0.0, variable.name
 
 
 def test_one_pass_and_one_contraction():
@@ -248,3 +248,12 @@ def test_arguments_reach_the_bijector():
 def test_arguments_out_of_range(kwargs, message):
     with pytest.raises(ValueError, match=message):
         gaussian_mixture_flow(**{"event_size": 2, **kwargs})
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("max_logscale", "max_log_scale"), ("num_component", "num_components"), ("bins", "mixing")],
+)
+def test_an_argument_of_an_unknown_name(name, nearest):
+    with pytest.raises(TypeError, match=f"no argument `{name}`: did you mean `{nearest}`"):
+        gaussian_mixture_flow(3, **{name: 3})

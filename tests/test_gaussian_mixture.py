@@ -47,7 +47,7 @@ class Plain(tfd.Distribution):
 def test_it_is_what_tfp_returns(covariance_type):
     mixture = gaussian_mixture(3, 2, covariance_type)
     oracle = tfd.MixtureSameFamily(tfd.Categorical(logits=[0.0] * 3), Plain())
-    assert type(mixture) is type(oracle)
+    assert isinstance(mixture, type(oracle))
     assert mixture.batch_shape == []
     assert mixture.event_shape == [2]
     assert mixture.event_shape_tensor().numpy().tolist() == [2]

@@ -1,5 +1,6 @@
 """What Keras saves is what comes back, and training goes on. All of it runs under tf_keras, too."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -10,11 +11,12 @@ import keras_models
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from keras_models import FORMATS, UPDATES, make_flow, make_model, next_losses, points
 
 import tfp_gmnvp as gmnvp
 
-keras = tf.keras
+keras, tfb = tf.keras, tfp.bijectors
 registered = keras.utils.register_keras_serializable(package="tests")
 
 
@@ -115,6 +117,48 @@ def test_every_argument_of_the_flow_comes_back(covariance_type, dtype, tmp_path)
         flow.dtype,
         flow.reparameterization_type,
     )
+
+
+BIJECTORS = {
+    "spline": {"coupling": gmnvp.RationalQuadratic(num_bins=5, bound=4.0), "mixing": "lu"},
+    "affine": {"coupling": gmnvp.Affine(max_log_scale=0.7), "normalization": "act_norm"},
+    "by_name": {"coupling": "spline", "conditioner": "residual", "dropout": 0.2, "l2": 1e-3},
+}
+
+
+@pytest.mark.parametrize("arguments", BIJECTORS.values(), ids=BIJECTORS)
+def test_bijectors_of_every_kind_come_back_and_train_on(arguments, tmp_path):
+    model = gmnvp.FlowModel(make_flow(**arguments), seed=0)
+    model.compile(keras.optimizers.Adam(1e-3), mixture_update=UPDATES["stepwise"]())
+    model.fit(points(), epochs=1, batch_size=40, verbose=0)
+    other = reloaded(model, tmp_path)
+    flows = other.distribution, model.distribution
+    np.testing.assert_array_equal(*(flow.log_prob(points()) for flow in flows))
+    assert other.get_config() == model.get_config()
+    losses = [next_losses(m, epochs=1) for m in (other, model)]
+    np.testing.assert_array_equal(*losses)
+
+
+@registered
+@dataclasses.dataclass(frozen=True)
+class Shift(gmnvp.CouplingTransform):
+    """A coupling of the user's own."""
+
+    factor: float = 1.0
+    num_parameters = 1
+
+    def __call__(self, parameters):
+        return tfb.Shift(self.factor * parameters)
+
+
+def test_a_coupling_of_the_users_comes_back(tmp_path):
+    model = gmnvp.FlowModel(make_flow(coupling=Shift(0.5)))
+    for variable in model.distribution.bijector.trainable_variables:
+        variable.assign_add(tf.ones_like(variable) / 10)
+    other = reloaded(model, tmp_path)
+    flows = other.distribution, model.distribution
+    np.testing.assert_array_equal(*(flow.log_prob(points()) for flow in flows))
+    assert np.abs(model.distribution.bijector.inverse(points()) - points()).max() > 1e-2
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,11 @@ TESTS = pathlib.Path(__file__).parent
         "test_training.py",
         "test_keras_callbacks.py",
         "test_keras_fit.py",
+        "test_keras_labels.py",
         "test_keras_layers.py",
         "test_keras_saving.py",
+        "test_keras_updates.py",
+        "test_row_batches.py",
     ],
 )
 def test_under_tf_keras(module):

@@ -138,6 +138,33 @@ def test_em_never_lowers_the_likelihood(seed, num_components, floor):
     assert log_likelihoods[-1] > log_likelihoods[0] + 1e-6
 
 
+@given(seed=st.integers(0, 1000), num_components=st.integers(1, 4))
+def test_em_under_a_prior_never_lowers_the_posterior(seed, num_components):
+    z = factor_data(60, 4, seed=seed)
+    prior = mixtures.Prior(concentration=2.0, scale=3.0)
+    variance = tf.math.reduce_variance(z, axis=0)
+    parameters = random_parameters(num_components, 4, TYPE, seed=seed)
+    objective = []
+    for _ in range(10):
+        statistics, log_likelihood = statistics_of(z, parameters)
+        log_prior = prior.log_density(parameters, variance, TYPE)
+        objective.append(log_likelihood * len(z) + log_prior)
+        np.testing.assert_allclose(mixtures.points_variance(statistics, TYPE), variance, rtol=1e-9)
+        parameters = mixtures.maximization(statistics, TYPE, prior=prior)
+    assert np.min(np.diff(objective)) > -1e-10
+
+
+def test_a_sample_of_each_component_is_drawn_with_its_own_loadings():
+    mixture = mixture_with(random_parameters(3, 4, TYPE), TYPE)
+    components = mixture.components_distribution
+    component = tf.constant([2, 0, 1, 2])
+    noise = points(4, 4 + components.rank)
+    of_all = components._scale_matvec(tf.repeat(noise[:, tf.newaxis], 3, axis=1))
+    desired = tf.gather(of_all, component, batch_dims=1)
+    np.testing.assert_allclose(components._scale_matvec_at(component, noise), desired, rtol=1e-12)
+    assert components.sample_at(component, [0, 1]).shape == (4, 4)
+
+
 def test_one_component_is_factor_analysis():
     """At convergence, from a random start: scikit-learn's likelihood and covariance."""
     z = 1000.0 * factor_data()

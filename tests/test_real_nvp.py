@@ -160,10 +160,10 @@ def test_every_variable_has_a_gradient(event_size, num_couplings):
     with tf.GradientTape() as tape:
         loss = -tf.reduce_mean(distribution.log_prob(x))
     variables = bijector.trainable_variables
-    assert len(variables) == num_couplings * 3 * 2
+    assert len(variables) == num_couplings
     for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
         assert gradient is not None, variable.name
-        assert np.abs(gradient).max() > 1e-6, variable.name
+        assert np.abs(gradient).min() > 0.0, variable.name
 
 
 def test_gradient_is_that_of_finite_differences():
@@ -207,7 +207,8 @@ def test_variables_tell_all_whatever_the_seed():
 
 
 def test_couplings_start_differently():
-    hidden = [v.numpy() for v in real_nvp(4, 4, (6,), seed=0).variables if v.shape == [2, 6]]
+    bijectors = real_nvp(4, 4, (6,), seed=0).bijectors
+    hidden = [b.conditioner.kernels[0] for b in bijectors if isinstance(b, Coupling)]
     assert len(hidden) == 4
     for i in range(1, 4):
         assert np.abs(hidden[i] - hidden[0]).max() > 1e-3

@@ -17,7 +17,7 @@ from tfp_gmnvp import SinglePassChain, gaussian_mixture, gaussian_mixture_flow
 
 DATA = np.random.default_rng(0).standard_normal([40, 2]) * [3.0, 0.5] + [5.0, -3.0]
 SEED = [0, 1]
-NUM_TRAINABLE = 2 * 4 + 3
+NUM_TRAINABLE = 2 + 3
 
 
 def small_flow(standardize=DATA, dtype=tf.float64, **kwargs):

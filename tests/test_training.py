@@ -215,7 +215,7 @@ def test_arrays_and_data_sets_train_alike(x, update):
     for as_dataset in (False, True):
         model = make_model(x, UPDATES[update]())
         if as_dataset:
-            data = tf.data.Dataset.from_tensor_slices((x, np.zeros(len(x)), weights)).batch(50)
+            data = tf.data.Dataset.from_tensor_slices((x, np.full(len(x), -1), weights)).batch(50)
             model.fit(data, epochs=2, verbose=0)
         else:
             model.fit(x, sample_weight=weights, batch_size=50, epochs=2, shuffle=False, verbose=0)

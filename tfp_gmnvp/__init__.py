@@ -4,7 +4,13 @@ from tfp_gmnvp import datasets, plotting, summaries
 from tfp_gmnvp._version import __version__
 from tfp_gmnvp.bijectors import (
     MLP,
+    ActNorm,
+    Affine,
     Coupling,
+    CouplingTransform,
+    LULinear,
+    RationalQuadratic,
+    ResidualMLP,
     SinglePassBijector,
     SinglePassChain,
     affine,
@@ -12,7 +18,10 @@ from tfp_gmnvp.bijectors import (
     standardization,
 )
 from tfp_gmnvp.bijectors.images import image_real_nvp
+from tfp_gmnvp.calibration import calibration_error, reliability
 from tfp_gmnvp.callbacks import FigureCallback
+from tfp_gmnvp.clustering_scores import adjusted_rand_index, normalized_mutual_information
+from tfp_gmnvp.criteria import aic, bic, held_out_log_likelihood, icl, num_parameters
 from tfp_gmnvp.export import export_flow, to_tflite
 from tfp_gmnvp.flow import (
     gaussian_mixture_flow,
@@ -21,36 +30,66 @@ from tfp_gmnvp.flow import (
     sample_component,
 )
 from tfp_gmnvp.image_flow import image_flow
+from tfp_gmnvp.interpolation import interpolate
 from tfp_gmnvp.layers import FlowLayer
 from tfp_gmnvp.mixture_updates import FullBatchEM, GradientUpdate, MixtureUpdate, StepwiseEM
-from tfp_gmnvp.mixtures import gaussian_mixture
+from tfp_gmnvp.mixture_updates.fit import ConvergenceWarning, MixtureFit, fit_mixture
+from tfp_gmnvp.mixtures import Prior, gaussian_mixture
+from tfp_gmnvp.outliers import OutlierDetector
+from tfp_gmnvp.schedules import PowerSchedule
+from tfp_gmnvp.selection import ComponentScores, ComponentSelection, select_components
 from tfp_gmnvp.training import FlowModel
 
 __all__ = [
     "MLP",
+    "ActNorm",
+    "Affine",
+    "ComponentScores",
+    "ComponentSelection",
+    "ConvergenceWarning",
     "Coupling",
+    "CouplingTransform",
     "FigureCallback",
     "FlowLayer",
     "FlowModel",
     "FullBatchEM",
     "GradientUpdate",
+    "LULinear",
+    "MixtureFit",
     "MixtureUpdate",
+    "OutlierDetector",
+    "PowerSchedule",
+    "Prior",
+    "RationalQuadratic",
+    "ResidualMLP",
     "SinglePassBijector",
     "SinglePassChain",
     "StepwiseEM",
     "__version__",
+    "adjusted_rand_index",
     "affine",
+    "aic",
+    "bic",
+    "calibration_error",
     "datasets",
     "export_flow",
+    "fit_mixture",
     "gaussian_mixture",
     "gaussian_mixture_flow",
+    "held_out_log_likelihood",
+    "icl",
     "image_flow",
     "image_real_nvp",
+    "interpolate",
+    "normalized_mutual_information",
+    "num_parameters",
     "plotting",
     "posterior",
     "predict_component",
     "real_nvp",
+    "reliability",
     "sample_component",
+    "select_components",
     "standardization",
     "summaries",
     "to_tflite",

@@ -134,9 +134,11 @@ class UpdateBetweenEpochs(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Updates the mixture."""
         flow_model = self._flow_model
-        flow_model.mixture_update.on_epoch_begin(
-            flow_model.distribution, int(flow_model._num_epochs), self._batches
-        )
+        num_epochs = int(flow_model._num_epochs.numpy())
+        with flow_model.distribute_strategy.scope():
+            flow_model.mixture_update.on_epoch_begin(
+                flow_model.distribution, num_epochs, self._batches
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         """Counts the epoch; before any other callback, which may save the model."""

@@ -5,21 +5,25 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["as_array", "stand_in_targets", "training_arguments"]
+from tfp_gmnvp.labels import checked_labels, no_labels
+
+__all__ = ["as_array", "points_and_labels", "training_arguments"]
 
 
-def training_arguments(arguments: dict) -> dict:
+def training_arguments(arguments: dict, num_components: int = 1) -> dict:
     """The arguments of `fit` such that both Kerases read points and weights as they are meant.
 
     Args:
       arguments: those of `keras.Model.fit` by name, `x` among them.
+      num_components: K, which says what labels there can be.
 
     Returns:
       The arguments with arrays for lists and tables, the last rows taken off for validation
-      where there is a `validation_split`, and targets that keep the sample weights.
+      where there is a `validation_split`, and targets that are labels, or keep the sample weights.
 
     Raises:
-      ValueError: if there is a `class_weight`, or a `validation_split` of what is no array.
+      ValueError: if there is a `class_weight`, a `validation_split` of what is no array, or labels
+        that are no components.
 
     #### Examples
 
@@ -30,20 +34,52 @@ def training_arguments(arguments: dict) -> dict:
     """
     if arguments.get("class_weight") is not None:
         raise ValueError(
-            "`class_weight` weighs targets, and a flow has none: give `sample_weight` instead, "
-            "for one as `[class_weight[k] for k in labels]`."
+            "`class_weight` is not supported: give `sample_weight` instead, for one as "
+            "`[class_weight[k] for k in labels]`."
         )
-    x, sample_weight = as_array(arguments["x"]), as_array(arguments.get("sample_weight"))
-    arguments = {**arguments, "x": x, "sample_weight": sample_weight}
+    data = (arguments["x"], arguments.get("y"), arguments.get("sample_weight"))
+    arguments = {**arguments, **points_and_labels(*data, num_components)}
     fraction = arguments.pop("validation_split", None)
     if fraction and arguments.get("validation_data") is None:
-        arguments.update(_split(x, sample_weight, fraction))
-    arguments["y"] = stand_in_targets(arguments["x"], arguments["sample_weight"])
-    arguments["validation_data"] = _validation_data(arguments.get("validation_data"))
+        arguments.update(
+            _split(arguments["x"], arguments["y"], arguments["sample_weight"], fraction)
+        )
+    arguments["validation_data"] = _validation_data(
+        arguments.get("validation_data"), num_components
+    )
     arguments["callbacks"] = _as_list(arguments.get("callbacks"))
-    if isinstance(x, tf.data.Dataset):
+    if isinstance(arguments["x"], tf.data.Dataset):
         arguments.setdefault("shuffle", False)  # its default makes Keras warn of a data set
     return arguments
+
+
+def points_and_labels(x, y, sample_weight, num_components: int) -> dict:
+    """Points, labels and weights of one call of a Keras method.
+
+    Args:
+      x: what Keras takes for `x`.
+      y: labels `[N]` in -1 .. K-1 that go with an array, or `None`.
+      sample_weight: weights `[N]` that go with an array, or `None`.
+      num_components: K.
+
+    Returns:
+      The arguments `x`, `y` and `sample_weight`, as arrays where they are lists or tables.
+
+    Raises:
+      ValueError: if `y` holds what are no labels.
+
+    #### Examples
+
+    >>> data = points_and_labels([[0.0], [1.0]], [1, -1], None, num_components=2)
+    >>> data["x"].shape, data["y"].tolist()
+    ((2, 1), [1, -1])
+    """
+    x, sample_weight = as_array(x), as_array(sample_weight)
+    if hasattr(x, "shape"):
+        y = checked_labels(as_array(y), len(x), num_components)
+        if y is None and sample_weight is not None:
+            y = no_labels(len(x))
+    return {"x": x, "y": y, "sample_weight": sample_weight}
 
 
 def as_array(x):
@@ -51,27 +87,22 @@ def as_array(x):
     return np.asarray(x) if isinstance(x, (list, tuple)) or hasattr(x, "to_numpy") else x
 
 
-def stand_in_targets(x, sample_weight):
-    """Targets that nobody reads: without any, Keras drops the sample weights of an array."""
-    return np.zeros(len(x)) if sample_weight is not None and hasattr(x, "shape") else None
-
-
-def _validation_data(data):
-    """Validation data as `(x,)` or with weights; a data set as it is."""
+def _validation_data(data, num_components):
+    """Validation data as `(x,)` or with labels and weights; a data set as it is."""
     if isinstance(data, list) and np.ndim(data[0]) == 1:
         data = np.asarray(data)  # points, rather than `[x, y]`
     if hasattr(data, "shape") or hasattr(data, "to_numpy"):
         data = (data,)
     if not isinstance(data, (tuple, list)):
         return data
-    x, _, sample_weight = tf.keras.utils.unpack_x_y_sample_weight(tuple(data))
-    x, sample_weight = as_array(x), as_array(sample_weight)
+    data = tf.keras.utils.unpack_x_y_sample_weight(tuple(data))
+    x, y, sample_weight = points_and_labels(*data, num_components).values()
     if sample_weight is None:
-        return (x,)
-    return x, stand_in_targets(x, sample_weight), sample_weight
+        return (x,) if y is None else (x, y)
+    return x, y, sample_weight
 
 
-def _split(x, sample_weight, fraction):
+def _split(x, y, sample_weight, fraction):
     """Keeps the last rows for validation, as Keras does."""
     if not hasattr(x, "shape"):
         raise ValueError(
@@ -81,13 +112,12 @@ def _split(x, sample_weight, fraction):
     if not 0 < fraction < 1:
         raise ValueError(f"`validation_split` must be in (0, 1), got {fraction!r}.")
     size = int(len(x) * (1 - fraction))
-    if sample_weight is None:
-        return {"x": x[:size], "validation_data": (x[size:],)}
-    return {
-        "x": x[:size],
-        "sample_weight": sample_weight[:size],
-        "validation_data": (x[size:], None, sample_weight[size:]),
-    }
+    head, tail = (
+        [None if rows is None else rows[part] for rows in (x, y, sample_weight)]
+        for part in (slice(size), slice(size, None))
+    )
+    x, y, sample_weight = head
+    return {"x": x, "y": y, "sample_weight": sample_weight, "validation_data": tuple(tail)}
 
 
 def _as_list(callbacks):

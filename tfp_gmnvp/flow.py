@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import difflib
+import inspect
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -26,11 +27,6 @@ def gaussian_mixture_flow(
     event_size: int,
     num_components: int = 1,
     *,
-    num_couplings: int = 8,
-    hidden_units: Sequence[int] = (64, 64),
-    activation: str | Callable = "silu",
-    max_log_scale: float = 1.5,
-    conditioner_fn: Callable[..., Callable] | None = None,
     covariance_type: str = "full",
     rank: int | None = None,
     standardize=None,
@@ -38,6 +34,7 @@ def gaussian_mixture_flow(
     dtype=tf.float32,
     seed=None,
     name: str | None = None,
+    **bijector_arguments,
 ) -> tfd.TransformedDistribution:
     """A Real NVP with a Gaussian mixture prior.
 
@@ -48,11 +45,6 @@ def gaussian_mixture_flow(
     Args:
       event_size: size D >= 2 of the vectors.
       num_components: number K >= 1 of components.
-      num_couplings: see `real_nvp`.
-      hidden_units: see `real_nvp`.
-      activation: see `real_nvp`.
-      max_log_scale: see `real_nvp`.
-      conditioner_fn: see `real_nvp`.
       covariance_type: see `gaussian_mixture`.
       rank: see `gaussian_mixture`.
       standardize: data `[N, D]` whose columns' means and standard deviations make up the
@@ -64,6 +56,8 @@ def gaussian_mixture_flow(
       seed: integer or stateless seed `[2]` of all initial values.
       name: name of the distribution. With `None` it is called after its parts, and a
         `tfd.JointDistribution*` that holds it finds a name of its own.
+      **bijector_arguments: all other arguments of `real_nvp`, such as `num_couplings`,
+        `hidden_units` and `coupling`.
 
     Returns:
       A `tfd.TransformedDistribution` with event shape `[D]`, whose `bijector` maps latents to data
@@ -71,6 +65,7 @@ def gaussian_mixture_flow(
 
     Raises:
       ValueError: if an argument is out of its range, or `standardize` is not `[N, D]` and finite.
+      TypeError: if neither this function nor `real_nvp` has an argument of a name.
 
     #### Examples
 
@@ -81,18 +76,11 @@ def gaussian_mixture_flow(
     [4, 2]
     """
     seed = stateless_seed(seed)
+    bijector_arguments = _with_defaults(bijector_arguments)
     arguments = dict(locals())
+    arguments.update(arguments.pop("bijector_arguments"))
     bijector_seed, mixture_seed = tfp.random.split_seed(seed, n=2)
-    bijector = real_nvp(
-        event_size,
-        num_couplings,
-        hidden_units,
-        activation=activation,
-        max_log_scale=max_log_scale,
-        conditioner_fn=conditioner_fn,
-        dtype=dtype,
-        seed=bijector_seed,
-    )
+    bijector = real_nvp(event_size, dtype=dtype, seed=bijector_seed, **bijector_arguments)
     if standardize is not None:
         bijector = SinglePassChain([_standardization(standardize, event_size, dtype), bijector])
     mixture = gaussian_mixture(
@@ -174,6 +162,21 @@ def sample_component(
         raise ValueError(f"`component` must be in 0 .. {num_components - 1}, got {component!r}.")
     z = components.sample(sample_shape, seed=stateless_seed(seed))[..., component, :]
     return flow.bijector.forward(z)
+
+
+def _with_defaults(bijector_arguments):
+    """All arguments of `real_nvp` that are not this module's: a file keeps them, defaults too."""
+    ours = inspect.signature(gaussian_mixture_flow).parameters
+    parameters = inspect.signature(real_nvp).parameters
+    defaults = {name: p.default for name, p in parameters.items() if name not in ours}
+    for name in bijector_arguments:
+        if name not in defaults:
+            known = [*ours, *defaults]
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise TypeError(
+                f"`gaussian_mixture_flow` has no argument `{name}`: did you mean `{nearest}`?"
+            )
+    return {**defaults, **bijector_arguments}
 
 
 def _standardization(data, event_size, dtype):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-__all__ = ["IS_KERAS_3", "adopt", "set_trainable", "tf_variable"]
+__all__ = ["IS_KERAS_3", "UpdateState", "adopt", "set_trainable", "tf_variable"]
 
 keras = tf.keras
 IS_KERAS_3 = hasattr(keras, "Variable")
@@ -49,3 +49,37 @@ def set_trainable(weight, trainable: bool) -> None:
 
 def _flat(name):
     return name.split(":")[0].replace("/", "_")
+
+
+class UpdateState(keras.layers.Layer):
+    """A part of a model that holds, and saves, what the mixture's update remembers.
+
+    What was saved of another update is left where it is.
+
+    #### Examples
+
+    >>> len(UpdateState([tf.Variable(0, trainable=False)]).state)
+    1
+    """
+
+    def __init__(self, variables: Sequence[tf.Variable] = ()):
+        """Keeps the variables, as they are."""
+        super().__init__()
+        self.state = adopt(variables)
+        self.built = True
+
+    def _trackable_children(self, save_type="checkpoint", **kwargs):
+        """What `tf.train.Checkpoint` sees: Keras 3 does not show it the list."""
+        children = dict(super()._trackable_children(save_type, **kwargs))
+        return {**children, **{f"value_{i}": tf_variable(v) for i, v in enumerate(self.state)}}
+
+    def save_own_variables(self, store):
+        """Writes the values into a file of Keras'."""
+        for i, weight in enumerate(self.state):
+            store[str(i)] = tf_variable(weight).numpy()
+
+    def load_own_variables(self, store):
+        """Reads the values from a file of Keras', if they are there."""
+        if len(store.keys()) == len(self.state):
+            for i, weight in enumerate(self.state):
+                tf_variable(weight).assign(store[str(i)])

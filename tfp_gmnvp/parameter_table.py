@@ -37,7 +37,8 @@ def count(variables: Sequence[tf.Variable]) -> int:
     >>> count([variable, variable])
     6
     """
-    return sum(math.prod(v.shape) for v in {id(v): v for v in variables}.values())
+    distinct = {id(v): v for v in variables}.values()
+    return sum(math.prod(v.shape) for v in distinct if v.dtype != tf.bool)  # a flag is none
 
 
 def rows(flow: tfd.TransformedDistribution, mixture_update=None) -> list[Part]:

@@ -29,6 +29,7 @@ class SavedByConfiguration:
         return {
             "distribution": flow_config(self.distribution),
             "initialize": self._initialize,
+            "n_init": self._n_init,
             "seed": self._seed.numpy().tolist(),
             "name": self.name,
         }
@@ -45,7 +46,8 @@ class SavedByConfiguration:
         config = super().get_compile_config()
         if not config:  # not compiled
             return config
-        return {**config, "mixture_update": serialized("mixture_update", self.mixture_update)}
+        update = serialized("mixture_update", self.mixture_update)
+        return {**config, "mixture_update": update, "label_weight": self.label_weight}
 
     def compile_from_config(self, config) -> None:
         """Compiles the model as `get_compile_config` said."""

@@ -8,26 +8,33 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["head", "rows_at_once", "training_batches"]
+from tfp_gmnvp.labels import as_labels
+
+__all__ = ["Batch", "head", "rows_at_once", "training_batches"]
+
+#: Points `[n, D]`, labels `[n]` or `None`, and weights `[n]` or `None`.
+Batch = tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]
 
 _BATCH_SIZE = 4096
 _BATCH_ENTRIES = 2**20  # so fewer of large events, such as images
 
 
 def training_batches(
-    x, sample_weight=None, *, steps_per_epoch: int | None = None, dtype=tf.float32
-) -> Callable[[], Iterator[tuple[tf.Tensor, tf.Tensor | None]]]:
+    x, y=None, sample_weight=None, *, steps_per_epoch: int | None = None, dtype=tf.float32
+) -> Callable[[], Iterator[Batch]]:
     """Returns a function that reads the data from its start, in batches.
 
     Args:
       x: what Keras' `fit` takes: an array `[N, D]`, a `tf.data.Dataset` or a Keras `PyDataset`
         (`Sequence`) of batches `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+      y: labels `[N]` in -1 .. K-1, with an array; -1 is for no label.
       sample_weight: `[N]`, with an array.
       steps_per_epoch: how many batches of a data set make up an epoch; `None` for all.
       dtype: float dtype of the batches.
 
     Returns:
-      A function without arguments that yields pairs of `x [n, D]` and weights `[n]` or `None`.
+      A function without arguments that yields `x [n, D]`, labels `[n]` or `None`, and weights
+      `[n]` or `None`.
 
     Raises:
       ValueError: if `x` has no end. Where it can be read only once, the function returned raises a
@@ -36,7 +43,7 @@ def training_batches(
     #### Examples
 
     >>> batches = training_batches(np.zeros([5000, 2]))
-    >>> [x.shape.as_list() for x, _ in batches()]
+    >>> [x.shape.as_list() for x, _, _ in batches()]
     [[4096, 2], [904, 2]]
     """
     if isinstance(x, tf.data.Dataset):
@@ -51,34 +58,45 @@ def training_batches(
             return lambda: (_unpack(x[i], dtype) for i in range(len(x)))
     if not hasattr(x, "shape"):
         return lambda: _refuse(x)
-    return lambda: _slices(x, sample_weight, dtype)
+    return lambda: _slices(x, y, sample_weight, dtype)
 
 
-def head(batches, size: int) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """The first `size` points, or all if there are fewer; fewer, too, of points as large as images.
+def head(batches, size: int) -> Batch:
+    """The first `size` points, or all if there are fewer, and labelled ones from further on.
+
+    Of points as large as images they are fewer.
 
     Args:
       batches: what `training_batches` returned.
-      size: number of points.
+      size: number of points, and the highest number of labelled ones beyond them.
 
     Returns:
-      Points `[n, D]` and weights `[n]` or `None`.
+      Points `[n, D]`, labels `[n]` or `None` and weights `[n]` or `None`.
 
     #### Examples
 
     >>> head(training_batches(np.zeros([50, 2])), 10)[0].shape.as_list()
     [10, 2]
     """
-    points, weights, count = [], [], 0
-    for x, sample_weight in batches():
-        points.append(x)
-        size = rows_at_once(x, size, entries=4 * _BATCH_ENTRIES)
-        weights.append(sample_weight)
-        count += len(x)
-        if count >= size:
+    first, labelled, counts = [], [], [0, 0]
+    for batch in batches():
+        size = rows_at_once(batch[0], size, entries=4 * _BATCH_ENTRIES)
+        room = size - counts[0]
+        first.append(_rows(batch, slice(max(room, 0))))
+        counts[0] += len(batch[0])
+        if batch[1] is not None and len(batch[0]) > room:
+            rest = _rows(batch, slice(max(room, 0), None))
+            labelled.append(_rows(rest, tf.where(rest[1] >= 0)[:, 0]))
+            counts[1] += len(labelled[-1][0])
+        if counts[0] >= size and (batch[1] is None or counts[1] >= size):
             break
-    weights = None if weights[0] is None else tf.concat(weights, axis=0)[:size]
-    return tf.concat(points, axis=0)[:size], weights
+    parts = zip(*first, *labelled, strict=True)
+    return tuple(None if part[0] is None else tf.concat(part, axis=0) for part in parts)
+
+
+def _rows(batch, rows):
+    take = tf.gather if isinstance(rows, tf.Tensor) else lambda part, rows: part[rows]
+    return tuple(None if part is None else take(part, rows) for part in batch)
 
 
 def rows_at_once(x, most: int, *, entries: int = _BATCH_ENTRIES) -> int:
@@ -109,15 +127,14 @@ def _refuse(x):
     )
 
 
-def _slices(x, sample_weight, dtype):
+def _slices(x, y, sample_weight, dtype):
     batch_size = rows_at_once(x, _BATCH_SIZE)
     for start in range(0, len(x), batch_size):
         rows = slice(start, start + batch_size)
-        weights = None if sample_weight is None else sample_weight[rows]
-        yield _unpack((x[rows], None, weights), dtype)
+        yield _unpack(_rows((x, y, sample_weight), rows), dtype)
 
 
-def _unpack(element, dtype):
-    x, _, weights = tf.keras.utils.unpack_x_y_sample_weight(element)
+def _unpack(element, dtype) -> Batch:
+    x, y, weights = tf.keras.utils.unpack_x_y_sample_weight(element)
     x = tf.cast(tf.convert_to_tensor(x), dtype)
-    return x, None if weights is None else tf.reshape(tf.cast(weights, dtype), [-1])
+    return x, as_labels(y), None if weights is None else tf.reshape(tf.cast(weights, dtype), [-1])

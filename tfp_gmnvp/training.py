@@ -8,10 +8,13 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import fit_arguments, mixtures, parameter_table, streams
+from tfp_gmnvp import bijectors, fit_arguments, labels, mixtures, replicas, row_batches, streams
 from tfp_gmnvp.callbacks import UpdateBetweenEpochs
-from tfp_gmnvp.keras_weights import adopt, set_trainable, tf_variable
+from tfp_gmnvp.keras_methods import KerasMethods
+from tfp_gmnvp.keras_weights import UpdateState, adopt, set_trainable, tf_variable
 from tfp_gmnvp.mixture_updates import FullBatchEM, MixtureUpdate
+from tfp_gmnvp.replica_batches import distribute
+from tfp_gmnvp.replicated_model import ReplicatedModel
 from tfp_gmnvp.saving import SavedByConfiguration
 from tfp_gmnvp.seeds import stateless_seed
 
@@ -22,7 +25,7 @@ keras = tf.keras
 
 
 @keras.utils.register_keras_serializable(package="tfp_gmnvp")
-class FlowModel(SavedByConfiguration, keras.Model):
+class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model):
     """Trains a flow with a Gaussian mixture prior by maximum likelihood.
 
     Every step takes a gradient step on the bijector, up the mean of
@@ -32,6 +35,11 @@ class FlowModel(SavedByConfiguration, keras.Model):
     while the mixture's {pi, mu, Sigma} are updated by the object that `compile` is given beside the
     optimizer: `FullBatchEM`, `StepwiseEM` or `GradientUpdate`. `loss` and `val_loss` are
     negative log-likelihoods in nats per point, weighted where there are sample weights.
+
+    Points can have labels: `fit(x, y)` takes the numbers of their components, and -1 where that is
+    not known. The responsibilities of labelled points are given then, the gradient is that of
+    `log p(x) + label_weight log p(y | x)`, and `accuracy` that of the most likely component. So the
+    flow learns to classify from few labels (Izmailov et al. 2020, arXiv:1912.13025).
 
     The first `fit` sets the mixture down on the latents of the untrained flow by k-means++. Calling
     the model, and `predict`, give `log_prob`. The density itself is `distribution`.
@@ -67,6 +75,7 @@ class FlowModel(SavedByConfiguration, keras.Model):
         distribution: tfd.TransformedDistribution,
         *,
         initialize: bool = True,
+        n_init: int = 1,
         seed=None,
         name: str = "flow_model",
     ):
@@ -77,14 +86,17 @@ class FlowModel(SavedByConfiguration, keras.Model):
             `tfd.TransformedDistribution` over a `gaussian_mixture`.
           initialize: whether the first `fit` sets the mixture down by k-means++; if not, it starts
             from the parameters that it has.
+          n_init: number of starts of that initialisation, the best of which is kept.
           seed: integer or stateless seed `[2]` of that initialisation.
           name: name of the model.
         """
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, name=name)
+        replicas.check_created_in_scope(distribution.variables, self.distribute_strategy)
         self.distribution = distribution
-        self._initialize, self._seed = initialize, stateless_seed(seed)
+        self._initialize, self._n_init, self._seed = initialize, n_init, stateless_seed(seed)
         self._loss_tracker = keras.metrics.Mean(name="loss")
         self._bits_tracker = keras.metrics.Mean(name="bits_per_dim")
+        self._accuracy_tracker = keras.metrics.Mean(name="accuracy")
         self._is_initialized = tf.Variable(not initialize, trainable=False, name="is_initialized")
         self._num_epochs = tf.Variable(0, trainable=False, dtype=tf.int64, name="num_epochs")
         mixture = distribution.distribution
@@ -92,22 +104,30 @@ class FlowModel(SavedByConfiguration, keras.Model):
         self._mixture_weights = adopt(mixture.trainable_variables)
         constants = [v for v in distribution.variables if not v.trainable]
         self._constants = adopt([*constants, self._is_initialized, self._num_epochs])
-        self.mixture_update = None
+        self._num_components = mixture.components_distribution.batch_shape[-1]
+        self.mixture_update, self.label_weight = None, 1.0
+        self._update_state = UpdateState()
         self.built = True
 
     def compile(
-        self, optimizer="adam", *, mixture_update: MixtureUpdate | None = None, **kwargs
+        self,
+        optimizer="adam",
+        *,
+        mixture_update: MixtureUpdate | None = None,
+        label_weight: float = 1.0,
+        **kwargs,
     ) -> None:
         """Says how to train.
 
         Args:
           optimizer: of the bijector's variables, and under `GradientUpdate` of the mixture's.
           mixture_update: how the mixture is updated; `None` for `FullBatchEM()`.
+          label_weight: how much log p(y | x) of a labelled point counts beside log p(x).
           **kwargs: as of `keras.Model.compile`, but there is no `loss` to choose.
 
         Raises:
           TypeError: if `mixture_update` is not a `MixtureUpdate`.
-          ValueError: if a `loss`, or metrics, are given.
+          ValueError: if a `loss`, or metrics, are given, or `label_weight` is negative.
         """
         mixture_update = FullBatchEM() if mixture_update is None else mixture_update
         if not isinstance(mixture_update, MixtureUpdate):
@@ -121,8 +141,11 @@ class FlowModel(SavedByConfiguration, keras.Model):
                     f"`{name}` cannot be chosen: a flow's loss, and all that it reports, is its "
                     "negative log-likelihood."
                 )
+        if not label_weight >= 0:
+            raise ValueError(f"`label_weight` must not be negative, got {label_weight!r}.")
         mixture_update.build(self.distribution)
-        self.mixture_update = mixture_update
+        self.mixture_update, self.label_weight = mixture_update, label_weight
+        self._update_state = UpdateState(mixture_update.variables)
         kwargs.setdefault("weighted_metrics", [])  # none: `loss` is weighted as it is
         super().compile(optimizer=optimizer, **kwargs)
         for weight in self._mixture_weights:
@@ -132,9 +155,10 @@ class FlowModel(SavedByConfiguration, keras.Model):
 
     @property
     def metrics(self):
-        """Running means, reset at every epoch: of the loss, and of images' bits per dimension."""
+        """Running means, reset at every epoch: of the loss, the accuracy, images' bits."""
+        trackers = [self._loss_tracker, self._accuracy_tracker]
         has_images = self.distribution.event_shape.rank == 3
-        return [self._loss_tracker, *([self._bits_tracker] if has_images else ())]
+        return [*trackers, self._bits_tracker] if has_images else trackers
 
     @property
     def trainable_weights(self):
@@ -150,109 +174,73 @@ class FlowModel(SavedByConfiguration, keras.Model):
 
     @property
     def weights(self):
-        """All weights: the bijector's, the mixture's and the constants."""
-        return [*self._bijector_weights, *self._mixture_weights, *self._constants]
+        """All weights: the bijector's, the mixture's, constants, and the mixture's update's."""
+        of_flow = [*self._bijector_weights, *self._mixture_weights, *self._constants]
+        return [*of_flow, *self._update_state.state]
 
     def call(self, x):
         """log p(x) in nats."""
         return self.distribution.log_prob(tf.cast(x, self.distribution.dtype))
 
-    def count_params(self) -> int:
-        """The number of the flow's parameters, what Keras keeps beside them left out."""
-        return parameter_table.count(self.distribution.variables)
-
-    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs) -> None:
-        """Prints the parts of the flow, how many parameters each has, and what trains them.
-
-        Args:
-          line_length: characters of a line; `None` for as many as it takes.
-          positions: not used.
-          print_fn: gets the table, as one string; `None` for `print`.
-          **kwargs: not used; what else `keras.Model.summary` takes.
-        """
-        rows = parameter_table.rows(self.distribution, self.mixture_update)
-        (print_fn or print)(parameter_table.table(self.name, rows, line_length))
-
     def train_step(self, data):
         """One gradient step on the bijector and one update of the mixture."""
-        x, sample_weight = self._unpack(data)
+        x, y, sample_weight = self._unpack(data)
         with tf.GradientTape() as tape:
-            z, log_joint, log_prob = self._evaluate(x)
-            loss = self._mean_loss(log_prob, sample_weight)
+            z, log_joint, log_prob = self._evaluate(x, **self._dropout_seed())
+            objective = labels.labelled_log_prob(log_prob, log_joint, y, self.label_weight)
+            penalty = bijectors.penalty(self.distribution.bijector) / replicas.num_replicas()
+            loss = penalty - replicas.share_of_mean(objective, sample_weight)
         gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
+        gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-        self.mixture_update.on_batch(self.distribution.distribution, z, log_joint, sample_weight)
-        return self._report(log_prob, sample_weight)
+        known = mixtures.known_log_joint(log_joint, y)
+        self.mixture_update.on_batch(self.distribution.distribution, z, known, sample_weight)
+        return self._report(log_prob, log_joint, y, sample_weight)
 
     def test_step(self, data):
         """The negative log-likelihood of a batch."""
-        x, sample_weight = self._unpack(data)
-        _, _, log_prob = self._evaluate(x)
-        return self._report(log_prob, sample_weight)
+        x, y, sample_weight = self._unpack(data)
+        _, log_joint, log_prob = self._evaluate(x)
+        return self._report(log_prob, log_joint, y, sample_weight)
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains as `keras.Model.fit` does, with the same arguments.
 
         Args:
           x: an array `[N, D]` or `[N, H, W, C]`, or batches as a `tf.data.Dataset` or `PyDataset`
-            of `x`, `(x,)` or `(x, y, sample_weight)`.
-          y: not used.
+            of `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+          y: labels `[N]` that go with an array, integers in -1 .. K-1, with -1 for no label; or
+            `None`.
           *args: as of `keras.Model.fit`, in its order.
           **kwargs: as of `keras.Model.fit`. `validation_data` may be `x` alone; `sample_weight`
             goes with an array.
 
         Returns:
-          A Keras `History`; `loss` and `val_loss` are in nats per point.
+          A Keras `History`; `loss` and `val_loss` are the mean -log p(x) in nats per point. With
+          labels there is `accuracy`, too, of those points that have one.
         """
         self._check_compiled("fit")
         fit = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
         fit.update(fit.pop("kwargs", {}))
-        fit = fit_arguments.training_arguments(fit)
+        fit = fit_arguments.training_arguments(fit, self._num_components)
         batches = streams.training_batches(
             fit["x"],
+            fit["y"],
             fit["sample_weight"],
             steps_per_epoch=fit.get("steps_per_epoch"),
             dtype=self.distribution.dtype,
         )
-        if not self._is_initialized:
-            self.initialize_mixture(*streams.head(batches, 10_000))
-        fit["callbacks"] = [UpdateBetweenEpochs(self, batches), *fit["callbacks"]]
-        return super().fit(**fit)
+        if not self._is_initialized.numpy():
+            x, y, sample_weight = streams.head(batches, 10_000)
+            self.initialize_mixture(x, sample_weight, y)
+        shared = distribute(batches, self.distribute_strategy, data=fit["x"])
+        fit["callbacks"] = [UpdateBetweenEpochs(self, shared), *fit["callbacks"]]
+        history = super().fit(**row_batches.fit_by_rows(fit, self._shuffle_seed))
+        with self.distribute_strategy.scope():
+            self.mixture_update.on_train_end(self.distribution, batches)
+        return history
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """The negative log-likelihood in nats per point, as `keras.Model.evaluate` reports a loss.
-
-        Args:
-          x: as for `fit`.
-          y: not used.
-          *args: as of `keras.Model.evaluate`, in its order.
-          **kwargs: as of `keras.Model.evaluate`.
-
-        Returns:
-          The mean of -log p(x), weighted where there are sample weights.
-        """
-        arguments = inspect.signature(super().evaluate).bind(x, y, *args, **kwargs).arguments
-        arguments.update(arguments.pop("kwargs", {}))
-        arguments["x"] = fit_arguments.as_array(x)
-        arguments["sample_weight"] = fit_arguments.as_array(arguments.get("sample_weight"))
-        arguments["y"] = fit_arguments.stand_in_targets(arguments["x"], arguments["sample_weight"])
-        return super().evaluate(**arguments)
-
-    def predict(self, x, *args, **kwargs):
-        """log p(x) in nats, `[N]`; arguments as of `keras.Model.predict`."""
-        return super().predict(fit_arguments.as_array(x), *args, **kwargs)
-
-    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """One step on one batch; arguments as of `keras.Model.train_on_batch`."""
-        targets = fit_arguments.stand_in_targets(x, sample_weight)
-        return super().train_on_batch(x, targets, sample_weight=sample_weight, **kwargs)
-
-    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """The loss of one batch; arguments as of `keras.Model.test_on_batch`."""
-        targets = fit_arguments.stand_in_targets(x, sample_weight)
-        return super().test_on_batch(x, targets, sample_weight=sample_weight, **kwargs)
-
-    def initialize_mixture(self, x, sample_weight=None) -> None:
+    def initialize_mixture(self, x, sample_weight=None, y=None) -> None:
         """Sets the mixture down on the latents of these points by k-means++ and `first_fit`.
 
         The first `fit` does so on its own.
@@ -260,25 +248,33 @@ class FlowModel(SavedByConfiguration, keras.Model):
         Args:
           x: points `[N, D]`, at least K of them.
           sample_weight: weights `[N]` or `None`.
+          y: labels `[N]` in -1 .. K-1, whose components are set down on their points; or `None`.
         """
+        y = labels.checked_labels(y, len(x), self._num_components)
         mixture = self.distribution.distribution
         components = mixture.components_distribution
         x = tf.cast(x, self.distribution.dtype)
         if not tf.reduce_all(tf.math.is_finite(x)):
             raise ValueError("`x` must be finite, and it holds NaN or infinity.")
+        bijectors.initialize(self.distribution.bijector, x, sample_weight)
         update = self.mixture_update or MixtureUpdate()
         rows = streams.rows_at_once(x, 4096)
         parts = [x[start : start + rows] for start in range(0, len(x), rows)]
         parameters = mixtures.first_fit(
             tf.concat([self.distribution.bijector.inverse(part) for part in parts], axis=0),
-            components.batch_shape[-1],
+            self._num_components,
             components.covariance_type,
             rank=getattr(components, "rank", None),
             seed=self._seed,
+            n_init=self._n_init,
             covariance_floor=update.covariance_floor,
+            prior=update.prior,
             sample_weight=sample_weight,
+            labels=labels.as_labels(y),
         )
-        mixtures.assign_parameters(mixture, parameters)
+        with self.distribute_strategy.scope():
+            parameters = mixtures.MixtureParameters(*replicas.from_first_replica(parameters))
+            mixtures.assign_parameters(mixture, parameters)
         self._is_initialized.assign(True)
 
     def _check_compiled(self, method):
@@ -286,31 +282,44 @@ class FlowModel(SavedByConfiguration, keras.Model):
             raise ValueError(f"`compile` must be called before `{method}`.")
 
     def _unpack(self, data):
-        x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if sample_weight is not None:
             sample_weight = tf.reshape(tf.cast(sample_weight, self.distribution.dtype), [-1])
-        return tf.cast(x, self.distribution.dtype), sample_weight
+        return tf.cast(x, self.distribution.dtype), labels.as_labels(y), sample_weight
 
-    def _evaluate(self, x):
+    def _shuffle_seed(self):
+        """The seed of the epoch that is about to begin, in the graph of the data set."""
+        if self.distribute_strategy.num_replicas_in_sync > 1:  # whose variables no data set reads
+            return tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
+        return tf.random.experimental.stateless_fold_in(self._seed, self._num_epochs)
+
+    def _dropout_seed(self):
+        """The condition of a training step: a seed, if a conditioner leaves units out."""
+        if not bijectors.uses_dropout(self.distribution.bijector):
+            return {}
+        step = tf.convert_to_tensor(self.optimizer.iterations)
+        return {"dropout_seed": tf.random.experimental.stateless_fold_in(self._seed, step)}
+
+    def _evaluate(self, x, **condition):
         """The one pass: latents, the components' log-joint, log p(x)."""
         bijector = self.distribution.bijector
-        z = bijector.inverse(x)
+        z = bijector.inverse(x, **condition)
         event_ndims = self.distribution.event_shape.rank
-        log_det = bijector.inverse_log_det_jacobian(x, event_ndims=event_ndims)
+        log_det = bijector.inverse_log_det_jacobian(x, event_ndims=event_ndims, **condition)
         log_joint = mixtures.component_log_joint(self.distribution.distribution, z)
         return z, log_joint, tf.reduce_logsumexp(log_joint, axis=-1) + log_det
 
-    def _report(self, log_prob, sample_weight):
-        """The running means, this batch included."""
-        bits = math.log(2) * self.distribution.event_shape.num_elements()
-        values = {"loss": -log_prob, "bits_per_dim": -log_prob / bits}
-        for metric in self.metrics:
-            metric.update_state(values[metric.name], sample_weight)
-        return {metric.name: metric.result() for metric in self.metrics}
-
-    def _mean_loss(self, log_prob, sample_weight):
-        if sample_weight is None:
-            return -tf.reduce_mean(log_prob)
-        return -tf.math.divide_no_nan(
-            tf.reduce_sum(sample_weight * log_prob), tf.reduce_sum(sample_weight)
-        )
+    def _report(self, log_prob, log_joint, y, sample_weight):
+        """The running means with those of this batch."""
+        event_shape = self.distribution.event_shape
+        values = [(self._loss_tracker, -log_prob, sample_weight)]
+        if y is not None:
+            correct, has_label = labels.is_correct(log_joint, y)
+            weight = has_label if sample_weight is None else has_label * sample_weight
+            values.append((self._accuracy_tracker, correct, weight))
+        if event_shape.rank == 3:
+            bits = -log_prob / (math.log(2) * event_shape.num_elements())
+            values.append((self._bits_tracker, bits, sample_weight))
+        for tracker, value, weight in values:
+            tracker.update_state(value, weight)
+        return {tracker.name: replicas.loggable_mean(tracker) for tracker, *_ in values}

@@ -1,18 +1,33 @@
 """Maps between latents z and data x; they know nothing of mixtures, Keras or files."""
 
+from tfp_gmnvp.bijectors.act_norm import ActNorm, initialize
+from tfp_gmnvp.bijectors.affine import Affine, affine
 from tfp_gmnvp.bijectors.chain import SinglePassChain
-from tfp_gmnvp.bijectors.conditioners import MLP
-from tfp_gmnvp.bijectors.coupling import Coupling, affine
+from tfp_gmnvp.bijectors.conditioners import MLP, penalty, uses_dropout
+from tfp_gmnvp.bijectors.coupling import Coupling
+from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
+from tfp_gmnvp.bijectors.linear import LULinear
 from tfp_gmnvp.bijectors.real_nvp import real_nvp
+from tfp_gmnvp.bijectors.residual import ResidualMLP
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
+from tfp_gmnvp.bijectors.spline import RationalQuadratic
 from tfp_gmnvp.bijectors.standardization import standardization
 
 __all__ = [
     "MLP",
+    "ActNorm",
+    "Affine",
     "Coupling",
+    "CouplingTransform",
+    "LULinear",
+    "RationalQuadratic",
+    "ResidualMLP",
     "SinglePassBijector",
     "SinglePassChain",
     "affine",
+    "initialize",
+    "penalty",
     "real_nvp",
     "standardization",
+    "uses_dropout",
 ]

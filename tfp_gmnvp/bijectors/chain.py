@@ -8,7 +8,11 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
+from tfp_gmnvp.bijectors.single_pass import (
+    SinglePassBijector,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
 
 __all__ = ["SinglePassChain"]
 
@@ -75,14 +79,14 @@ class SinglePassChain(SinglePassBijector):
     def _forward_and_log_det(self, x, **condition):
         log_det = None
         for bijector, rank in zip(reversed(self._bijectors), self._ranks[:0:-1], strict=True):
-            x, step = _forward_and_log_det(bijector, x, rank, condition)
+            x, step = forward_and_log_det(bijector, x, event_ndims=rank, **condition)
             log_det = step if log_det is None else log_det + step
         return x, log_det
 
     def _inverse_and_log_det(self, y, **condition):
         log_det = None
         for bijector, rank in zip(self._bijectors, self._ranks[:-1], strict=True):
-            y, step = _inverse_and_log_det(bijector, y, rank, condition)
+            y, step = inverse_and_log_det(bijector, y, event_ndims=rank, **condition)
             log_det = step if log_det is None else log_det + step
         return y, log_det
 
@@ -150,17 +154,3 @@ def _end_shapes(bijectors):
         )
         shape = None if shape is None else tf.TensorShape(shape)
     return domain_shape, shape
-
-
-def _forward_and_log_det(bijector, x, rank, condition):
-    if isinstance(bijector, SinglePassBijector):
-        return bijector._forward_and_log_det(x, **condition)
-    x = tf.identity(x)  # a tensor that no cache of TFP's has seen
-    return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims=rank)
-
-
-def _inverse_and_log_det(bijector, y, rank, condition):
-    if isinstance(bijector, SinglePassBijector):
-        return bijector._inverse_and_log_det(y, **condition)
-    y = tf.identity(y)
-    return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims=rank)

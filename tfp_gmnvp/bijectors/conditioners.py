@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import numbers
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp.seeds import stateless_seed
 
-__all__ = ["MLP", "TrackedConditioner"]
+__all__ = ["MLP", "TrackedConditioner", "penalty", "uses_dropout"]
 
 _TRUNCATED_STDDEV = 0.8796256610342398  # of a standard normal that is cut off at +-2
 
@@ -36,6 +37,8 @@ class MLP(tf.Module):
         *,
         hidden_units: Sequence[int] = (64, 64),
         activation: str | Callable = "silu",
+        dropout: float = 0.0,
+        l2: float = 0.0,
         dtype=tf.float32,
         seed=None,
         name: str = "mlp",
@@ -47,14 +50,22 @@ class MLP(tf.Module):
           output_size: size of the output's last axis.
           hidden_units: widths of the hidden layers, possibly none.
           activation: a callable, or a name in `tf.nn` or `tf.math`.
+          dropout: share of each hidden layer's units that a call with a `dropout_seed` leaves out.
+          l2: weight of the sum of the kernels' squares in `penalty`.
           dtype: float dtype of the variables.
           seed: integer or stateless seed `[2]`; `None` draws one.
           name: prefix of the variables' names.
 
         Raises:
-          ValueError: if `activation` names nothing, or a size is not positive.
+          ValueError: if `activation` names nothing, a size is not positive, `dropout` is not in
+            [0, 1), or `l2` is negative.
         """
         super().__init__(name=name)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1), got {dropout!r}.")
+        if not l2 >= 0:
+            raise ValueError(f"`l2` must not be negative, got {l2!r}.")
+        self.dropout, self.l2 = dropout, l2
         self._activation = _activation(activation)
         self._dtype = tf.as_dtype(dtype)
         sizes = [input_size, *hidden_units, output_size]
@@ -65,31 +76,110 @@ class MLP(tf.Module):
                     f"got {sizes}."
                 )
         seeds = tfp.random.split_seed(stateless_seed(seed), n=len(sizes))
+        self._salt = seeds[-1][0]
+        shapes = list(itertools.pairwise(sizes))
+        values = []
+        for layer, shape in enumerate(shapes):
+            is_zero = self._starts_at_zero(layer, len(shapes))
+            kernel = tf.zeros(shape, dtype) if is_zero else _he_normal(shape, dtype, seeds[layer])
+            values += [kernel, tf.zeros(shape[1:], dtype)]
+        self._shapes = [value.shape for value in values]
         with self.name_scope:
-            self.kernels, self.biases = [], []
-            for layer, shape in enumerate(itertools.pairwise(sizes)):
-                is_last = layer == len(sizes) - 2
-                kernel = (
-                    tf.zeros(shape, dtype) if is_last else _he_normal(shape, dtype, seeds[layer])
-                )
-                self.kernels.append(tf.Variable(kernel, name=f"kernel_{layer}"))
-                self.biases.append(tf.Variable(tf.zeros(shape[1:], dtype), name=f"bias_{layer}"))
+            self.parameters = tf.Variable(_flat(values), name="parameters")
+
+    @property
+    def kernels(self) -> list[tf.Tensor]:
+        """The layers' kernels `[fan_in, fan_out]` as they are now."""
+        return self._layers()[0::2]
+
+    @property
+    def biases(self) -> list[tf.Tensor]:
+        """The layers' biases `[fan_out]` as they are now."""
+        return self._layers()[1::2]
+
+    def _layers(self):
+        parts = tf.split(self.parameters, [shape.num_elements() for shape in self._shapes])
+        return [tf.reshape(part, shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     @property
     def dtype(self) -> tf.DType:
         """The dtype of the variables, and of the inputs they expect."""
         return self._dtype
 
-    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Maps `[..., input_size]` to `[..., output_size]`."""
-        return _on_matrices(self._dense_layers, inputs)
+    def __call__(self, inputs: tf.Tensor, *, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Maps `[..., input_size]` to `[..., output_size]`.
 
-    def _dense_layers(self, hidden):
+        Args:
+          inputs: `[..., input_size]`.
+          dropout_seed: stateless seed `[2]` of the units to leave out; `None` for none, as
+            everywhere but in training.
+        """
+        if dropout_seed is not None:
+            dropout_seed = tf.random.experimental.stateless_fold_in(dropout_seed, self._salt)
+        network = functools.partial(self._network, dropout_seed=dropout_seed)
+        return _on_matrices(network, inputs)
+
+    def _starts_at_zero(self, layer, num_layers):
+        return layer == num_layers - 1
+
+    def _network(self, hidden, dropout_seed):
         *hidden_layers, last = zip(self.kernels, self.biases, strict=True)
-        for kernel, bias in hidden_layers:
-            hidden = self._activation(tf.nn.bias_add(hidden @ kernel, bias))
-        kernel, bias = last
-        return tf.nn.bias_add(hidden @ kernel, bias)
+        for number, layer in enumerate(hidden_layers):
+            hidden = self._activated(dense(hidden, layer), number, dropout_seed)
+        return dense(hidden, last)
+
+    def _activated(self, hidden, layer, dropout_seed):
+        hidden = self._activation(hidden)
+        if dropout_seed is None or not self.dropout:
+            return hidden
+        seed = tf.random.experimental.stateless_fold_in(dropout_seed, layer)
+        return tf.nn.experimental.stateless_dropout(hidden, self.dropout, seed)
+
+
+def dense(hidden: tf.Tensor, layer: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    """A dense layer's output `[N, fan_out]`, of a kernel and a bias."""
+    kernel, bias = layer
+    return tf.nn.bias_add(hidden @ kernel, bias)
+
+
+def uses_dropout(module: tf.Module) -> bool:
+    """Whether a network in a bijector leaves units out in training.
+
+    #### Examples
+
+    >>> uses_dropout(MLP(2, 2)), uses_dropout(MLP(2, 2, dropout=0.1))
+    (False, True)
+    """
+    return any(network.dropout > 0 for network in _networks(module))
+
+
+def penalty(module: tf.Module) -> tf.Tensor | float:
+    """The sum of `l2` times the kernels' squares over a bijector's networks.
+
+    Args:
+      module: a bijector or a network.
+
+    Returns:
+      A scalar, a plain zero if there is nothing to penalise.
+
+    #### Examples
+
+    >>> mlp = MLP(2, 1, hidden_units=(), l2=0.5)
+    >>> _ = mlp.parameters.assign([1.0, 3.0, 9.0])  # a kernel and a bias
+    >>> penalty(mlp).numpy().item()
+    5.0
+    """
+    terms = [
+        network.l2 * tf.reduce_sum(kernel**2)
+        for network in _networks(module)
+        if network.l2
+        for kernel in network.kernels
+    ]
+    return tf.add_n(terms) if terms else 0.0
+
+
+def _networks(module):
+    return [part for part in (module, *module.submodules) if isinstance(part, MLP)]
 
 
 class TrackedConditioner(tf.Module):
@@ -142,8 +232,8 @@ class TrackedConditioner(tf.Module):
             )
         self._read_variables = _in_order_of_use(trace.graph)
 
-    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Maps `[..., input_size]` to `[..., output_size]`."""
+    def __call__(self, inputs: tf.Tensor, **condition) -> tf.Tensor:
+        """Maps `[..., input_size]` to `[..., output_size]`, whatever the condition."""
         return _on_matrices(self._function, inputs)
 
 
@@ -154,6 +244,10 @@ def _on_matrices(function, inputs):
     outputs = function(tf.reshape(inputs, [-1, inputs.shape[-1]]))
     shape = tf.concat([tf.shape(inputs)[:-1], tf.shape(outputs)[-1:]], axis=0)
     return tf.ensure_shape(tf.reshape(outputs, shape), inputs.shape[:-1] + outputs.shape[-1:])
+
+
+def _flat(tensors):
+    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
 
 
 def _in_order_of_use(graph):

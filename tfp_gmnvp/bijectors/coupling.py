@@ -8,34 +8,16 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
+from tfp_gmnvp.bijectors.affine import affine
+from tfp_gmnvp.bijectors.single_pass import (
+    SinglePassBijector,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
 
-__all__ = ["Coupling", "affine"]
+__all__ = ["Coupling"]
 
 tfb = tfp.bijectors
-
-
-def affine(parameters: tf.Tensor, *, max_log_scale: float = 1.5) -> tfb.Bijector:
-    """The affine bijector `x = exp(s) * z + t` of a coupling, with a bounded `s`.
-
-    The parameters hold `t` and a raw log-scale `r`; `s = b tanh(r / b)` lies in `(-b, b)`, and is
-    zero where `r` is (Dinh et al. 2017, arXiv:1605.08803, eqs. 4 and 8).
-
-    Args:
-      parameters: `[..., 2 m]`, the shifts before the raw log-scales.
-      max_log_scale: the bound `b`, in nats per dimension.
-
-    Returns:
-      An elementwise `tfb.Bijector` of `[..., m]`.
-
-    #### Examples
-
-    >>> affine(tf.constant([1.0, 2.0, 0.0, 0.0])).forward([5.0, 5.0]).numpy().tolist()
-    [6.0, 7.0]
-    """
-    shift, raw = tf.split(parameters, 2, axis=-1)
-    log_scale = max_log_scale * tf.tanh(raw / max_log_scale)
-    return tfb.Shift(shift)(tfb.Scale(log_scale=log_scale))
 
 
 class Coupling(SinglePassBijector):
@@ -71,7 +53,8 @@ class Coupling(SinglePassBijector):
           conditioner: maps the part that stands still `[..., a]` to the parameters of `g`.
           event_size: size D of the vectors; the first part has `D // 2` entries.
           first_moves: whether the first part moves rather than the second.
-          bijector_fn: maps the conditioner's output to the bijector `g` of the moving part.
+          bijector_fn: maps the conditioner's output to the bijector `g` of the moving part, for one
+            an `Affine` or a `RationalQuadratic`.
           dtype: float dtype of the vectors.
           name: prefix of the operations' names.
 
@@ -95,14 +78,14 @@ class Coupling(SinglePassBijector):
     def _forward_and_log_det(self, x, **condition):
         still, moving = self._split(x)
         bijector = self._bijector_fn(self._conditioner(still, **condition))
-        log_det = bijector.forward_log_det_jacobian(moving, event_ndims=1)
-        return self._join(still, bijector.forward(moving)), log_det
+        moving, log_det = forward_and_log_det(bijector, moving)
+        return self._join(still, moving), log_det
 
     def _inverse_and_log_det(self, y, **condition):
         still, moving = self._split(y)
         bijector = self._bijector_fn(self._conditioner(still, **condition))
-        log_det = bijector.inverse_log_det_jacobian(moving, event_ndims=1)
-        return self._join(still, bijector.inverse(moving)), log_det
+        moving, log_det = inverse_and_log_det(bijector, moving)
+        return self._join(still, moving), log_det
 
     def _split(self, x):
         first, second = tf.split(x, self._sizes, axis=-1)

@@ -10,9 +10,16 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.bijectors.act_norm import ActNorm
+from tfp_gmnvp.bijectors.affine import Affine
 from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.conditioners import MLP, TrackedConditioner
-from tfp_gmnvp.bijectors.coupling import Coupling, affine, split_sizes
+from tfp_gmnvp.bijectors.coupling import Coupling, split_sizes
+from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
+from tfp_gmnvp.bijectors.linear import LULinear
+from tfp_gmnvp.bijectors.permutation import Permutation
+from tfp_gmnvp.bijectors.residual import ResidualMLP
+from tfp_gmnvp.bijectors.spline import RationalQuadratic
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["real_nvp"]
@@ -26,7 +33,13 @@ def real_nvp(
     hidden_units: Sequence[int] = (64, 64),
     *,
     activation: str | Callable = "silu",
-    max_log_scale: float = 1.5,
+    coupling: str | CouplingTransform = "affine",
+    max_log_scale: float | None = None,
+    normalization: str | None = None,
+    mixing: str = "permutation",
+    conditioner: str = "mlp",
+    dropout: float = 0.0,
+    l2: float = 0.0,
     conditioner_fn: Callable[..., Callable] | None = None,
     dtype=tf.float32,
     seed=None,
@@ -44,8 +57,18 @@ def real_nvp(
       num_couplings: number of coupling layers, at least 1; from 2 on every entry moves.
       hidden_units: widths of each conditioner's hidden layers.
       activation: of the hidden layers; a callable, or a name in `tf.nn` or `tf.math`.
-      max_log_scale: bound on each coupling's absolute log-scale, in nats per dimension.
-      conditioner_fn: builds a conditioner, in place of `MLP`: called once per coupling as
+      coupling: what moves a part: `"affine"`, `"spline"`, or an `Affine` or `RationalQuadratic`
+        with settings of your own, or another `CouplingTransform`.
+      max_log_scale: for `coupling="affine"`, bound on the absolute log-scale, in nats per
+        dimension; `None` for 1.5.
+      normalization: `"act_norm"` for an `ActNorm` at the data's side of each coupling, or `None`.
+      mixing: `"permutation"` for the fixed shuffles, or `"lu"` for an `LULinear` in the place of
+        each, which starts as the shuffle, and one more at the data's end.
+      conditioner: `"mlp"` for an `MLP`, `"residual"` for a `ResidualMLP`.
+      dropout: share of the hidden units left out in the training steps of a `FlowModel`.
+      l2: what a `FlowModel` adds to its loss in training, times the sum of the squares of the
+        conditioners' kernels.
+      conditioner_fn: builds a conditioner, in place of `conditioner`: called once per coupling as
         `conditioner_fn(input_size, output_size)`, it returns a callable from `[N, input_size]` to
         `[N, output_size]`, a Keras layer for one. The coupling starts as the identity where
         that callable starts at zero.
@@ -65,19 +88,21 @@ def real_nvp(
     >>> bijector.forward([1.0, 2.0, 3.0]).numpy().tolist()
     [1.0, 2.0, 3.0]
     >>> len(bijector.trainable_variables)
-    24
+    4
     """
     split_sizes(event_size)
     if not isinstance(num_couplings, numbers.Integral) or num_couplings < 1:
         raise ValueError(f"`num_couplings` must be a whole number >= 1, got {num_couplings!r}.")
-    if not max_log_scale > 0:
-        raise ValueError(f"`max_log_scale` must be positive, got {max_log_scale!r}.")
+    coupling = _coupling(coupling, max_log_scale)
     seeds = tfp.random.split_seed(stateless_seed(seed), n=int(num_couplings) + 1)
-    if conditioner_fn is None:
-        build = functools.partial(MLP, hidden_units=hidden_units, activation=activation)
-    else:
-        build = functools.partial(_tracked, conditioner_fn)
-    bijector_fn = functools.partial(affine, max_log_scale=max_log_scale)
+    build = _builder(
+        conditioner,
+        conditioner_fn,
+        hidden_units=hidden_units,
+        activation=activation,
+        dropout=dropout,
+        l2=l2,
+    )
     couplings = []
     for i in range(num_couplings):
         first_moves = bool(i % 2)
@@ -86,38 +111,108 @@ def real_nvp(
         )
         couplings.append(
             Coupling(
-                build(still, 2 * moving, dtype=dtype, seed=seeds[i], name=f"conditioner_{i}"),
+                build(
+                    still,
+                    coupling.num_parameters * moving,
+                    dtype=dtype,
+                    seed=seeds[i],
+                    name=f"conditioner_{i}",
+                ),
                 event_size,
                 first_moves=first_moves,
-                bijector_fn=bijector_fn,
+                bijector_fn=coupling,
                 dtype=dtype,
                 name=f"coupling_{i}",
             )
         )
-    return SinglePassChain(_permuted_in_pairs(couplings, event_size), name=name)
+    mix = _named("mixing", mixing, {"permutation": _permutation, "lu": _linear})
+    normalize = _named("normalization", normalization, {None: _nothing, "act_norm": _act_norm})
+    pairs = [couplings[i : i + 2] for i in range(0, len(couplings), 2)]
+    return SinglePassChain(_arranged(pairs, event_size, mix, normalize, dtype), name=name)
 
 
-def _permuted_in_pairs(couplings, event_size):
-    """Puts each pair of couplings but the first between a permutation and its inverse.
+def _coupling(coupling, max_log_scale):
+    """The object that a name stands for."""
+    if coupling == "affine":
+        return Affine() if max_log_scale is None else Affine(max_log_scale)
+    if max_log_scale is not None:
+        raise ValueError(
+            f'`max_log_scale` goes with `coupling="affine"` alone, got `coupling={coupling!r}`.'
+        )
+    if coupling == "spline":
+        return RationalQuadratic()
+    if isinstance(coupling, CouplingTransform):
+        return coupling
+    raise ValueError(
+        '`coupling` must be "affine", "spline" or a `CouplingTransform` such as '
+        f"`RationalQuadratic()`, got {coupling!r}."
+    )
+
+
+def _builder(conditioner, conditioner_fn, **settings):
+    """What makes a conditioner of its sizes."""
+    networks = {"mlp": MLP, "residual": ResidualMLP}
+    if conditioner_fn is None:
+        return functools.partial(_named("conditioner", conditioner, networks), **settings)
+    for name in ("dropout", "l2"):
+        if settings[name]:
+            raise ValueError(f"`{name}` is of our own conditioners, not of a `conditioner_fn`.")
+    return functools.partial(_tracked, conditioner_fn)
+
+
+def _named(argument, name, choices):
+    if name not in choices:
+        raise ValueError(f"`{argument}` must be one of {list(choices)}, got {name!r}.")
+    return choices[name]
+
+
+def _arranged(pairs, event_size, mix, normalize, dtype):
+    """Puts each pair of couplings into an order of its own, and the last one's order right.
 
     The permutations hang on the sizes alone, not on the seed of the weights: weights that were
     saved from a flow of one seed are right in a flow of another.
     """
-    if event_size == 2:
-        return couplings
-    pairs = [couplings[i : i + 2] for i in range(0, len(couplings), 2)]
-    bijectors, order = pairs[0], np.arange(event_size)
-    for number, pair in enumerate(pairs[1:]):
-        keys = tf.random.stateless_uniform([event_size], seed=[number, event_size])
-        new_order = np.argsort(keys.numpy())
-        bijectors = [*bijectors, _reorder(order, new_order), *pair]
+    natural = order = np.arange(event_size)
+    bijectors = []
+    for number, pair in enumerate(pairs):
+        new_order = _order(number, event_size)
+        bijectors += mix(_reorder(order, new_order), dtype, f"mixing_{number}")
+        for i, coupling in enumerate(pair):
+            bijectors += normalize(event_size, dtype, f"act_norm_{2 * number + i}")
+            bijectors.append(coupling)
         order = new_order
-    return [*bijectors, _reorder(order, np.arange(event_size))] if len(pairs) > 1 else bijectors
+    return [*bijectors, *_permutation(_reorder(order, natural), dtype, "natural_order")]
+
+
+def _order(number, event_size):
+    """The order of the entries in a pair: the natural one in the first, and with two entries."""
+    if number == 0 or event_size == 2:
+        return np.arange(event_size)
+    keys = tf.random.stateless_uniform([event_size], seed=[number - 1, event_size])
+    return np.argsort(keys.numpy())
+
+
+def _permutation(permutation, dtype, name):
+    """A fixed permutation, unless it would be the identity."""
+    is_identity = np.array_equal(permutation, np.arange(len(permutation)))
+    return [] if is_identity else [Permutation(permutation)]
+
+
+def _linear(permutation, dtype, name):
+    return [LULinear(len(permutation), permutation=permutation, dtype=dtype, name=name)]
+
+
+def _act_norm(event_size, dtype, name):
+    return [ActNorm(event_size, dtype=dtype, name=name)]
+
+
+def _nothing(event_size, dtype, name):
+    return []
 
 
 def _reorder(old, new):
     """The permutation that undoes the order `old` and takes up the order `new`, going forward."""
-    return tfb.Permute(np.argsort(new)[old].astype(np.int32))
+    return np.argsort(new)[old].astype(np.int32)
 
 
 def _tracked(conditioner_fn, input_size, output_size, *, dtype, seed, name):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["SinglePassBijector"]
+__all__ = ["SinglePassBijector", "forward_and_log_det", "inverse_and_log_det"]
 
 tfb = tfp.bijectors
 
@@ -215,6 +215,53 @@ class SinglePassBijector(tfb.Bijector):
     @classmethod
     def _parameter_properties(cls, dtype):
         return {}
+
+
+def forward_and_log_det(bijector: tfb.Bijector, x: tf.Tensor, *, event_ndims: int = 1, **condition):
+    """y and log|det dy/dx| of any bijector, in a single pass if it is one of ours.
+
+    Args:
+      bijector: takes such events or works elementwise. One of TFP's own is not told the condition.
+      x: vectors `[..., D]`, or other events.
+      event_ndims: rank of the events at that end, 1 for vectors.
+      **condition: what a `SinglePassBijector` may hang on.
+
+    Returns:
+      y, and the log-det `[...]` or of a shape that broadcasts with it.
+
+    #### Examples
+
+    >>> y, log_det = forward_and_log_det(tfb.Scale(3.0), tf.constant([1.0, 2.0]))
+    >>> y.numpy().tolist(), f"{log_det:.4f}"  # 2 log 3
+    ([3.0, 6.0], '2.1972')
+    """
+    if isinstance(bijector, SinglePassBijector):
+        return bijector._forward_and_log_det(x, **condition)
+    x = tf.identity(x)  # a tensor that no cache of TFP's has seen
+    return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims=event_ndims)
+
+
+def inverse_and_log_det(bijector: tfb.Bijector, y: tf.Tensor, *, event_ndims: int = 1, **condition):
+    """x and log|det dx/dy| of any bijector; see `forward_and_log_det`.
+
+    Args:
+      bijector: takes such events or works elementwise. One of TFP's own is not told the condition.
+      y: vectors `[..., D]`, or other events.
+      event_ndims: rank of the events at that end, 1 for vectors.
+      **condition: what a `SinglePassBijector` may hang on.
+
+    Returns:
+      x, and the log-det `[...]` or of a shape that broadcasts with it.
+
+    #### Examples
+
+    >>> inverse_and_log_det(tfb.Shift(3.0), tf.constant([5.0, 2.0]))[0].numpy().tolist()
+    [2.0, -1.0]
+    """
+    if isinstance(bijector, SinglePassBijector):
+        return bijector._inverse_and_log_det(y, **condition)
+    y = tf.identity(y)
+    return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims=event_ndims)
 
 
 def _as_tuple(shape):

@@ -1,16 +1,6 @@
 """The density of the latents and its EM; they know nothing of bijectors, Keras or files."""
 
-from tfp_gmnvp.mixtures.em import (
-    MixtureParameters,
-    SufficientStatistics,
-    add,
-    as_statistics,
-    expectation,
-    maximization,
-    reference_point,
-    scale,
-    sufficient_statistics,
-)
+from tfp_gmnvp.mixtures.em import expectation, maximization, points_variance, total_variance
 from tfp_gmnvp.mixtures.gaussian_mixture import (
     COVARIANCE_TYPES,
     as_mixture,
@@ -20,11 +10,23 @@ from tfp_gmnvp.mixtures.gaussian_mixture import (
     mixture_parameters,
 )
 from tfp_gmnvp.mixtures.initializers import first_fit, k_means_plus_plus
+from tfp_gmnvp.mixtures.labels import known_log_joint
+from tfp_gmnvp.mixtures.priors import Prior
 from tfp_gmnvp.mixtures.repair import repair
+from tfp_gmnvp.mixtures.statistics import (
+    MixtureParameters,
+    SufficientStatistics,
+    add,
+    as_statistics,
+    reference_point,
+    scale,
+    sufficient_statistics,
+)
 
 __all__ = [
     "COVARIANCE_TYPES",
     "MixtureParameters",
+    "Prior",
     "SufficientStatistics",
     "add",
     "as_mixture",
@@ -35,10 +37,13 @@ __all__ = [
     "first_fit",
     "gaussian_mixture",
     "k_means_plus_plus",
+    "known_log_joint",
     "maximization",
     "mixture_parameters",
+    "points_variance",
     "reference_point",
     "repair",
     "scale",
     "sufficient_statistics",
+    "total_variance",
 ]

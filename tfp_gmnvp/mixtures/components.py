@@ -53,12 +53,34 @@ class GaussianComponents(tfd.Distribution):
 
     @property
     def covariance_type(self) -> str:
-        """'full', 'tied', 'diag' or 'spherical'."""
+        """'full', 'tied', 'diag', 'spherical' or 'low_rank'."""
         return self._covariance_type
 
     @abc.abstractmethod
     def inverse_scale(self):
         """The inverse lower Cholesky factors L_k^-1, `[K, D, D]`."""
+
+    def sample_at(self, component: tf.Tensor, seed) -> tf.Tensor:
+        """One sample of each of these components.
+
+        Args:
+          component: int32 numbers `[n]` in 0 .. K-1.
+          seed: stateless seed `[2]`.
+
+        Returns:
+          A tensor `[n, D]`.
+        """
+        shape = tf.concat([tf.shape(component), self._noise_shape()[-1:]], axis=0)
+        noise = tf.random.stateless_normal(shape, seed, dtype=self.dtype)
+        return tf.gather(self.loc, component) + self._scale_matvec_at(component, noise)
+
+    def _noise_shape(self):
+        """The shape of the standard normal noise of one sample of each component, `[K, D]`."""
+        return tf.shape(self.loc)
+
+    @abc.abstractmethod
+    def _scale_matvec_at(self, component, noise):
+        """Maps `noise [n, D]` to `L_k noise`, with k the `component` of each."""
 
     @abc.abstractmethod
     def _whiten(self, z):
@@ -82,7 +104,7 @@ class GaussianComponents(tfd.Distribution):
 
     def _sample_n(self, n, seed=None):
         noise = tf.random.stateless_normal(
-            tf.concat([[n], tf.shape(self.loc)], axis=0),
+            tf.concat([[n], self._noise_shape()], axis=0),
             tfp.random.sanitize_seed(seed),
             dtype=self.dtype,
         )
@@ -163,6 +185,14 @@ class TriLComponents(GaussianComponents):
         scale_tril = tf.convert_to_tensor(self.scale_tril) + tf.zeros_like(self.loc)[..., None]
         return tf.einsum("kij,...kj->...ki", scale_tril, noise)
 
+    def _scale_matvec_at(self, component, noise):
+        scale_tril = tf.convert_to_tensor(self.scale_tril)
+        if scale_tril.shape[0] == 1:
+            return tf.matmul(noise, scale_tril[0], transpose_b=True)
+        of_all = tf.einsum("kij,nj->nki", scale_tril, noise)
+        is_drawn = tf.one_hot(component, scale_tril.shape[0], dtype=self.dtype)
+        return tf.reduce_sum(is_drawn[..., tf.newaxis] * of_all, axis=-2)
+
     def _log_det_scale(self):
         diagonal = tf.linalg.diag_part(self.scale_tril)
         return tf.reduce_sum(tf.math.log(diagonal), axis=-1) + tf.zeros_like(self.loc[..., 0])
@@ -213,6 +243,9 @@ class DiagComponents(GaussianComponents):
 
     def _scale_matvec(self, noise):
         return self.scale_diag * noise
+
+    def _scale_matvec_at(self, component, noise):
+        return tf.gather(self.scale_diag, component) * noise
 
     def _log_det_scale(self):
         return tf.reduce_sum(tf.math.log(self.scale_diag) + tf.zeros_like(self.loc), axis=-1)

@@ -87,12 +87,12 @@ def posterior_map(covariance: tf.Tensor) -> tf.Tensor:
     )
 
 
-def second_moments(deviation: tf.Tensor, weighted: tf.Tensor, covariance: tf.Tensor) -> tf.Tensor:
+def second_moments(deviation: tf.Tensor, weights: tf.Tensor, covariance: tf.Tensor) -> tf.Tensor:
     """What the M-step needs of the points' second moments, given the covariances as they are.
 
     Args:
       deviation: z_n - c_k, `[K, N, D]`.
-      weighted: the same, times the weights w_n r_nk.
+      weights: w_n r_nk, `[K, N, 1]`.
       covariance: `[K, D, 1 + R]`.
 
     Returns:
@@ -102,12 +102,12 @@ def second_moments(deviation: tf.Tensor, weighted: tf.Tensor, covariance: tf.Ten
     #### Examples
 
     >>> z = tf.constant([[[2.0]]])
-    >>> print(second_moments(z, z, tf.constant([[[1.0, 2.0]]])).numpy().round(3))
+    >>> print(second_moments(z, tf.ones_like(z), tf.constant([[[1.0, 2.0]]])).numpy().round(3))
     [[[4.  1.6]]]
     """
     factors = tf.matmul(deviation, posterior_map(covariance), transpose_b=True)  # [K, N, R]
-    squares = tf.reduce_sum(weighted * deviation, axis=1)
-    return pack(squares, tf.matmul(weighted, factors, transpose_a=True))
+    squares = tf.matmul(weights, tf.square(deviation), transpose_a=True)[:, 0]
+    return pack(squares, tf.matmul(weights * deviation, factors, transpose_a=True))
 
 
 def loadings_step(second: tf.Tensor, step: tf.Tensor, covariance: tf.Tensor) -> tf.Tensor:

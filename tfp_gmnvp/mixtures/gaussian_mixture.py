@@ -10,9 +10,9 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
-from tfp_gmnvp.mixtures.em import MixtureParameters
+from tfp_gmnvp.mixtures.family import GaussianMixture, ReparameterizedMixture
 from tfp_gmnvp.mixtures.low_rank import LowRankComponents
-from tfp_gmnvp.mixtures.reparameterized import ReparameterizedMixture
+from tfp_gmnvp.mixtures.statistics import MixtureParameters
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = [
@@ -84,7 +84,7 @@ def gaussian_mixture(
         logits = tf.Variable(tf.zeros([num_components], dtype), name=f"{name}/logits")
         loc = tf.random.stateless_normal([num_components, event_size], seed, dtype=dtype)
         loc = tf.Variable(loc if num_components > 1 else tf.zeros_like(loc), name=f"{name}/loc")
-        family = ReparameterizedMixture if reparameterize else tfd.MixtureSameFamily
+        family = ReparameterizedMixture if reparameterize else GaussianMixture
         return family(
             tfd.Categorical(logits=logits, dtype=tf.int32),
             _unit_components(loc, covariance_type, rank, seed, name),
@@ -138,7 +138,7 @@ def as_mixture(parameters: MixtureParameters, covariance_type: str) -> tfd.Mixtu
     _check_shapes(probs, loc, covariance, loc.shape, covariance_type)
     families = {"full": TriLComponents, "tied": TriLComponents, "low_rank": LowRankComponents}
     family = families.get(covariance_type, DiagComponents)
-    return tfd.MixtureSameFamily(
+    return GaussianMixture(
         tfd.Categorical(logits=tf.math.log(probs)),
         family(loc, *_scales(covariance, covariance_type), covariance_type=covariance_type),
     )

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import numbers
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.mixtures import em, factor_analysis
 from tfp_gmnvp.mixtures.gaussian_mixture import as_mixture, component_log_joint
+from tfp_gmnvp.mixtures.labels import known_log_joint
+from tfp_gmnvp.mixtures.priors import Prior
+from tfp_gmnvp.mixtures.statistics import (
+    MixtureParameters,
+    reference_point,
+    sufficient_statistics,
+)
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["first_fit", "k_means_plus_plus"]
 
+_MAX_ANCHORS = 50
+
 
 def k_means_plus_plus(
-    points: tf.Tensor, num_clusters: int, *, seed, sample_weight: tf.Tensor | None = None
+    points: tf.Tensor,
+    num_clusters: int,
+    *,
+    seed,
+    sample_weight: tf.Tensor | None = None,
+    given: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Spreads centers over points: each is drawn by its squared distance to those before.
 
@@ -28,9 +44,10 @@ def k_means_plus_plus(
       num_clusters: K, at most N.
       seed: integer or stateless seed `[2]`.
       sample_weight: the points' weights `[N]`; `None` gives each the weight one.
+      given: centers `[M, D]` that there are already, which new ones keep away from; or `None`.
 
     Returns:
-      The centers `[K, D]`, points all.
+      The new centers `[K, D]`, points all.
 
     Raises:
       ValueError: if there are fewer points than clusters.
@@ -50,9 +67,13 @@ def k_means_plus_plus(
     weight = tf.ones(num_points, points.dtype) if sample_weight is None else sample_weight
     weight = tf.cast(weight, points.dtype)
     num_trials = 2 + int(math.log(num_clusters))
-    first_seed, *seeds = tfp.random.split_seed(stateless_seed(seed), n=num_clusters)
-    centers = tf.gather(points, _draw(weight, 1, first_seed))
-    nearest = _squared_distances(points, centers)[0]
+    seeds = tfp.random.split_seed(stateless_seed(seed), n=num_clusters)
+    if given is None:
+        centers = tf.gather(points, _draw(weight, 1, seeds[0]))
+        nearest, seeds = _squared_distances(points, centers)[0], seeds[1:]
+    else:
+        centers = points[:0]
+        nearest = tf.reduce_min(_squared_distances(points, given), axis=0)
     for trial_seed in seeds:
         potential = weight * nearest
         potential = tf.where(tf.reduce_any(potential > 0), potential, weight)
@@ -72,10 +93,17 @@ def first_fit(
     rank: int | None = None,
     seed,
     num_iterations: int = 10,
+    n_init: int = 1,
     covariance_floor: float = 1e-4,
+    prior: Prior | None = None,
     sample_weight: tf.Tensor | None = None,
-) -> em.MixtureParameters:
+    labels: tf.Tensor | None = None,
+) -> MixtureParameters:
     """The first mixture: k-means++ centers, nearest-center covariances, and some steps of EM.
+
+    Where points are labelled, the components that have labels are set down on their points: each
+    other point belongs to the component of the nearest labelled point or center. There it stays:
+    steps of EM without the bijector's would prefer clusters to classes.
 
     Args:
       points: `[N, D]`.
@@ -83,12 +111,19 @@ def first_fit(
       covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
       rank: of covariances of type 'low_rank', whose loadings start at random.
       seed: integer or stateless seed `[2]`.
-      num_iterations: EM iterations after the first M-step.
+      num_iterations: EM iterations after the first M-step; there are none where there are labels.
+      n_init: number of starts, of which the one with the highest likelihood, or posterior
+        density under a prior, is kept.
       covariance_floor: as in `maximization`.
+      prior: as in `maximization`.
       sample_weight: the points' weights `[N]`.
+      labels: integers `[N]`, the component of each point, or -1 where it is not known.
 
     Returns:
       `MixtureParameters`.
+
+    Raises:
+      ValueError: if `n_init` is not a whole number >= 1, or there are too few points.
 
     #### Examples
 
@@ -96,33 +131,99 @@ def first_fit(
     >>> parameters = first_fit(points, 2, "full", seed=0)
     >>> parameters.probs.numpy().tolist()
     [0.5, 0.5]
+    >>> parameters = first_fit(points, 2, "full", seed=0, labels=tf.constant([1, -1, 0, -1]))
+    >>> parameters.loc.numpy().round().ravel().tolist()
+    [9.0, 0.0]
     """
-    centers = k_means_plus_plus(points, num_components, seed=seed, sample_weight=sample_weight)
-    nearest = tf.argmin(_squared_distances(points, centers), axis=0)
-    responsibilities = tf.one_hot(nearest, num_components, dtype=points.dtype)
-    reference = centers
-    if covariance_type == "low_rank":
-        spread = tf.math.reduce_variance(points, axis=0) + tf.zeros_like(centers)
-        (loadings_seed,) = tfp.random.split_seed(stateless_seed(seed), n=1, salt="loadings")
-        covariance = factor_analysis.initial_loadings(spread, rank, seed=loadings_seed)
-        reference = factor_analysis.pack(centers, covariance)
-    for _ in range(num_iterations):
-        parameters = _maximize(
-            points, responsibilities, reference, covariance_type, covariance_floor, sample_weight
+    if not isinstance(n_init, numbers.Integral) or n_init < 1:
+        raise ValueError(f"`n_init` must be a whole number >= 1, got {n_init!r}.")
+    m_step = functools.partial(
+        em.maximization,
+        covariance_type=covariance_type,
+        covariance_floor=covariance_floor,
+        prior=prior,
+    )
+    if labels is not None and bool(tf.reduce_any(labels >= 0)):
+        num_iterations = 0
+    seeds = [seed] if n_init == 1 else tfp.random.split_seed(stateless_seed(seed), n=n_init)
+    best, highest = None, -math.inf
+    for start_seed in seeds:
+        start = _start(points, num_components, start_seed, sample_weight, labels)
+        if covariance_type == "low_rank":
+            start = _with_loadings(points, start, rank, start_seed)
+        fit = _run(points, start, num_iterations, covariance_type, m_step, sample_weight, labels)
+        if n_init == 1:
+            return fit
+        height = _objective(points, fit, covariance_type, prior, sample_weight, labels)
+        if best is None or height > highest:
+            best, highest = fit, height
+    return best
+
+
+def _start(points, num_components, seed, sample_weight, labels):
+    """Responsibilities `[N, K]` by the nearest center, or labelled point, and references."""
+    k_means = functools.partial(k_means_plus_plus, points, sample_weight=sample_weight, seed=seed)
+    owned = [] if labels is None else _labelled_points(points, labels, num_components)
+    places = [len(points_of) for points_of in owned]
+    free = [k for k in range(num_components) if not (places and places[k])]
+    given = tf.concat(owned, axis=0) if len(free) < num_components else None
+    if free:
+        centers = k_means(len(free), given=given)
+    if given is None:
+        anchors, owners = centers, tf.range(num_components)
+    else:
+        anchors = tf.concat([given, centers], axis=0) if free else given
+        owners = tf.concat([tf.repeat(tf.range(num_components), places), free], axis=0)
+    nearest = tf.gather(owners, tf.argmin(_squared_distances(points, anchors), axis=0))
+    if labels is not None:
+        nearest = tf.where(labels >= 0, tf.cast(labels, nearest.dtype), nearest)
+    is_owner = tf.equal(owners[:, tf.newaxis], tf.range(num_components))
+    reference = tf.gather(anchors, tf.argmax(tf.cast(is_owner, tf.int32), axis=0))
+    return tf.one_hot(nearest, num_components, dtype=points.dtype), reference
+
+
+def _with_loadings(points, start, rank, seed):
+    """The start with covariances in its reference: the points' variance, loadings at random."""
+    responsibilities, centers = start
+    spread = tf.math.reduce_variance(points, axis=0) + tf.zeros_like(centers)
+    (seed,) = tfp.random.split_seed(stateless_seed(seed), n=1, salt="loadings")
+    covariance = factor_analysis.initial_loadings(spread, rank, seed=seed)
+    return responsibilities, factor_analysis.pack(centers, covariance)
+
+
+def _labelled_points(points, labels, num_components):
+    """The points of each label, no more than suffice to say where it is."""
+    return [tf.boolean_mask(points, labels == k)[:_MAX_ANCHORS] for k in range(num_components)]
+
+
+def _run(points, start, num_iterations, covariance_type, m_step, sample_weight, labels):
+    responsibilities, reference = start
+    for iteration in range(num_iterations + 1):
+        statistics = sufficient_statistics(
+            points, responsibilities, reference, covariance_type, sample_weight=sample_weight
         )
-        mixture = as_mixture(parameters, covariance_type)
-        responsibilities, _ = em.expectation(component_log_joint(mixture, points))
-        reference = em.reference_point(parameters, covariance_type)
-    return _maximize(
-        points, responsibilities, reference, covariance_type, covariance_floor, sample_weight
-    )
+        parameters = m_step(statistics)
+        if iteration < num_iterations:
+            log_joint = component_log_joint(as_mixture(parameters, covariance_type), points)
+            responsibilities, _ = em.expectation(known_log_joint(log_joint, labels))
+            reference = reference_point(parameters, covariance_type)
+    return parameters
 
 
-def _maximize(points, responsibilities, reference, covariance_type, floor, sample_weight):
-    statistics = em.sufficient_statistics(
-        points, responsibilities, reference, covariance_type, sample_weight=sample_weight
-    )
-    return em.maximization(statistics, covariance_type, covariance_floor=floor)
+def _objective(points, parameters, covariance_type, prior, sample_weight, labels):
+    """The log-likelihood, or the log of the posterior density up to a constant; a float."""
+    log_joint = component_log_joint(as_mixture(parameters, covariance_type), points)
+    log_prob = tf.reduce_logsumexp(known_log_joint(log_joint, labels), axis=-1)
+    if sample_weight is not None:
+        log_prob = log_prob * tf.cast(sample_weight, log_prob.dtype)
+    objective = tf.reduce_sum(log_prob)
+    if prior is not None:
+        weight = tf.ones(len(points)) if sample_weight is None else sample_weight
+        _, variance = tf.nn.weighted_moments(
+            points, axes=[0], frequency_weights=tf.cast(weight, points.dtype)[:, tf.newaxis]
+        )
+        objective += prior.log_density(parameters, variance, covariance_type)
+    return float(objective)
 
 
 def _draw(weight, num_samples, seed):

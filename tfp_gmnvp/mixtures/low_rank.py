@@ -105,19 +105,24 @@ class LowRankComponents(GaussianComponents):
         factors = tf.einsum("kdr,...kd->...kr", tf.matmul(scaled, small, transpose_b=True), unit)
         return unit - tf.einsum("kdr,...kr->...kd", scaled, factors)
 
-    def _sample_n(self, n, seed=None):
-        diagonal_seed, factor_seed = tfp.random.split_seed(tfp.random.sanitize_seed(seed), n=2)
-
-        def normal(like, seed):
-            shape = tf.concat([[n], tf.shape(like)], axis=0)
-            return tf.random.stateless_normal(shape, seed, dtype=self.dtype)
-
-        factors = normal(self.loadings[:, 0], factor_seed)
-        noise = self.scale_diag * normal(self.loc, diagonal_seed)
-        return self.loc + noise + tf.einsum("kdr,...kr->...kd", self.loadings, factors)
+    def _noise_shape(self):
+        """`[K, D + R]`, as samples take noise of the diagonal part and factors."""
+        return tf.shape(self.loc) + tf.constant([0, self.rank])
 
     def _scale_matvec(self, noise):
-        return tf.linalg.matvec(tf.linalg.cholesky(self._covariance()), noise)
+        diagonal, factors = self._split(noise)
+        return self.scale_diag * diagonal + tf.einsum("kdr,...kr->...kd", self.loadings, factors)
+
+    def _scale_matvec_at(self, component, noise):
+        diagonal, factors = self._split(noise)
+        is_drawn = tf.one_hot(component, self.loadings.shape[0], dtype=self.dtype)
+        factors = is_drawn[..., tf.newaxis] * factors[..., tf.newaxis, :]  # [n, K, R]
+        from_factors = tf.einsum("kdr,nkr->nd", self.loadings, factors)
+        return tf.gather(self.scale_diag, component) * diagonal + from_factors
+
+    def _split(self, noise):
+        """The noise of the diagonal part `[..., D]`, and the factors `[..., R]`."""
+        return noise[..., : -self.rank], noise[..., -self.rank :]
 
     def _log_det_scale(self):
         diagonal = tf.linalg.diag_part(self._scaled()[1])

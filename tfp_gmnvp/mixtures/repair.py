@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfp_gmnvp.mixtures.em import MixtureParameters
+from tfp_gmnvp.mixtures.statistics import MixtureParameters
 
 __all__ = ["repair"]
 

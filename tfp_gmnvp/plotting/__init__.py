@@ -1,5 +1,6 @@
-"""Figures of a flow: its data, latents, samples and density, and of its training."""
+"""Figures of a flow: data, latents, samples and density, training, and reliability."""
 
+from tfp_gmnvp.plotting.calibration import plot_reliability
 from tfp_gmnvp.plotting.colours import blend_colours, component_colours
 from tfp_gmnvp.plotting.data import plot_responsibilities, plot_samples
 from tfp_gmnvp.plotting.density import plot_density
@@ -7,6 +8,7 @@ from tfp_gmnvp.plotting.history import plot_history
 from tfp_gmnvp.plotting.images import plot_component_images, plot_images
 from tfp_gmnvp.plotting.latent import plot_latents, plot_warped_grid
 from tfp_gmnvp.plotting.pairs import pair_plot
+from tfp_gmnvp.plotting.selection import plot_selection
 from tfp_gmnvp.plotting.summary import plot_flow
 
 __all__ = [
@@ -19,7 +21,9 @@ __all__ = [
     "plot_history",
     "plot_images",
     "plot_latents",
+    "plot_reliability",
     "plot_responsibilities",
     "plot_samples",
+    "plot_selection",
     "plot_warped_grid",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from tfp_gmnvp.plotting import evaluate
+from tfp_gmnvp import evaluate
 from tfp_gmnvp.plotting.axes import (
     data_labels,
     dot_size,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from tfp_gmnvp.plotting import evaluate
+from tfp_gmnvp import evaluate
 from tfp_gmnvp.plotting.axes import Limits, data_labels, frame, limits_of, new_axes
 
 __all__ = ["plot_density"]

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 
-from tfp_gmnvp.plotting import evaluate
+from tfp_gmnvp import evaluate
 from tfp_gmnvp.plotting.axes import (
     BESIDE,
     LEGEND_STYLE,

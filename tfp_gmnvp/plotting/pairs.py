@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from tfp_gmnvp.plotting import evaluate
+from tfp_gmnvp import evaluate
 from tfp_gmnvp.plotting.axes import data_labels, dot_size, limits_of, outside
 from tfp_gmnvp.plotting.colours import DATA_COLOUR, INK, blend_colours
 

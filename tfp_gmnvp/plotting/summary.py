@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfp_gmnvp.plotting import evaluate
+from tfp_gmnvp import evaluate
 from tfp_gmnvp.plotting.axes import equal_aspect_ratio, limits_of
 from tfp_gmnvp.plotting.data import plot_responsibilities, plot_samples
 from tfp_gmnvp.plotting.density import plot_density

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp.bijectors.coupling import affine
+from tfp_gmnvp.bijectors.affine import affine
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
 __all__ = ["ImageCoupling"]

@@ -1,4 +1,4 @@
-"""What the figures ask of a flow, as NumPy arrays, in batches and in the flow's dtype."""
+"""A flow's values as NumPy arrays, in batches and in the flow's dtype."""
 
 import dataclasses
 from collections.abc import Callable

@@ -1,0 +1,152 @@
+"""One training step of another library, timed on request; `training_step.py --peer` starts it.
+
+It runs in an environment of the peer's own, which knows nothing of TensorFlow:
+
+    python3 -m venv peers && peers/bin/pip install torch zuko normflows nflows
+    python3 -m venv jax_peers && jax_peers/bin/pip install flowjax
+    python examples/benchmarks/training_step.py --peer zuko --peer-python peers/bin/python
+
+It reads numbers of steps, a line each, and answers with the milliseconds that one step took.
+All have affine couplings of the same sizes, in float32, with Adam. `normflows` and `zuko` train a
+mixture of diagonal and of full Gaussians as the base; `nflows` and `flowjax` offer a standard
+normal, which is less to compute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+LEARNING_RATE = 1e-4
+
+
+def torch_step(log_prob: Callable, parameters, x: np.ndarray) -> Callable[[], object]:
+    """A step of maximum likelihood in PyTorch."""
+    import torch
+
+    optimizer = torch.optim.Adam(list(parameters), lr=LEARNING_RATE)
+    batch = torch.as_tensor(x)
+
+    def step():
+        optimizer.zero_grad()
+        loss = -log_prob(batch).mean()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def normflows(size: dict, x: np.ndarray) -> Callable[[], object]:
+    """Affine coupling blocks over a mixture of diagonal Gaussians."""
+    import normflows as nf
+
+    d = size["event_size"]
+    flows = []
+    for _ in range(size["num_couplings"]):
+        sizes = [d // 2, *size["hidden_units"], 2 * (d - d // 2)]
+        flows.append(nf.flows.AffineCouplingBlock(nf.nets.MLP(sizes, init_zeros=True)))
+        flows.append(nf.flows.Permute(d, mode="swap"))
+    base = nf.distributions.base.GaussianMixture(size["num_components"], d)
+    model = nf.NormalizingFlow(base, flows)
+    return torch_step(model.log_prob, model.parameters(), x)
+
+
+def nflows(size: dict, x: np.ndarray) -> Callable[[], object]:
+    """Affine coupling transforms with residual networks over a standard normal."""
+    from nflows.distributions.normal import StandardNormal
+    from nflows.flows.base import Flow
+    from nflows.nn.nets import MLP
+    from nflows.transforms import AffineCouplingTransform, CompositeTransform
+    from nflows.utils import create_alternating_binary_mask
+
+    def network(inputs, outputs):
+        return MLP([inputs], [outputs], list(size["hidden_units"]))
+
+    couplings = [
+        AffineCouplingTransform(
+            create_alternating_binary_mask(size["event_size"], even=bool(i % 2)), network
+        )
+        for i in range(size["num_couplings"])
+    ]
+    flow = Flow(CompositeTransform(couplings), StandardNormal([size["event_size"]]))
+    return torch_step(flow.log_prob, flow.parameters(), x)
+
+
+def zuko(size: dict, x: np.ndarray) -> Callable[[], object]:
+    """Affine couplings over a mixture of full Gaussians."""
+    import zuko as zk
+
+    couplings = zk.flows.NICE(
+        size["event_size"], transforms=size["num_couplings"], hidden_features=size["hidden_units"]
+    )
+    mixture = zk.flows.GMM(size["event_size"], components=size["num_components"])
+    flow = zk.flows.Flow(couplings.transform, mixture.base)
+    return torch_step(lambda batch: flow().log_prob(batch), flow.parameters(), x)
+
+
+def flowjax(size: dict, x: np.ndarray) -> Callable[[], object]:
+    """A coupling flow over a standard normal, compiled by XLA."""
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+    import optax
+    from flowjax.bijections import Affine
+    from flowjax.distributions import Normal
+    from flowjax.flows import coupling_flow
+
+    flow = coupling_flow(
+        jax.random.key(0),
+        base_dist=Normal(jnp.zeros(size["event_size"])),
+        transformer=Affine(),
+        flow_layers=size["num_couplings"],
+        nn_width=size["hidden_units"][0],
+        nn_depth=len(size["hidden_units"]),
+    )
+    parameters, static = eqx.partition(flow, eqx.is_inexact_array)
+    optimizer = optax.adam(LEARNING_RATE)
+
+    @jax.jit
+    def update(parameters, state, batch):
+        def loss(parameters):
+            return -eqx.combine(parameters, static).log_prob(batch).mean()
+
+        value, gradients = jax.value_and_grad(loss)(parameters)
+        changes, state = optimizer.update(gradients, state)
+        return eqx.apply_updates(parameters, changes), state, value
+
+    batch, now = jnp.asarray(x), [parameters, optimizer.init(parameters)]
+
+    def step():
+        now[0], now[1], value = update(*now, batch)
+        return float(value)
+
+    return step
+
+
+PEERS = {"normflows": normflows, "nflows": nflows, "zuko": zuko, "flowjax": flowjax}
+
+
+def main() -> None:
+    """Answers with milliseconds until its input ends."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("peer", choices=PEERS)
+    parser.add_argument("size", type=json.loads, help="the fields of `training_step.Size`, as JSON")
+    arguments = parser.parse_args()
+    shape = [arguments.size["batch_size"], arguments.size["event_size"]]
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    step = PEERS[arguments.peer](arguments.size, x)
+    for line in sys.stdin:
+        start = time.perf_counter()
+        for _ in range(int(line)):
+            step()
+        print(1e3 * (time.perf_counter() - start) / int(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Arrays in batches of rows: memory maps train as arrays do, and are never copied whole."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfp_gmnvp as gmnvp
+from tfp_gmnvp.row_batches import row_batches
+
+keras = tf.keras
+
+
+@pytest.fixture
+def x(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(95, 3)).astype(np.float32)
+    mapped = np.memmap(tmp_path / "rows", np.float32, "w+", shape=rows.shape)
+    mapped[:] = rows
+    return mapped
+
+
+def make_model(update=None):
+    flow = gmnvp.gaussian_mixture_flow(3, 2, num_couplings=2, hidden_units=(8,), seed=0)
+    model = gmnvp.FlowModel(flow, seed=0)
+    update = gmnvp.FullBatchEM() if update is None else update
+    model.compile(keras.optimizers.SGD(0.05), mixture_update=update, jit_compile=False)
+    return model
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"epochs": 2},
+        {"epochs": 2, "batch_size": 40, "sample_weight": np.linspace(0.5, 2.0, 95)},
+        {"batch_size": 20, "validation_split": 0.2},
+        {"epochs": 2, "steps_per_epoch": 3},
+    ],
+    ids=["plain", "weighted", "split", "steps"],
+)
+def test_memory_map_trains_as_an_array_does(x, arguments):
+    arguments = {"verbose": 0, "shuffle": False, **arguments}
+    expected = make_model().fit(np.array(x), **arguments).history
+    actual = make_model().fit(x, **arguments).history
+    assert sorted(actual) == sorted(expected)
+    for name, losses in expected.items():
+        np.testing.assert_allclose(actual[name], losses, rtol=1e-5)
+
+
+def test_evaluation_and_prediction(x):
+    model, weights = make_model(), np.linspace(0.5, 2.0, 95)
+    model.initialize_mixture(x)
+    in_memory = np.array(x)
+    np.testing.assert_allclose(
+        model.evaluate(x, sample_weight=weights, batch_size=40, verbose=0),
+        model.evaluate(in_memory, sample_weight=weights, batch_size=40, verbose=0),
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(
+        model.predict(x, verbose=0), model.predict(in_memory, verbose=0), rtol=1e-5
+    )
+    history = model.fit(x, validation_data=(x[:50],), epochs=1, verbose=0).history
+    expected = model.evaluate(in_memory[:50], verbose=0)
+    np.testing.assert_allclose(history["val_loss"], [expected], rtol=1e-5)
+
+
+def test_shuffled_rows_are_a_new_permutation_every_time(x):
+    x[:, 0] = np.arange(95)
+    number = tf.Variable(0, dtype=tf.int64)
+    data = row_batches(
+        x,
+        sample_weight=np.arange(95.0),
+        batch_size=10,
+        shuffle_seed=lambda: tf.stack([number.assign_add(1), 0]),
+    )
+    orders = []
+    for _ in range(2):
+        batches = list(data.as_numpy_iterator())
+        assert [len(rows) for rows, _, _ in batches] == [10] * 9 + [5]
+        for rows, _, weights in batches:
+            np.testing.assert_array_equal(rows[:, 0], weights)
+        orders.append(np.concatenate([rows[:, 0] for rows, _, _ in batches]))
+    for order in orders:
+        np.testing.assert_array_equal(np.sort(order), np.arange(95))
+    assert not np.array_equal(*orders)
+    assert not np.array_equal(orders[0], np.arange(95))
+
+
+def test_only_what_is_trained_on_is_read(tmp_path):
+    """Far more rows than memory has room for: a file of a tebibyte, all of it a hole."""
+    path = tmp_path / "sparse"
+    with open(path, "wb") as file:
+        file.truncate(2**40)
+    x = np.memmap(path, np.float32, "r", shape=(2**34, 16))
+    model = gmnvp.FlowModel(
+        gmnvp.gaussian_mixture_flow(16, 1, num_couplings=1, hidden_units=(4,), seed=0)
+    )
+    model.compile(mixture_update=gmnvp.StepwiseEM(), jit_compile=False)
+    history = model.fit(x, batch_size=32, steps_per_epoch=2, epochs=2, verbose=0).history
+    assert len(history["loss"]) == 2

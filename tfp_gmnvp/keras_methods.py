@@ -1,0 +1,67 @@
+"""Keras' methods around `fit`, for a model of points that perhaps have labels."""
+
+from __future__ import annotations
+
+import inspect
+
+from tfp_gmnvp import fit_arguments, parameter_table, row_batches
+
+__all__ = ["KerasMethods"]
+
+
+class KerasMethods:
+    """The part of `FlowModel` that describes, evaluates and trains on single batches.
+
+    It stands before `keras.Model` among the bases of a class.
+    """
+
+    def count_params(self) -> int:
+        """The number of the flow's parameters, what Keras keeps beside them left out."""
+        return parameter_table.count(self.distribution.variables)
+
+    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs) -> None:
+        """Prints the parts of the flow, how many parameters each has, and what trains them.
+
+        Args:
+          line_length: characters of a line; `None` for as many as it takes.
+          positions: not used.
+          print_fn: gets the table, as one string; `None` for `print`.
+          **kwargs: not used; what else `keras.Model.summary` takes.
+        """
+        rows = parameter_table.rows(self.distribution, self.mixture_update)
+        (print_fn or print)(parameter_table.table(self.name, rows, line_length))
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """The negative log-likelihood in nats per point, as `keras.Model.evaluate` reports a loss.
+
+        Args:
+          x: as for `fit`.
+          y: as for `fit`: labels `[N]`, or `None`.
+          *args: as of `keras.Model.evaluate`, in its order.
+          **kwargs: as of `keras.Model.evaluate`.
+
+        Returns:
+          The mean of -log p(x), weighted where there are sample weights; with labels, a list of it
+          and the accuracy.
+        """
+        arguments = inspect.signature(super().evaluate).bind(x, y, *args, **kwargs).arguments
+        arguments.update(arguments.pop("kwargs", {}))
+        data = (x, y, arguments.get("sample_weight"))
+        arguments.update(fit_arguments.points_and_labels(*data, self._num_components))
+        return super().evaluate(**row_batches.read_by_rows(arguments))
+
+    def predict(self, x, *args, **kwargs):
+        """log p(x) in nats, `[N]`; arguments as of `keras.Model.predict`."""
+        arguments = inspect.signature(super().predict).bind(x, *args, **kwargs).arguments
+        arguments["x"] = fit_arguments.as_array(x)
+        return super().predict(**row_batches.read_by_rows(arguments))
+
+    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """One step on one batch; arguments as of `keras.Model.train_on_batch`."""
+        data = fit_arguments.points_and_labels(x, y, sample_weight, self._num_components)
+        return super().train_on_batch(**data, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """The loss of one batch; arguments as of `keras.Model.test_on_batch`."""
+        data = fit_arguments.points_and_labels(x, y, sample_weight, self._num_components)
+        return super().test_on_batch(**data, **kwargs)

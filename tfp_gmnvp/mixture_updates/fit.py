@@ -1,0 +1,180 @@
+"""EM to convergence, for the mixture of a flow whose bijector stands still."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_gmnvp import fit_arguments, mixtures, streams
+from tfp_gmnvp.mixture_updates.evidence import em_step, evidence, merge
+
+__all__ = ["ConvergenceWarning", "MixtureFit", "fit_latents", "fit_mixture"]
+
+tfd = tfp.distributions
+
+
+class ConvergenceWarning(UserWarning):
+    """EM was stopped before it converged.
+
+    #### Examples
+
+    >>> issubclass(ConvergenceWarning, UserWarning)
+    True
+    """
+
+
+class MixtureFit(NamedTuple):
+    """What came of a fit.
+
+    Attributes:
+      objective: before each iteration, and after the last: the mean log p(x), or log p(x, y) of
+        labelled points, plus a prior's log-density over the number of points; in nats per point.
+      converged: whether the last iteration changed it by less than the tolerance.
+
+    #### Examples
+
+    >>> MixtureFit([-3.0, -2.0, -2.0], True).objective[-1]
+    -2.0
+    """
+
+    objective: list[float]
+    converged: bool
+
+
+def fit_mixture(
+    flow: tfd.TransformedDistribution,
+    x,
+    y=None,
+    *,
+    sample_weight=None,
+    covariance_floor: float = 1e-4,
+    prior: mixtures.Prior | None = None,
+    tolerance: float = 1e-4,
+    max_iterations: int = 200,
+) -> MixtureFit:
+    """Fits the mixture by full-batch EM from where it is, and leaves the bijector as it is.
+
+    With an identity for a bijector that is scikit-learn's `GaussianMixture`. The latents are
+    computed once and kept, `[N, D]`.
+
+    Args:
+      flow: a flow made by `gaussian_mixture_flow`, or any `tfd.TransformedDistribution` over a
+        `gaussian_mixture`.
+      x: an array `[N, D]` or `[N, H, W, C]`, or batches as a `tf.data.Dataset` or `PyDataset` of
+        `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+      y: labels `[N]` in -1 .. K-1 with an array, -1 being no label; or `None`.
+      sample_weight: weights `[N]` with an array, or `None`.
+      covariance_floor: lower bound of the covariances relative to the latents' variance.
+      prior: of weights and covariances, whose posterior is maximized then; `None` for none.
+      tolerance: the change of the objective, in nats per point, below which it has converged.
+      max_iterations: the most iterations.
+
+    Returns:
+      A `MixtureFit`.
+
+    Raises:
+      ValueError: if `y` holds what are no labels, or `x` has no end.
+
+    Warns:
+      ConvergenceWarning: if it did not converge.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> flow = gaussian_mixture_flow(2, num_components=2, seed=0)
+    >>> x = tf.constant([[0.0, 0.0], [0.2, 0.1], [0.1, 0.3], [5.0, 5.0], [5.1, 5.3], [5.2, 5.0]])
+    >>> fit_mixture(flow, x).converged
+    True
+    """
+    num_components = flow.distribution.components_distribution.batch_shape[-1]
+    data = fit_arguments.points_and_labels(x, y, sample_weight, num_components)
+    batches = streams.training_batches(**data, dtype=flow.dtype)
+    return fit_latents(
+        flow,
+        batches,
+        covariance_floor=covariance_floor,
+        prior=prior,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+    )
+
+
+def fit_latents(
+    flow: tfd.TransformedDistribution,
+    batches: Callable[[], Iterable[streams.Batch]],
+    *,
+    covariance_floor: float,
+    prior: mixtures.Prior | None,
+    tolerance: float,
+    max_iterations: int,
+) -> MixtureFit:
+    """`fit_mixture` on what `streams.training_batches` reads; it reads it once.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> batches = streams.training_batches(tf.eye(2))
+    >>> fit = fit_latents(gaussian_mixture_flow(2, seed=0), batches, covariance_floor=1e-4,
+    ...     prior=None, tolerance=1e-4, max_iterations=10)
+    >>> len(fit.objective)
+    3
+    """
+    mixture = flow.distribution
+    covariance_type = mixture.components_distribution.covariance_type
+    latents, log_det = _latents(flow, batches)
+    e_step = tf.function(functools.partial(evidence, mixture), reduce_retracing=True)
+    settings = {"covariance_floor": covariance_floor, "prior": prior}
+    m_step = tf.function(functools.partial(em_step, mixture, **settings))
+    objective, converged = [], False
+    while True:
+        everything = functools.reduce(merge, (e_step(*batch) for batch in latents))
+        objective.append(_objective(everything, log_det, mixture, prior, covariance_type))
+        converged = len(objective) > 1 and abs(objective[-1] - objective[-2]) < tolerance
+        if converged or len(objective) > max_iterations:
+            break
+        m_step(everything.statistics, everything.worst_z)
+    if not converged:
+        _warn(objective, tolerance, max_iterations)
+    return MixtureFit(objective, converged)
+
+
+def _latents(flow, batches):
+    """The latents with their labels and weights, and the sum of the weighted log-dets."""
+    latents, total = [], tf.zeros([], tf.float64)
+    for x, labels, sample_weight in batches():
+        z = flow.bijector.inverse(x)
+        log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=flow.event_shape.rank)
+        log_det = tf.cast(log_det, tf.float64)
+        log_det = tf.broadcast_to(log_det, tf.shape(x)[:1])  # it may be the same for all
+        if sample_weight is not None:
+            log_det *= tf.cast(sample_weight, tf.float64)
+        latents.append((z, labels, sample_weight))
+        total += tf.reduce_sum(log_det)
+    return latents, total
+
+
+def _objective(everything, log_det, mixture, prior, covariance_type):
+    total = everything.log_prob + log_det
+    if prior is not None:
+        parameters = mixtures.mixture_parameters(mixture)
+        parameters = mixtures.MixtureParameters(*(tf.cast(p, tf.float64) for p in parameters))
+        variance = mixtures.points_variance(everything.statistics, covariance_type)
+        total += prior.log_density(parameters, variance, covariance_type)
+    return float(total / tf.reduce_sum(everything.statistics.mass))
+
+
+def _warn(objective, tolerance, max_iterations):
+    change = f"{abs(objective[-1] - objective[-2]):.2g}" if len(objective) > 1 else "unknown"
+    warnings.warn(
+        f"EM did not converge in {max_iterations} iterations: the last one changed the objective "
+        f"by {change} nats per point, and the tolerance is {tolerance:.2g}. Allow more "
+        "iterations or a greater tolerance; if components keep collapsing, use fewer of them, or a "
+        "`Prior`.",
+        ConvergenceWarning,
+        stacklevel=3,
+    )

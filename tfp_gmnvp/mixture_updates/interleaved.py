@@ -1,0 +1,76 @@
+"""What the two ways to interleave EM with the bijector's training have in common."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from tfp_gmnvp.mixture_updates.base import MixtureUpdate
+from tfp_gmnvp.mixture_updates.fit import fit_latents
+from tfp_gmnvp.mixtures import Prior
+
+__all__ = ["InterleavedEM", "at_least"]
+
+
+class InterleavedEM(MixtureUpdate):
+    """Holds a prior and a floor, anneals, and goes on to convergence when the bijector is done.
+
+    #### Examples
+
+    >>> from tfp_gmnvp.mixture_updates import StepwiseEM
+    >>> isinstance(StepwiseEM(), InterleavedEM)
+    True
+    """
+
+    def __init__(self, covariance_floor, prior, annealing, final_iterations, tolerance):
+        self.covariance_floor = _not_negative("covariance_floor", covariance_floor)
+        self.prior = _as_prior(prior)
+        if annealing is not None and not callable(annealing):
+            raise TypeError(f"`annealing` must be a schedule or `None`, got {annealing!r}.")
+        self.annealing = annealing
+        self.final_iterations = at_least("final_iterations", final_iterations, 0)
+        self.tolerance = _not_negative("tolerance", tolerance)
+
+    def on_train_end(self, flow, batches):
+        if self.final_iterations:
+            fit_latents(
+                flow,
+                batches,
+                covariance_floor=self.covariance_floor,
+                prior=self.prior,
+                tolerance=self.tolerance,
+                max_iterations=self.final_iterations,
+            )
+
+    def inverse_temperature(self, step):
+        """The power of the joint density at a step, or epoch; see `mixtures.expectation`."""
+        return 1.0 if self.annealing is None else tf.convert_to_tensor(self.annealing(step))
+
+
+def _as_prior(prior):
+    if isinstance(prior, Mapping):  # of a file
+        return Prior(**prior)
+    if prior is not None and not isinstance(prior, Prior):
+        raise TypeError(f"`prior` must be a `Prior` or `None`, got {prior!r}.")
+    return prior
+
+
+def at_least(name: str, value, smallest: int) -> int:
+    """The value if it is a whole number that is large enough.
+
+    #### Examples
+
+    >>> at_least("every", 2, 1)
+    2
+    """
+    if not isinstance(value, numbers.Integral) or value < smallest:
+        raise ValueError(f"`{name}` must be a whole number >= {smallest}, got {value!r}.")
+    return value
+
+
+def _not_negative(name, value):
+    if not value >= 0:
+        raise ValueError(f"`{name}` must not be negative, got {value!r}.")
+    return value

@@ -1,0 +1,138 @@
+"""Stepwise EM, within the training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_gmnvp import mixtures
+from tfp_gmnvp.mixture_updates.evidence import (
+    Evidence,
+    em_step,
+    join_over_replicas,
+    worst_explained,
+)
+from tfp_gmnvp.mixture_updates.interleaved import InterleavedEM
+from tfp_gmnvp.mixtures import Prior
+
+__all__ = ["StepwiseEM"]
+
+
+@tf.keras.utils.register_keras_serializable(package="tfp_gmnvp")
+class StepwiseEM(InterleavedEM):
+    """In every training step, an M-step from a running average of the batches' statistics.
+
+        s <- (1 - eta) s + eta s_batch,    {pi, mu, Sigma} <- M-step(s)
+
+    (Cappe and Moulines 2009, arXiv:0712.4273, eq. 11; Liang and Klein 2009, "Online EM for
+    unsupervised models", section 3). As the latents drift under the bijector, `eta` is constant by
+    default, so that the average forgets. The average of the past is read off the present
+    parameters, so there is no other state but, under a schedule, the number of the step.
+
+    Under a prior the average counts for as many points as it reaches back over, 1 / eta batches.
+
+    #### Examples
+
+    >>> StepwiseEM(step_size=0.1).step_size
+    0.1
+    >>> from tfp_gmnvp.schedules import PowerSchedule
+    >>> update = StepwiseEM(step_size=PowerSchedule(exponent=0.7))
+    """
+
+    def __init__(
+        self,
+        *,
+        step_size: float | Callable = 0.05,
+        covariance_floor: float = 1e-4,
+        prior: Prior | None = None,
+        annealing: Callable | None = None,
+        final_iterations: int = 0,
+        tolerance: float = 1e-4,
+    ):
+        """Says how fast to forget.
+
+        Args:
+          step_size: eta, in (0, 1]: the weight of the newest batch in the running average, which so
+            reaches back over about `1 / eta` steps; or a schedule of it, such as `PowerSchedule` or
+            a Keras `LearningRateSchedule`, by the number of the step.
+          covariance_floor: lower bound of the covariances relative to the latents' variance.
+          prior: of weights and covariances, whose posterior is maximized then; `None` for none.
+          annealing: see `FullBatchEM`, but by the number of the step.
+          final_iterations: see `FullBatchEM`.
+          tolerance: see `FullBatchEM`.
+
+        Raises:
+          ValueError: if `step_size` is not in (0, 1], or another number negative.
+          TypeError: if `prior` is no `Prior`, or `annealing` cannot be called.
+        """
+        if not callable(step_size) and not 0 < step_size <= 1:
+            raise ValueError(f"`step_size` must be in (0, 1], or a schedule, got {step_size!r}.")
+        self.step_size = step_size
+        super().__init__(covariance_floor, prior, annealing, final_iterations, tolerance)
+        self._step = None
+
+    @property
+    def variables(self):
+        """The number of the step, if there is a schedule that asks for it."""
+        return () if self._step is None else (self._step,)
+
+    def build(self, flow):
+        if callable(self.step_size) or self.annealing is not None:
+            first = tf.VariableAggregation.ONLY_FIRST_REPLICA
+            self._step = tf.Variable(
+                0, trainable=False, dtype=tf.int64, name="em_step", aggregation=first
+            )
+
+    def on_batch(self, mixture, z, log_joint, sample_weight):
+        parameters = mixtures.mixture_parameters(mixture)
+        covariance_type = mixture.components_distribution.covariance_type
+        step_size = self._present_step_size(z.dtype)
+        responsibilities, log_prob = mixtures.expectation(
+            log_joint, inverse_temperature=self.inverse_temperature(self._step)
+        )
+        batch = mixtures.sufficient_statistics(
+            z,
+            responsibilities,
+            mixtures.reference_point(parameters, covariance_type),
+            covariance_type,
+            sample_weight=sample_weight,
+        )
+        worst = worst_explained(log_prob, z, parameters.loc.shape[0], sample_weight)
+        joined = join_over_replicas(Evidence(batch, tf.zeros([], z.dtype), *worst))
+        batch, worst_z = joined.statistics, joined.worst_z
+        mass = tf.reduce_sum(batch.mass)
+        past = mixtures.as_statistics(parameters, covariance_type)
+        average = mixtures.add(
+            mixtures.scale(past, 1 - step_size),
+            mixtures.scale(batch, tf.math.divide_no_nan(step_size, mass)),
+        )
+        if self.prior is not None:
+            average = mixtures.scale(average, _counts_for(mass, step_size))
+        em_step(
+            mixture,
+            average,
+            worst_z,
+            covariance_floor=self.covariance_floor,
+            prior=self.prior,
+        )
+        for step in self.variables:
+            step.assign_add(1)
+
+    def _present_step_size(self, dtype):
+        if not callable(self.step_size):
+            return self.step_size
+        return tf.clip_by_value(tf.cast(self.step_size(self._step), dtype), 0.0, 1.0)
+
+
+def _counts_for(mass, step_size):
+    """What to scale an average by, so that a prior counts as beside `mass / step_size` points.
+
+    The past was read off parameters that the prior has drawn to itself at every step already; so
+    the prior is added in the same proportion as the batch, of `mass` points to `step_size`.
+    """
+    step_size = tf.convert_to_tensor(step_size, mass.dtype)
+    many = 1 / np.finfo(mass.dtype.as_numpy_dtype).eps
+    counts = tf.math.divide_no_nan(mass, tf.square(step_size))
+    return tf.where(counts > 0, counts, many)

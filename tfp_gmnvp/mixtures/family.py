@@ -1,0 +1,70 @@
+"""The mixture's class: samples of the chosen component alone, and their pathwise gradients."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability.python.distributions import mixture_same_family
+
+from tfp_gmnvp.mixtures import pathwise
+
+__all__ = ["GaussianMixture", "ReparameterizedMixture"]
+
+
+class GaussianMixture(mixture_same_family._MixtureSameFamily):
+    """The mixture that `tfd.MixtureSameFamily` constructs, for `GaussianComponents`.
+
+    It differs in how it samples: a component first, and then from that one alone, where TFP draws
+    from all K and keeps one.
+
+    Its base is what `tfd.MixtureSameFamily(...)` returns for components that are no
+    `CompositeTensor`s, as ours are not; a subclass of `tfd.MixtureSameFamily` would be one.
+
+    #### Examples
+
+    >>> from tfp_gmnvp.mixtures import gaussian_mixture
+    >>> mixture = gaussian_mixture(3, 2, seed=0)
+    >>> isinstance(mixture, GaussianMixture), mixture.sample(5, seed=1).shape.as_list()
+    (True, [5, 2])
+    """
+
+    def _sample_n(self, n, seed):
+        component_seed, noise_seed = tfp.random.split_seed(
+            seed, n=2, salt="tfp_gmnvp/gaussian_mixture"
+        )
+        component = self._sample_component(n, component_seed)
+        return self.components_distribution.sample_at(component, noise_seed)
+
+    def _sample_component(self, n, seed):
+        """Numbers of components `[n]`: how many of the cumulative weights a uniform draw is past.
+
+        Drawn by the inverse of the distribution function, as that takes one random number for each
+        where `tfd.Categorical` takes K.
+        """
+        probs = self.mixture_distribution.probs_parameter()
+        uniform = tf.random.stateless_uniform([n, 1], seed, dtype=probs.dtype)
+        is_past = uniform >= tf.cumsum(probs)[:-1]
+        return tf.reduce_sum(tf.cast(is_past, tf.int32), axis=-1)
+
+
+class ReparameterizedMixture(GaussianMixture):
+    """A mixture of Gaussians of any covariance whose samples carry pathwise gradients.
+
+    TFP's own way to attach them needs components with independent coordinates. Seeds give the
+    samples that they give without gradients.
+
+    #### Examples
+
+    >>> from tfp_gmnvp.mixtures import gaussian_mixture
+    >>> mixture = gaussian_mixture(3, 2, reparameterize=True, seed=0)
+    >>> isinstance(mixture, ReparameterizedMixture), mixture.reparameterization_type
+    (True, <Reparameterization Type: FULLY_REPARAMETERIZED>)
+    """
+
+    def _sample_n(self, n, seed):
+        return pathwise.reparameterize(
+            super()._sample_n(n, seed),
+            self.mixture_distribution.logits_parameter(),
+            self.components_distribution.loc,
+            self.components_distribution.inverse_scale(),
+        )

@@ -1,0 +1,156 @@
+"""Conjugate priors of a mixture's weights and covariances, for maximum a posteriori EM."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfp_gmnvp.mixtures import factor_analysis
+from tfp_gmnvp.mixtures.statistics import MixtureParameters
+
+__all__ = ["Prior"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Prior:
+    """A Dirichlet prior of the weights and an inverse-Wishart prior of each covariance.
+
+        log p(pi) = (alpha - 1) sum_k log pi_k
+        log p(Sigma_k) = -(nu + D + 1) / 2 log det Sigma_k - tr(Psi Sigma_k^-1) / 2
+        Psi = scale * diag(V),    V the variance of all points, entry by entry
+
+    up to constants. A covariance of type 'tied', 'diag' or 'spherical' has the same density,
+    restricted to such matrices; of type 'low_rank' the diagonal part psi_k has that of 'diag', and
+    the loadings have none. The means have none. So the M-step is
+
+        pi_k = (N_k + alpha - 1) / (N + K (alpha - 1))
+        Sigma_k = (N_k S_k + Psi) / (N_k + nu + D + 1)
+
+    with S_k the covariance without a prior: the prior is worth nu + D + 1 points of covariance
+    Psi / (nu + D + 1) to each component. V depends on no responsibilities, so EM never lowers the
+    posterior.
+
+    The defaults of `degrees_of_freedom` and `scale` are those of Fraley and Raftery (2007),
+    "Bayesian regularization for normal mixture estimation and model-based clustering", section
+    3.2: a vague prior, that keeps components from collapsing to a few points.
+
+    Attributes:
+      concentration: alpha >= 1 of the Dirichlet distribution; 1 is uniform.
+      degrees_of_freedom: nu > 0; `None` for D + 2.
+      scale: positive, relative to the points' variance, so without unit; `None` for K^(-2/D).
+
+    #### Examples
+
+    >>> from tfp_gmnvp.mixtures import maximization, sufficient_statistics
+    >>> z = tf.constant([[0.0], [2.0]])
+    >>> statistics = sufficient_statistics(z, tf.ones([2, 1]), tf.zeros([1, 1]), "spherical")
+    >>> prior = Prior(degrees_of_freedom=2.0, scale=4.0)  # worth four points of variance one
+    >>> maximization(statistics, "spherical", prior=prior).covariance.numpy().tolist()
+    [1.0]
+    """
+
+    concentration: float = 1.0
+    degrees_of_freedom: float | None = None
+    scale: float | None = None
+
+    def __post_init__(self):
+        if not self.concentration >= 1:
+            raise ValueError(f"`concentration` must be at least 1, got {self.concentration!r}.")
+        for name in ("degrees_of_freedom", "scale"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"`{name}` must be positive, or None, got {value!r}.")
+
+    def posterior_mode(
+        self,
+        parameters: MixtureParameters,
+        num_points: tf.Tensor,
+        variance: tf.Tensor,
+        covariance_type: str,
+    ) -> MixtureParameters:
+        """The M-step under the prior, from that without.
+
+        Args:
+          parameters: that the M-step gives without a prior.
+          num_points: N, the points' total weight.
+          variance: V, `[D]`.
+          covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
+
+        Returns:
+          `MixtureParameters`.
+
+        #### Examples
+
+        >>> parameters = MixtureParameters(
+        ...     tf.constant([0.75, 0.25]), tf.zeros([2, 1]), tf.ones([2, 1]))
+        >>> mode = Prior(concentration=3.0).posterior_mode(parameters, 4.0, tf.ones([1]), "diag")
+        >>> mode.probs.numpy().tolist()
+        [0.625, 0.375]
+        """
+        probs, loc, covariance = parameters
+        excess = self.concentration - 1.0
+        mass = num_points * probs
+        points, scatter = self._pseudo_points(variance, loc.shape[0])
+        if covariance_type == "tied":
+            covariance = (num_points * covariance + tf.linalg.diag(scatter)) / (num_points + points)
+        elif covariance_type == "low_rank":
+            psi, loadings = factor_analysis.unpack(covariance)
+            share = mass[:, tf.newaxis]
+            psi = (share * psi + scatter) / (share + points)
+            covariance = factor_analysis.pack(psi, loadings)
+        else:
+            scatter = {"full": tf.linalg.diag, "diag": tf.identity, "spherical": tf.reduce_mean}[
+                covariance_type
+            ](scatter)
+            share = tf.reshape(mass, [-1] + [1] * (covariance.shape.rank - 1))
+            covariance = (share * covariance + scatter) / (share + points)
+        probs = (mass + excess) / (num_points + loc.shape[0] * excess)
+        return MixtureParameters(probs, loc, covariance)
+
+    def log_density(
+        self, parameters: MixtureParameters, variance: tf.Tensor, covariance_type: str
+    ) -> tf.Tensor:
+        """log p(pi) + sum_k log p(Sigma_k), up to a constant.
+
+        Args:
+          parameters: of a mixture.
+          variance: V, `[D]`.
+          covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
+
+        Returns:
+          A scalar, in nats.
+
+        #### Examples
+
+        >>> parameters = MixtureParameters(tf.ones([1]), tf.zeros([1, 1]), tf.ones([1, 1]))
+        >>> prior = Prior(degrees_of_freedom=1.0, scale=3.0)
+        >>> prior.log_density(parameters, tf.ones([1]), "diag").numpy().item()
+        -1.5
+        """
+        probs, loc, covariance = parameters
+        points, scatter = self._pseudo_points(variance, loc.shape[0])
+        if covariance_type in ("full", "tied"):
+            log_det = tf.linalg.logdet(covariance)
+            trace = tf.linalg.trace(tf.linalg.solve(covariance, _like(scatter, covariance)))
+        else:
+            if covariance_type == "low_rank":
+                covariance, _ = factor_analysis.unpack(covariance)
+            if covariance_type == "spherical":
+                covariance = covariance[:, tf.newaxis] * tf.ones_like(loc)
+            log_det = tf.reduce_sum(tf.math.log(covariance), axis=-1)
+            trace = tf.reduce_sum(scatter / covariance, axis=-1)
+        log_weights = (self.concentration - 1.0) * tf.reduce_sum(tf.math.log(probs))
+        return log_weights - 0.5 * tf.reduce_sum(points * log_det + trace)
+
+    def _pseudo_points(self, variance, num_components):
+        """How many points the prior is worth, nu + D + 1, and their scatter Psi, `[D]`."""
+        event_size = variance.shape[-1]
+        degrees = self.degrees_of_freedom
+        degrees = event_size + 2 if degrees is None else degrees
+        scale = num_components ** (-2 / event_size) if self.scale is None else self.scale
+        return degrees + event_size + 1.0, scale * variance
+
+
+def _like(scatter, covariance):
+    return tf.broadcast_to(tf.linalg.diag(scatter), tf.shape(covariance))

@@ -1,0 +1,49 @@
+"""Reliability of a classifier's probabilities."""
+
+from matplotlib.axes import Axes
+
+from tfp_gmnvp.calibration import Reliability, calibration_error, reliability
+from tfp_gmnvp.plotting.axes import LEGEND_STYLE, new_axes
+from tfp_gmnvp.plotting.colours import DATA_COLOUR, INK, component_colours
+
+__all__ = ["plot_reliability"]
+
+
+def plot_reliability(
+    probs, labels, *, num_bins: int = 10, equal_mass: bool = False, ax: Axes | None = None
+) -> Axes:
+    """Accuracy by confidence, with the number of points as the size of a dot.
+
+    Args:
+      probs: probabilities p(k | x), `[N, K]`, as of `posterior(flow, x).probs_parameter()`.
+      labels: integers `[N]` in -1 .. K-1; points without a label, -1, are left out.
+      num_bins: number of bins of the confidence.
+      equal_mass: whether the bins hold equally many points, rather than being equally wide.
+      ax: axes to draw in; those of a new figure if None.
+
+    Returns:
+      The axes, whose title has the expected calibration error.
+
+    Raises:
+      ValueError: if shapes do not fit, or there is no label.
+
+    >>> plot_reliability([[0.8, 0.2], [0.4, 0.6]], [0, 1]).get_title()
+    'calibration error 0.300'
+    """
+    bins = {"num_bins": num_bins, "equal_mass": equal_mass}
+    curve: Reliability = reliability(probs, labels, **bins)
+    ax = ax or new_axes((4.2, 4.2))
+    colour = component_colours(1)[0]
+    ax.plot([0, 1], [0, 1], "--", color=DATA_COLOUR, label="calibrated")
+    ax.plot(curve.confidence, curve.accuracy, "-", color=colour, linewidth=1.2)
+    size = 12 + 150 * curve.count / curve.count.sum()
+    ax.scatter(curve.confidence, curve.accuracy, size, color=[colour], label="by bins")
+    ax.set_xlim(1 / max(len(probs[0]), 2) - 0.02, 1.02)
+    ax.set_ylim(-0.02, 1.02)
+    ax.set_xlabel("confidence, max p(k | x)")
+    ax.set_ylabel("accuracy")
+    error = calibration_error(probs, labels, **bins)
+    ax.set_title(f"calibration error {error:.3f}", fontsize=11, color=INK)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="lower left", **LEGEND_STYLE)
+    return ax

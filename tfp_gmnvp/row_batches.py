@@ -1,0 +1,129 @@
+"""Arrays as data sets of batches of rows: never copied whole, and shuffled by a seed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_gmnvp.labels import no_labels
+
+__all__ = ["fit_by_rows", "read_by_rows", "row_batches"]
+
+
+def fit_by_rows(arguments: dict, shuffle_seed) -> dict:
+    """The arguments of `fit`, with data sets of batches for arrays of NumPy.
+
+    Keras would copy an array, and shuffle by a random state that all of the process shares.
+
+    Args:
+      arguments: by name, those of `fit`.
+      shuffle_seed: a function without arguments that returns the seed `[2]` of the epoch that is
+        about to begin; it is called in the graph of the data set.
+
+    Returns:
+      The arguments as they are if `x` is no array; else those that do the same with a data set.
+
+    #### Examples
+
+    >>> arguments = {"x": np.zeros([5, 2]), "y": None, "sample_weight": None, "batch_size": 2}
+    >>> fit_by_rows(arguments, lambda: tf.constant([0, 1]))["x"].cardinality().numpy().item()
+    3
+    """
+    arguments = _validation_by_rows(arguments)
+    x, steps = arguments["x"], arguments.get("steps_per_epoch")
+    if not isinstance(x, np.ndarray) or arguments.get("shuffle") == "batch":
+        return arguments
+    data = {name: arguments.pop(name) for name in ("x", "y", "sample_weight")}
+    size = arguments.pop("batch_size", None) or (math.ceil(len(x) / steps) if steps else 32)
+    seed = shuffle_seed if arguments.get("shuffle", True) else None
+    batches = row_batches(**data, batch_size=size, shuffle_seed=seed)
+    arguments["shuffle"] = False  # its default makes Keras warn of a data set
+    return {**arguments, "x": batches.repeat() if steps else batches}
+
+
+def read_by_rows(arguments: dict) -> dict:
+    """The arguments of `evaluate` or `predict`, with data sets of batches for memory maps.
+
+    Args:
+      arguments: by name, among them `x`.
+
+    Returns:
+      The arguments as they are, unless `x` is an `np.memmap`, which Keras would copy whole.
+
+    #### Examples
+
+    >>> x = np.zeros([3, 2])
+    >>> read_by_rows({"x": x, "batch_size": 2})["x"] is x
+    True
+    """
+    x, steps = arguments["x"], arguments.get("steps")
+    if not isinstance(x, np.memmap):
+        return arguments
+    data = {name: arguments.get(name) for name in ("x", "y", "sample_weight")}
+    size = arguments.get("batch_size") or (math.ceil(len(x) / steps) if steps else 32)
+    others = {name: a for name, a in arguments.items() if name not in (*data, "batch_size")}
+    return {**others, "x": row_batches(**data, batch_size=size)}
+
+
+def row_batches(
+    x: np.ndarray, y=None, sample_weight=None, *, batch_size: int, shuffle_seed=None
+) -> tf.data.Dataset:
+    """Batches of rows that are read when their turn comes.
+
+    Rows are shuffled by a pseudorandom permutation that is computed, not stored, so that memory
+    does not grow with the number of rows.
+
+    Args:
+      x: points `[N, D]`, in memory or an `np.memmap`.
+      y: labels `[N]`, or `None`.
+      sample_weight: `[N]`, or `None`.
+      batch_size: rows of a batch; the last one has what is left.
+      shuffle_seed: a function that returns the seed `[2]` of a pass over the data, when it begins;
+        `None` for the order that there is.
+
+    Returns:
+      A data set of `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+
+    #### Examples
+
+    >>> x = np.arange(6.0).reshape(3, 2)
+    >>> [batch.numpy().tolist() for (batch,) in row_batches(x, batch_size=2)]
+    [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 5.0]]]
+    """
+    if y is None and sample_weight is not None:
+        y = no_labels(len(x))
+    arrays = [np.asanyarray(array) for array in (x, y, sample_weight) if array is not None]
+    num_rows, num_batches = len(x), math.ceil(len(x) / batch_size)
+
+    def read(rows):
+        return [np.ascontiguousarray(array[rows]) for array in arrays]
+
+    def batch(number, seed):
+        start = number * batch_size
+        rows = tf.range(start, tf.minimum(start + batch_size, num_rows))
+        if seed is not None:
+            rows = tf.random.experimental.index_shuffle(rows, seed, tf.cast(num_rows - 1, tf.int64))
+        parts = tf.numpy_function(read, [rows], [array.dtype for array in arrays])
+        for part, array in zip(parts, arrays, strict=True):
+            part.set_shape([None, *array.shape[1:]])
+        return tuple(parts)
+
+    def one_pass(_):
+        seed = None if shuffle_seed is None else tf.cast(shuffle_seed(), tf.int32)
+        return tf.data.Dataset.range(num_batches).map(lambda number: batch(number, seed))
+
+    data = tf.data.Dataset.range(1).flat_map(one_pass)
+    data = data.apply(tf.data.experimental.assert_cardinality(num_batches))
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return data.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def _validation_by_rows(arguments):
+    arguments, validation = dict(arguments), arguments.get("validation_data")
+    if isinstance(validation, tuple) and isinstance(validation[0], np.memmap):
+        size = arguments.pop("validation_batch_size", None) or arguments.get("batch_size") or 32
+        arguments["validation_data"] = row_batches(*validation, batch_size=size)
+    return arguments

@@ -1,0 +1,278 @@
+"""How many components: a flow for each number of them, and a criterion that chooses."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import numbers
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_gmnvp import criteria, evaluate
+from tfp_gmnvp.flow import gaussian_mixture_flow
+from tfp_gmnvp.training import FlowModel
+
+__all__ = ["ComponentScores", "ComponentSelection", "select_components"]
+
+CRITERIA = ("bic", "aic", "icl", "held_out")
+
+
+class ComponentScores(NamedTuple):
+    """What the criteria say of one number of components.
+
+    `log_likelihood`, of the training data, and `held_out`, of held-out data, are in nats per point
+    and the higher the better; `bic`, `aic` and `icl` are in nats and the lower the better.
+    `held_out_error` is the standard error of `held_out`; `gap_error` is that of its difference from
+    the highest `held_out`, point by point, by which numbers of components are to be compared.
+    Without held-out data the last three are NaN.
+
+    #### Examples
+
+    >>> ComponentScores(num_components=1, num_parameters=5, log_likelihood=-2.8).held_out
+    nan
+    """
+
+    num_components: int
+    num_parameters: int
+    log_likelihood: float
+    bic: float = np.nan
+    aic: float = np.nan
+    icl: float = np.nan
+    held_out: float = np.nan
+    held_out_error: float = np.nan
+    gap_error: float = np.nan
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ComponentSelection:
+    """The outcome of `select_components`; its string is a table.
+
+    #### Examples
+
+    >>> scores = [ComponentScores(k, 6 * k, -2.0, bic=b) for k, b in ((1, 30.5), (2, 20.5))]
+    >>> ComponentSelection("bic", tuple(scores), {}).num_components
+    2
+    """
+
+    #: Which criterion chooses: 'bic', 'aic', 'icl' or 'held_out'.
+    criterion: str
+    #: The scores by number of components, ascending.
+    scores: tuple[ComponentScores, ...]
+    #: The trained model of each number of components.
+    models: Mapping[int, FlowModel]
+
+    @property
+    def num_components(self) -> int:
+        """The number of components that the criterion chooses."""
+        sign = -1.0 if self.criterion == "held_out" else 1.0
+        values = [sign * getattr(scores, self.criterion) for scores in self.scores]
+        return self.scores[int(np.nanargmin(values))].num_components
+
+    @property
+    def model(self) -> FlowModel:
+        """The trained model that the criterion chooses."""
+        return self.models[self.num_components]
+
+    def __str__(self):
+        lines = [f"{'K':>4}{'nu':>9}{'log-lik.':>11}{'BIC':>12}{'AIC':>12}{'ICL':>12}  held-out"]
+        for s in self.scores:
+            held_out = (
+                "" if np.isnan(s.held_out) else f"  {s.held_out:.4f} ± {s.held_out_error:.4f}"
+            )
+            mark = "*" if s.num_components == self.num_components else " "
+            lines.append(
+                f"{mark}{s.num_components:>3}{s.num_parameters:>9,}{s.log_likelihood:>11.4f}"
+                f"{s.bic:>12.2f}{s.aic:>12.2f}{s.icl:>12.2f}{held_out}"
+            )
+        return "\n".join([*lines, f"* chosen by {self.criterion}"])
+
+
+def select_components(
+    x: np.ndarray,
+    num_components: Iterable[int],
+    *,
+    criterion: str = "bic",
+    make_model: Callable[[int, np.ndarray, int], FlowModel] | None = None,
+    x_test: np.ndarray | None = None,
+    num_folds: int = 5,
+    batch_size: int = 256,
+    epochs: int = 50,
+    seed: int,
+    **fit_options,
+) -> ComponentSelection:
+    """Trains a flow for each number of components, and chooses by a criterion.
+
+    Every model is trained on all of x. Where held-out points are to choose and there is no
+    `x_test`, K-fold cross-validation trains `num_folds` more models for each number, each scored on
+    the fold that it has not seen, the folds being the same for all. All models get the same
+    seed, and so start from the same bijector.
+
+    A flow bends the components, so that fewer of them do than in a plain mixture; the
+    stronger the bijector, the less the number says about clusters.
+
+    Args:
+      x: training data `[N, D]`.
+      num_components: numbers of components to try, `range(1, 7)` for one.
+      criterion: 'bic', 'aic', 'icl' or 'held_out'; see `bic`, `aic`, `icl` and
+        `held_out_log_likelihood`.
+      make_model: builds an untrained, compiled model, called as
+        `make_model(num_components, x, seed)` with the data that it is about to be trained on;
+        `None` for `gaussian_mixture_flow` with its defaults, standardised by that data.
+      x_test: held-out data `[M, D]`, scored whatever the criterion; `None` for folds of x.
+      num_folds: number of folds, from 2 to N.
+      batch_size: points of a training step.
+      epochs: passes over the data.
+      seed: integer seed of the models, of the order of the points in each epoch, and of the folds.
+      **fit_options: what else `FlowModel.fit` takes, `callbacks` for one.
+
+    Returns:
+      A `ComponentSelection`.
+
+    Raises:
+      ValueError: if an argument is out of its range, x is not `[N, D]` and finite, or every
+        model's criterion is NaN.
+      TypeError: if `make_model` does not return a `FlowModel`.
+
+    #### Examples
+
+    >>> def make_model(num_components, x, seed):
+    ...     flow = gaussian_mixture_flow(2, num_components, num_couplings=1, hidden_units=())
+    ...     model = FlowModel(flow, seed=seed)
+    ...     model.compile("adam")
+    ...     return model
+    >>> x = np.random.default_rng(0).normal(size=[200, 2]) + np.repeat([[-9], [9]], 100, axis=0)
+    >>> selection = select_components(x, [1, 2], make_model=make_model, epochs=2, seed=0)
+    >>> selection.num_components, sorted(selection.models)
+    (2, [1, 2])
+    """
+    x = _checked_points("x", x)
+    x_test = None if x_test is None else _checked_points("x_test", x_test)
+    numbers_ = _checked_numbers(num_components)
+    _check_choices(criterion, num_folds, batch_size, len(x))
+    fit = functools.partial(
+        _fit, make_model or _default_model, seed, batch_size, {"epochs": epochs, **fit_options}
+    )
+    models = {k: fit(k, x) for k in numbers_}
+    held_out = {}
+    if x_test is not None:
+        held_out = {k: _log_prob(model, x_test) for k, model in models.items()}
+    elif criterion == "held_out":
+        folds = _folds(len(x), num_folds, seed)
+        held_out = {k: _cross_validate(functools.partial(fit, k), x, folds) for k in numbers_}
+    scores = _scores(models, x, held_out)
+    if np.isnan([getattr(s, criterion) for s in scores]).all():
+        raise ValueError(
+            f"{criterion} is NaN for every number of components, as no training converged: a lower "
+            "learning rate would do, or `global_clipnorm` in the optimizer."
+        )
+    return ComponentSelection(criterion, scores, models)
+
+
+def _default_model(num_components, x, seed):
+    flow = gaussian_mixture_flow(x.shape[1], num_components, standardize=x, seed=seed)
+    model = FlowModel(flow, seed=seed)
+    model.compile()
+    return model
+
+
+def _fit(make_model, seed, batch_size, fit_options, num_components, x):
+    """A model trained on x, whose points come in an order that hangs on the seed alone."""
+    model = make_model(num_components, x, seed)
+    if not isinstance(model, FlowModel):
+        raise TypeError(
+            f"`make_model` must return a compiled `FlowModel`, got {type(model).__name__}."
+        )
+    points = evaluate.as_points(model.distribution, x)
+    model.fit(_shuffled_batches(points, batch_size, seed), **{"verbose": 0, **fit_options})
+    return model
+
+
+def _shuffled_batches(x, batch_size, seed) -> tf.data.Dataset:
+    """Batches, in a new order each time, whatever seed TensorFlow as a whole was given."""
+    rng = np.random.default_rng(seed)
+    starts = range(0, len(x), batch_size)
+
+    def batches():
+        order = rng.permutation(len(x))
+        yield from (x[order[start : start + batch_size]] for start in starts)
+
+    signature = tf.TensorSpec([None, x.shape[1]], x.dtype)
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(starts)))
+
+
+def _cross_validate(fit, x, folds):
+    """log p(x_n) under the model that has not seen x_n, `[N]`."""
+    log_prob = np.empty(len(x))
+    for fold in folds:
+        log_prob[fold] = _log_prob(fit(np.delete(x, fold, axis=0)), x[fold])
+    return log_prob
+
+
+def _folds(num_points, num_folds, seed):
+    return np.array_split(np.random.default_rng(seed).permutation(num_points), num_folds)
+
+
+def _log_prob(model, x):
+    flow = model.distribution
+    return evaluate.log_prob(flow, evaluate.as_points(flow, x)).astype(np.float64)
+
+
+def _scores(models, x, held_out) -> tuple[ComponentScores, ...]:
+    best = max(held_out.values(), key=_mean_or_lowest, default=None)
+    return tuple(
+        ComponentScores(
+            k,
+            criteria.num_parameters(model.distribution),
+            float(_log_prob(model, x).mean()),
+            *(criterion(model.distribution, x) for criterion in (criteria.bic, criteria.aic)),
+            criteria.icl(model.distribution, x),
+            *(_held_out_scores(held_out[k], best) if held_out else ()),
+        )
+        for k, model in models.items()
+    )
+
+
+def _held_out_scores(log_prob, best):
+    return float(log_prob.mean()), _standard_error(log_prob), _standard_error(best - log_prob)
+
+
+def _standard_error(values) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _mean_or_lowest(values):
+    mean = values.mean()
+    return -np.inf if np.isnan(mean) else mean
+
+
+def _checked_points(name, x):
+    x = np.asarray(x)
+    if x.ndim != 2 or len(x) < 2:
+        raise ValueError(f"`{name}` must have shape [N, D], N >= 2, got {list(x.shape)}.")
+    if not np.isfinite(x).all():
+        raise ValueError(f"`{name}` must be finite, and it holds NaN or infinity.")
+    return x
+
+
+def _checked_numbers(num_components) -> list[int]:
+    found = list(num_components)
+    if not found or not all(isinstance(k, numbers.Integral) and k >= 1 for k in found):
+        raise ValueError(f"`num_components` must be whole numbers >= 1, got {found!r}.")
+    return sorted({int(k) for k in found})
+
+
+def _check_choices(criterion, num_folds, batch_size, num_points) -> None:
+    if criterion not in CRITERIA:
+        known = ", ".join(map(repr, CRITERIA))
+        raise ValueError(f"`criterion` must be one of {known}, got {criterion!r}.")
+    if not isinstance(num_folds, numbers.Integral) or not 2 <= num_folds <= num_points:
+        raise ValueError(
+            f"`num_folds` must be a whole number from 2 to {num_points}, the number of points, "
+            f"got {num_folds!r}."
+        )
+    if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
+        raise ValueError(f"`batch_size` must be a whole number >= 1, got {batch_size!r}.")
