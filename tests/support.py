@@ -36,6 +36,9 @@ def random_parameters(num_components, event_size, covariance_type, *, seed=0, dt
         "tied": full[0],
         "diag": np.diagonal(full, axis1=1, axis2=2),
         "spherical": full[:, 0, 0],
+        "low_rank": np.concatenate(
+            [np.diagonal(full, axis1=1, axis2=2)[..., np.newaxis], root[..., :2]], axis=-1
+        ),
     }[covariance_type]
     return mixtures.MixtureParameters(*(tf.constant(p, dtype) for p in (probs, loc, covariance)))
 
@@ -48,6 +51,10 @@ def full_covariances(parameters, covariance_type):
         return np.broadcast_to(covariance, [num_components, event_size, event_size])
     if covariance_type == "diag":
         return np.stack([np.diag(variance) for variance in covariance])
+    if covariance_type == "low_rank":
+        loadings = covariance[..., 1:]
+        outer = loadings @ np.swapaxes(loadings, 1, 2)
+        return outer + np.stack([np.diag(variance) for variance in covariance[..., 0]])
     if covariance_type == "spherical":
         return covariance[:, np.newaxis, np.newaxis] * np.eye(event_size)
     return covariance
@@ -66,7 +73,11 @@ def mixture_with(parameters, covariance_type, dtype=None):
     """A `gaussian_mixture` that was assigned these parameters."""
     num_components, event_size = parameters.loc.shape
     mixture = mixtures.gaussian_mixture(
-        num_components, event_size, covariance_type, dtype=dtype or parameters.loc.dtype
+        num_components,
+        event_size,
+        covariance_type,
+        rank=parameters.covariance.shape[-1] - 1 if covariance_type == "low_rank" else None,
+        dtype=dtype or parameters.loc.dtype,
     )
     mixtures.assign_parameters(mixture, parameters)
     return mixture

@@ -14,12 +14,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support import COVARIANCE_TYPES
 from tensorflow_probability import distributions as tfd
 
 import tfp_gmnvp
 from tfp_gmnvp import export, gaussian_mixture_flow, posterior, predict_component
 from tfp_gmnvp.export import export_flow, to_tflite
-from tfp_gmnvp.mixtures import COVARIANCE_TYPES
 
 D, K = 3, 4
 DATA = np.random.default_rng(0).normal([5.0, -2.0, 0.3], [3.0, 0.2, 7.0], [50, D])

@@ -17,6 +17,7 @@ from tfp_gmnvp.bijectors import (
     real_nvp,
     standardization,
 )
+from tfp_gmnvp.bijectors.images import image_real_nvp
 from tfp_gmnvp.calibration import calibration_error, reliability
 from tfp_gmnvp.callbacks import FigureCallback
 from tfp_gmnvp.clustering_scores import adjusted_rand_index, normalized_mutual_information
@@ -28,6 +29,7 @@ from tfp_gmnvp.flow import (
     predict_component,
     sample_component,
 )
+from tfp_gmnvp.image_flow import image_flow
 from tfp_gmnvp.interpolation import interpolate
 from tfp_gmnvp.layers import FlowLayer
 from tfp_gmnvp.mixture_updates import FullBatchEM, GradientUpdate, MixtureUpdate, StepwiseEM
@@ -76,6 +78,8 @@ __all__ = [
     "gaussian_mixture_flow",
     "held_out_log_likelihood",
     "icl",
+    "image_flow",
+    "image_real_nvp",
     "interpolate",
     "normalized_mutual_information",
     "num_parameters",

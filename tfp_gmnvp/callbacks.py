@@ -51,7 +51,7 @@ class FigureCallback(keras.callbacks.Callback):
         """Says what to draw, and where to.
 
         Args:
-          x: the points `[N, D]` to draw; some thousands suffice.
+          x: the points `[N, D]`, or images `[N, H, W, C]`, to draw; some thousands suffice.
           directory: where files go; it is made if need be. `None` for no files.
           every: epochs from one figure to the next.
           log_dir: where TensorBoard reads, under the tag `flow`, by `tf.summary.image`. `None` for

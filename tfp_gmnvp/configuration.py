@@ -36,24 +36,26 @@ def record_arguments(flow, arguments: Mapping):
     """Notes down on a flow the arguments that built it; `copy` does not carry the note over.
 
     Args:
-      flow: what `gaussian_mixture_flow` is about to return.
-      arguments: its arguments by name. Of the data `standardize` only whether there was any is
+      flow: what `gaussian_mixture_flow` or `image_flow` is about to return.
+      arguments: its arguments by name, and `factory`, the function's name, if that is
+        `image_flow`. Of the data `standardize` only whether there was any is
         kept: its means and standard deviations are among the weights.
 
     Returns:
       The flow.
     """
-    hidden_units, standardize = arguments["hidden_units"], arguments["standardize"]
-    changed = {"hidden_units": tuple(hidden_units), "standardize": standardize is not None}
-    flow._built_with = _BuiltWith({**arguments, **changed})
+    arguments = {**arguments, "standardize": arguments["standardize"] is not None}
+    for name in arguments.keys() & {"hidden_units", "image_shape"}:
+        arguments[name] = tuple(arguments[name])
+    flow._built_with = _BuiltWith(arguments)
     return flow
 
 
 def flow_config(flow) -> dict:
-    """The arguments of `gaussian_mixture_flow` that built a flow, as JSON takes them.
+    """The arguments of the function that built a flow, as JSON takes them.
 
     Args:
-      flow: a flow made by `gaussian_mixture_flow`.
+      flow: a flow made by `gaussian_mixture_flow` or `image_flow`.
 
     Returns:
       A dict of numbers, strings, lists and what Keras makes of registered callables.
@@ -72,13 +74,13 @@ def flow_config(flow) -> dict:
     if built_with is None:
         raise ValueError(
             "This flow's configuration is not known, as it was not built by "
-            f"`gaussian_mixture_flow`. {_INSTEAD}"
+            f"`gaussian_mixture_flow` or `image_flow`. {_INSTEAD}"
         )
     return {name: _plain(name, value) for name, value in built_with.arguments.items()}
 
 
 def flow_arguments(config: Mapping) -> dict:
-    """The arguments of `gaussian_mixture_flow` out of a `flow_config`.
+    """The arguments of the function that built a flow out of a `flow_config`.
 
     Args:
       config: what `flow_config` returned.
@@ -100,7 +102,8 @@ def flow_arguments(config: Mapping) -> dict:
         name: keras.utils.deserialize_keras_object(value) if isinstance(value, dict) else value
         for name, value in config.items()
     }
-    stand_in = np.zeros([1, config["event_size"]]) if config.get("standardize") else None
+    shape = config.get("image_shape") or [config["event_size"]]
+    stand_in = np.zeros([1, *shape]) if config.get("standardize") else None
     return {**arguments, "standardize": stand_in}
 
 

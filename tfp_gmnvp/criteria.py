@@ -17,7 +17,8 @@ def num_parameters(flow: tfd.TransformedDistribution) -> int:
     """The number nu of free parameters: the bijector's, and the mixture's.
 
         nu = nu_bijector + (K - 1) + K D + nu_covariance
-        nu_covariance = K D (D + 1) / 2 full, D (D + 1) / 2 tied, K D diag, K spherical
+        nu_covariance = K D (D + 1) / 2 full, D (D + 1) / 2 tied, K D diag, K spherical,
+            K (D (R + 1) - R (R - 1) / 2) low_rank, loadings being the same up to a rotation
 
     The bijector's are the entries of its trainable variables; the constants of a
     standardisation are none. The bijector's number is the same for every K, so that differences
@@ -49,12 +50,15 @@ def num_parameters(flow: tfd.TransformedDistribution) -> int:
             f"many parameters are free, got components {type(components).__name__}."
         )
     num_components = int(components.batch_shape[-1])
+    rank = min(getattr(components, "rank", 0), event_size)
     triangle = event_size * (event_size + 1) // 2
     of_covariances = {
         "full": num_components * triangle,
         "tied": triangle,
         "diag": num_components * event_size,
         "spherical": num_components,
+        "low_rank": num_components
+        * min(triangle, event_size * (rank + 1) - rank * (rank - 1) // 2),
     }
     of_mixture = num_components - 1 + num_components * event_size + of_covariances[covariance_type]
     return parameter_table.count(flow.bijector.trainable_variables) + of_mixture

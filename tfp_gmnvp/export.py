@@ -43,14 +43,15 @@ def export_flow(
     outputs, and methods of the loaded object (`loaded.log_prob(x)`), for any number N >= 0 of
     points, in the flow's dtype:
 
-    - `log_prob`: `x [N, D]` to `log_prob [N]`, in nats;
+    - `log_prob`: `x [N, D]`, or images `[N, H, W, C]`, to `log_prob [N]`, in nats;
     - `posterior`: `x [N, D]` to `posterior [N, K]`, the probabilities p(k | x);
     - `predict_component`: `x [N, D]` to `component [N]`, int32;
     - `inverse`: `x [N, D]` to the latents `z [N, D]`; and `forward`: `z` to `x`;
     - `sample`: `num_samples`, an int32 scalar, and `seed`, int32 `[2]`, to `x [num_samples, D]`,
       which is `flow.sample(num_samples, seed=seed)`;
-    - `describe`: nothing to `event_size`, `num_components`, `covariance_type`, `dtype` and
-      `version`, that of this package. The same stand in `assets.extra/flow.json`.
+    - `describe`: nothing to `event_size` (and of images `event_shape`), `num_components`,
+      `covariance_type`, `dtype` and `version`, that of this package. The same stand in
+      `assets.extra/flow.json`.
 
     The signature `serving_default` maps `x` to `log_prob`, `posterior` and `component` in one pass.
 
@@ -172,7 +173,7 @@ class _ExportedFlow(tf.Module):
             [tf.TensorSpec([], tf.int32, "num_samples"), tf.TensorSpec([2], tf.int32, "seed")],
         )
         description = _description(flow)
-        self.describe = _traced(lambda: tf.nest.map_structure(tf.constant, description), [])
+        self.describe = _traced(lambda: {k: tf.constant(v) for k, v in description.items()}, [])
 
     def signatures(self, flow):
         """The functions with their outputs named, and `serving_default`."""
@@ -189,7 +190,7 @@ class _ExportedFlow(tf.Module):
 def _all_at_once(flow, x):
     """log p(x), p(k | x) and its mode from one pass through the bijector."""
     z = flow.bijector.inverse(x)
-    log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=1)
+    log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=flow.event_shape.rank)
     log_joint = component_log_joint(flow.distribution, z)
     components = tfd.Categorical(logits=log_joint)
     return {
@@ -200,7 +201,8 @@ def _all_at_once(flow, x):
 
 
 def _points(flow, name):
-    return tf.TensorSpec([None, flow.event_shape[-1]], flow.dtype, name)
+    event_shape = (flow.distribution if name == "z" else flow).event_shape
+    return tf.TensorSpec([None, *event_shape], flow.dtype, name)
 
 
 def _traced(function, specs):
@@ -212,8 +214,10 @@ def _named(function, target):
 
 
 def _description(flow):
+    of_images = {"event_shape": flow.event_shape.as_list()} if flow.event_shape.rank > 1 else {}
     return {
-        "event_size": flow.event_shape[-1],
+        **of_images,
+        "event_size": flow.distribution.event_shape[-1],
         "num_components": flow.distribution.components_distribution.batch_shape[-1],
         "covariance_type": flow.distribution.components_distribution.covariance_type,
         "dtype": flow.dtype.name,

@@ -28,6 +28,7 @@ def gaussian_mixture_flow(
     num_components: int = 1,
     *,
     covariance_type: str = "full",
+    rank: int | None = None,
     standardize=None,
     reparameterize: bool = False,
     dtype=tf.float32,
@@ -45,6 +46,7 @@ def gaussian_mixture_flow(
       event_size: size D >= 2 of the vectors.
       num_components: number K >= 1 of components.
       covariance_type: see `gaussian_mixture`.
+      rank: see `gaussian_mixture`.
       standardize: data `[N, D]` whose columns' means and standard deviations make up the
         outermost bijector, so that the flow sees standardised data while `log_prob` and samples are
         in the data's own units; or `None`.
@@ -85,6 +87,7 @@ def gaussian_mixture_flow(
         num_components,
         event_size,
         covariance_type,
+        rank=rank,
         reparameterize=reparameterize,
         dtype=dtype,
         seed=mixture_seed,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.configuration import flow_arguments, flow_config
-from tfp_gmnvp.flow import gaussian_mixture_flow
+from tfp_gmnvp.configuration import flow_config
+from tfp_gmnvp.image_flow import build_flow
 from tfp_gmnvp.keras_weights import adopt
 from tfp_gmnvp.parameter_table import count
 
@@ -19,6 +19,8 @@ keras = tf.keras
 @keras.utils.register_keras_serializable(package="tfp_gmnvp")
 class FlowLayer(keras.layers.Layer):
     """Maps vectors to their log-density under a flow that trains along with the model around it.
+
+    Or images `[..., H, W, C]`, under an `image_flow`.
 
         [..., D]  ->  log p(x) = log sum_k pi_k N(f(x) | mu_k, Sigma_k) + log|det df(x)/dx|
 
@@ -78,17 +80,19 @@ class FlowLayer(keras.layers.Layer):
         Raises:
           ValueError: if the vectors' size is not the flow's.
         """
-        event_size = self.distribution.event_shape[-1]
-        if not input_shape or input_shape[-1] not in (None, event_size):
+        event_shape = self.distribution.event_shape
+        if not event_shape.is_compatible_with(tuple(input_shape)[-event_shape.rank :]):
+            events = f"vectors of size {event_shape[0]}"
+            if event_shape.rank > 1:
+                events = f"events of shape {event_shape}"
             raise ValueError(
-                f"The flow {self.name!r} takes vectors of size {event_size}, got inputs of shape "
-                f"{tuple(input_shape)}."
+                f"The flow {self.name!r} takes {events}, got inputs of shape {tuple(input_shape)}."
             )
         self.built = True
 
     def compute_output_shape(self, input_shape):
         """The shape of the log-densities."""
-        return tuple(input_shape)[:-1]
+        return tuple(input_shape)[: -self.distribution.event_shape.rank]
 
     def count_params(self) -> int:
         """The number of the flow's parameters; they are there before the layer is built."""
@@ -107,5 +111,4 @@ class FlowLayer(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         """Builds the layer, its variables yet to be loaded, of what `get_config` returned."""
-        flow = gaussian_mixture_flow(**flow_arguments(config["distribution"]))
-        return cls(**{**config, "distribution": flow})
+        return cls(**{**config, "distribution": build_flow(config["distribution"])})

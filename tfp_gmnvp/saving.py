@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfp_gmnvp.configuration import flow_arguments, flow_config, serialized
-from tfp_gmnvp.flow import gaussian_mixture_flow
+from tfp_gmnvp.configuration import flow_config, serialized
+from tfp_gmnvp.image_flow import build_flow
 
 __all__ = ["SavedByConfiguration"]
 
@@ -38,8 +38,8 @@ class SavedByConfiguration:
     def from_config(cls, config, custom_objects=None):
         """Builds the model, its variables yet to be loaded, of what `get_config` returned."""
         with keras.utils.custom_object_scope(custom_objects or {}):
-            arguments = flow_arguments(config["distribution"])
-        return cls(**{**config, "distribution": gaussian_mixture_flow(**arguments)})
+            flow = build_flow(config["distribution"])
+        return cls(**{**config, "distribution": flow})
 
     def get_compile_config(self) -> dict | None:
         """What `compile_from_config` compiles the model by, the mixture's update included."""

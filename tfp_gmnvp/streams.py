@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -9,12 +10,13 @@ import tensorflow as tf
 
 from tfp_gmnvp.labels import as_labels
 
-__all__ = ["Batch", "head", "training_batches"]
+__all__ = ["Batch", "head", "rows_at_once", "training_batches"]
 
 #: Points `[n, D]`, labels `[n]` or `None`, and weights `[n]` or `None`.
 Batch = tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]
 
 _BATCH_SIZE = 4096
+_BATCH_ENTRIES = 2**20  # so fewer of large events, such as images
 
 
 def training_batches(
@@ -62,6 +64,8 @@ def training_batches(
 def head(batches, size: int) -> Batch:
     """The first `size` points, or all if there are fewer, and labelled ones from further on.
 
+    Of points as large as images they are fewer.
+
     Args:
       batches: what `training_batches` returned.
       size: number of points, and the highest number of labelled ones beyond them.
@@ -76,6 +80,7 @@ def head(batches, size: int) -> Batch:
     """
     first, labelled, counts = [], [], [0, 0]
     for batch in batches():
+        size = rows_at_once(batch[0], size, entries=4 * _BATCH_ENTRIES)
         room = size - counts[0]
         first.append(_rows(batch, slice(max(room, 0))))
         counts[0] += len(batch[0])
@@ -94,6 +99,25 @@ def _rows(batch, rows):
     return tuple(None if part is None else take(part, rows) for part in batch)
 
 
+def rows_at_once(x, most: int, *, entries: int = _BATCH_ENTRIES) -> int:
+    """How many rows to hold in memory at once: `most`, or fewer where each is large.
+
+    Args:
+      x: an array or tensor `[N, ...]`.
+      most: a whole number.
+      entries: how many numbers are not too many.
+
+    Returns:
+      A whole number >= 1.
+
+    #### Examples
+
+    >>> rows_at_once(np.zeros([9, 2]), 4096), rows_at_once(np.zeros([9, 32, 32, 3]), 4096)
+    (4096, 341)
+    """
+    return max(1, min(most, entries // max(1, math.prod(x.shape[1:]))))
+
+
 def _refuse(x):
     raise TypeError(
         "The training data is read more than once, by the first `fit` to set the mixture down and "
@@ -104,8 +128,9 @@ def _refuse(x):
 
 
 def _slices(x, y, sample_weight, dtype):
-    for start in range(0, len(x), _BATCH_SIZE):
-        rows = slice(start, start + _BATCH_SIZE)
+    batch_size = rows_at_once(x, _BATCH_SIZE)
+    for start in range(0, len(x), batch_size):
+        rows = slice(start, start + batch_size)
         yield _unpack(_rows((x, y, sample_weight), rows), dtype)
 
 

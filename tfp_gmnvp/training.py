@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -45,6 +46,13 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
 
     The first `fit` sets the mixture down on the latents of the untrained flow by k-means++. Calling
     the model, and `predict`, give `log_prob`. The density itself is `distribution`.
+
+    Where the events are images `[H, W, C]`, `bits_per_dim` and `val_bits_per_dim` are reported too,
+
+        -log p(x) / (D log 2),    D = H W C,
+
+    the code length of a pixel's channel to within one unit of x: for dequantised pixels
+    (`datasets.dequantize`), one grey level.
 
     What Keras saves is all that training needs to go on as if it had not been interrupted: the
     flow, the optimizer, and how many epochs the mixture's update has seen. A `.keras` file holds
@@ -90,6 +98,7 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         self.distribution = distribution
         self._initialize, self._n_init, self._seed = initialize, n_init, stateless_seed(seed)
         self._loss_tracker = keras.metrics.Mean(name="loss")
+        self._bits_tracker = keras.metrics.Mean(name="bits_per_dim")
         self._accuracy_tracker = keras.metrics.Mean(name="accuracy")
         self._is_initialized = tf.Variable(not initialize, trainable=False, name="is_initialized")
         self._num_epochs = tf.Variable(0, trainable=False, dtype=tf.int64, name="num_epochs")
@@ -153,8 +162,10 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
 
     @property
     def metrics(self):
-        """Running means of the negative log-likelihood and the accuracy, reset at every epoch."""
-        return [self._loss_tracker, self._accuracy_tracker]
+        """Running means, reset at every epoch: of the loss, the accuracy, images' bits."""
+        trackers = [self._loss_tracker, self._accuracy_tracker]
+        has_images = self.distribution.event_shape.rank == 3
+        return [*trackers, self._bits_tracker] if has_images else trackers
 
     @property
     def trainable_weights(self):
@@ -227,8 +238,8 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         """Trains as `keras.Model.fit` does, with the same arguments.
 
         Args:
-          x: an array `[N, D]`, or batches as a `tf.data.Dataset` or `PyDataset` of `x`, `(x,)`,
-            `(x, y)` or `(x, y, sample_weight)`.
+          x: an array `[N, D]` or `[N, H, W, C]`, or batches as a `tf.data.Dataset` or `PyDataset`
+            of `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
           y: labels `[N]` that go with an array, integers in -1 .. K-1, with -1 for no label; or
             `None`.
           *args: as of `keras.Model.fit`, in its order.
@@ -278,10 +289,13 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
             raise ValueError("`x` must be finite, and it holds NaN or infinity.")
         bijectors.initialize(self.distribution.bijector, x, sample_weight)
         update = self.mixture_update or MixtureUpdate()
+        rows = streams.rows_at_once(x, 4096)
+        parts = [x[start : start + rows] for start in range(0, len(x), rows)]
         parameters = mixtures.first_fit(
-            self.distribution.bijector.inverse(x),
+            tf.concat([self.distribution.bijector.inverse(part) for part in parts], axis=0),
             self._num_components,
             components.covariance_type,
+            rank=getattr(components, "rank", None),
             seed=self._seed,
             n_init=self._n_init,
             covariance_floor=update.covariance_floor,
@@ -321,20 +335,25 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         """The one pass: latents, the components' log-joint, log p(x)."""
         bijector = self.distribution.bijector
         z = bijector.inverse(x, **condition)
-        log_det = bijector.inverse_log_det_jacobian(x, event_ndims=1, **condition)
+        event_ndims = self.distribution.event_shape.rank
+        log_det = bijector.inverse_log_det_jacobian(x, event_ndims=event_ndims, **condition)
         log_joint = mixtures.component_log_joint(self.distribution.distribution, z)
         return z, log_joint, tf.reduce_logsumexp(log_joint, axis=-1) + log_det
 
     def _report(self, log_prob, log_joint, y, sample_weight):
         """The running means with those of this batch."""
-        self._loss_tracker.update_state(-log_prob, sample_weight)
-        report = {"loss": replicas.loggable_mean(self._loss_tracker)}
+        event_shape = self.distribution.event_shape
+        values = [(self._loss_tracker, -log_prob, sample_weight)]
         if y is not None:
             correct, has_label = labels.is_correct(log_joint, y)
             weight = has_label if sample_weight is None else has_label * sample_weight
-            self._accuracy_tracker.update_state(correct, weight)
-            report["accuracy"] = replicas.loggable_mean(self._accuracy_tracker)
-        return report
+            values.append((self._accuracy_tracker, correct, weight))
+        if event_shape.rank == 3:
+            bits = -log_prob / (math.log(2) * event_shape.num_elements())
+            values.append((self._bits_tracker, bits, sample_weight))
+        for tracker, value, weight in values:
+            tracker.update_state(value, weight)
+        return {tracker.name: replicas.loggable_mean(tracker) for tracker, *_ in values}
 
 
 def _as_it_is(function):

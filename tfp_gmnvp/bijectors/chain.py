@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -19,7 +20,7 @@ tfb = tfp.bijectors
 
 
 class SinglePassChain(SinglePassBijector):
-    """The composition `b_1 o b_2 o ... o b_n` of bijectors of vectors, never stale.
+    """The composition `b_1 o b_2 o ... o b_n` of bijectors, never stale.
 
     As in `tfb.Chain`, `forward` applies the last bijector first:
 
@@ -42,14 +43,15 @@ class SinglePassChain(SinglePassBijector):
         """Builds the composition.
 
         Args:
-          bijectors: at least one bijector, each of which takes vectors or is elementwise. A
+          bijectors: at least one bijector. Each is elementwise or takes events of the rank that the
+            one after it gives; if all are elementwise, the events are vectors. A
             `SinglePassChain` among them is taken apart.
           name: the prefix of the operations' names.
 
         Raises:
           TypeError: if a part is not a `tfb.Bijector`.
-          ValueError: if there is no part, a part works on more than vectors, or the parts differ in
-            dtype or in the size of their vectors.
+          ValueError: if there is no part, or the parts differ in dtype or in the shape of their
+            events.
         """
         parameters = dict(locals())
         self._bijectors = tuple(_flatten(bijectors))
@@ -57,11 +59,13 @@ class SinglePassChain(SinglePassBijector):
         if len(dtypes) > 1:
             names = sorted(dtype.name for dtype in dtypes)
             raise ValueError(f"`bijectors` must share one dtype, got {names}.")
-        sizes = {getattr(b, "event_size", None) for b in self._bijectors} - {None}
-        if len(sizes) > 1:
-            raise ValueError(f"`bijectors` must take vectors of one size, got {sorted(sizes)}.")
+        self._ranks = _event_ranks(self._bijectors)
+        domain_shape, codomain_shape = _end_shapes(self._bijectors)
         super().__init__(
-            event_size=sizes.pop() if sizes else None,
+            domain_shape=domain_shape,
+            codomain_shape=codomain_shape,
+            forward_min_event_ndims=self._ranks[-1],
+            inverse_min_event_ndims=self._ranks[0],
             dtype=dtypes.pop() if dtypes else None,
             parameters=parameters,
             name=name,
@@ -74,17 +78,33 @@ class SinglePassChain(SinglePassBijector):
 
     def _forward_and_log_det(self, x, **condition):
         log_det = None
-        for bijector in reversed(self._bijectors):
-            x, step = forward_and_log_det(bijector, x, **condition)
+        for bijector, rank in zip(reversed(self._bijectors), self._ranks[:0:-1], strict=True):
+            x, step = forward_and_log_det(bijector, x, event_ndims=rank, **condition)
             log_det = step if log_det is None else log_det + step
         return x, log_det
 
     def _inverse_and_log_det(self, y, **condition):
         log_det = None
-        for bijector in self._bijectors:
-            y, step = inverse_and_log_det(bijector, y, **condition)
+        for bijector, rank in zip(self._bijectors, self._ranks[:-1], strict=True):
+            y, step = inverse_and_log_det(bijector, y, event_ndims=rank, **condition)
             log_det = step if log_det is None else log_det + step
         return y, log_det
+
+    def _forward_event_shape(self, shape):
+        return functools.reduce(lambda s, b: b.forward_event_shape(s), self._bijectors[::-1], shape)
+
+    def _forward_event_shape_tensor(self, shape):
+        return functools.reduce(
+            lambda s, b: b.forward_event_shape_tensor(s), self._bijectors[::-1], shape
+        )
+
+    def _inverse_event_shape(self, shape):
+        return functools.reduce(lambda s, b: b.inverse_event_shape(s), self._bijectors, shape)
+
+    def _inverse_event_shape_tensor(self, shape):
+        return functools.reduce(
+            lambda s, b: b.inverse_event_shape_tensor(s), self._bijectors, shape
+        )
 
 
 def _flatten(bijectors):
@@ -93,9 +113,44 @@ def _flatten(bijectors):
     for bijector in bijectors:
         if not isinstance(bijector, tfb.Bijector):
             raise TypeError(f"`bijectors` must hold `tfb.Bijector`s, got {bijector!r}.")
-        if bijector.forward_min_event_ndims not in (0, 1):
-            raise ValueError(
-                "`bijectors` must take vectors or work elementwise, but "
-                f"{bijector.name} takes events of rank {bijector.forward_min_event_ndims}."
-            )
         yield from bijector.bijectors if isinstance(bijector, SinglePassChain) else (bijector,)
+
+
+def _event_ranks(bijectors):
+    """The ranks of the events at the codomain, between the parts, and at the domain."""
+    taken = [b.forward_min_event_ndims for b in bijectors if not _is_elementwise(b)]
+    ranks = [taken[-1] if taken else 1]
+    for bijector in reversed(bijectors):
+        is_elementwise = _is_elementwise(bijector)
+        if not is_elementwise and bijector.forward_min_event_ndims != ranks[0]:
+            raise ValueError(
+                f"`bijectors` do not go together: {bijector.name} takes events of rank "
+                f"{bijector.forward_min_event_ndims}, and is given some of rank {ranks[0]}."
+            )
+        ranks.insert(0, ranks[0] if is_elementwise else bijector.inverse_min_event_ndims)
+    return ranks
+
+
+def _is_elementwise(bijector):
+    return bijector.forward_min_event_ndims == bijector.inverse_min_event_ndims == 0
+
+
+def _end_shapes(bijectors):
+    """The shapes of the events at domain and codomain, `None` where any will do."""
+    domain_shape = shape = None
+    for i, bijector in reversed(list(enumerate(bijectors))):
+        taken = getattr(bijector, "domain_shape", None)
+        if shape is None and taken is not None:
+            domain_shape = tf.TensorShape(taken)
+            for earlier in bijectors[i + 1 :]:
+                domain_shape = earlier.inverse_event_shape(domain_shape)
+        elif taken is not None and shape != tf.TensorShape(taken):
+            raise ValueError(
+                f"`bijectors` do not go together: {bijector.name} takes events of shape "
+                f"{list(taken)}, and is given some of shape {shape}."
+            )
+        shape = getattr(bijector, "codomain_shape", None) or (
+            shape and bijector.forward_event_shape(shape)
+        )
+        shape = None if shape is None else tf.TensorShape(shape)
+    return domain_shape, shape

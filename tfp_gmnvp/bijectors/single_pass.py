@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import threading
 import weakref
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -41,12 +42,12 @@ class _HandOver:
         return type(self)(bijector)
 
     def forward(self, x, **condition):
-        y, log_det = self._bijector._checked(x)._forward_and_log_det(x, **condition)
+        y, log_det = self._bijector._checked_domain(x)._forward_and_log_det(x, **condition)
         self._keep(x, y, condition, -log_det)
         return y
 
     def inverse(self, y, **condition):
-        x, log_det = self._bijector._checked(y)._inverse_and_log_det(y, **condition)
+        x, log_det = self._bijector._checked_codomain(y)._inverse_and_log_det(y, **condition)
         self._keep(x, y, condition, log_det)
         return x
 
@@ -103,16 +104,54 @@ class SinglePassBijector(tfb.Bijector):
     _cache = _HandOver()
 
     def __init__(
-        self, *, event_size: int | None = None, forward_min_event_ndims: int = 1, **kwargs
+        self,
+        *,
+        event_size: int | None = None,
+        domain_shape: Sequence[int] | None = None,
+        codomain_shape: Sequence[int] | None = None,
+        forward_min_event_ndims: int | None = None,
+        **kwargs,
     ):
+        """Says what the bijector takes.
+
+        Args:
+          event_size: D, short for `domain_shape=[D]`.
+          domain_shape: shape of the events x; `None` if any will do.
+          codomain_shape: shape of the events y; `None` for that of x.
+          forward_min_event_ndims: rank of the events x, where there is no `domain_shape`; `None`
+            for vectors.
+          **kwargs: as of `tfb.Bijector`.
+        """
+        if event_size is not None:
+            domain_shape = [event_size]
+        if codomain_shape is None:
+            codomain_shape = domain_shape
         self._last_pass = threading.local()
-        self._event_size = event_size
+        self._domain_shape, self._codomain_shape = (
+            _as_tuple(domain_shape),
+            _as_tuple(codomain_shape),
+        )
+        if domain_shape is not None:
+            forward_min_event_ndims = len(domain_shape)
+            kwargs.setdefault("inverse_min_event_ndims", len(codomain_shape))
+        elif forward_min_event_ndims is None:
+            forward_min_event_ndims = 1
         super().__init__(forward_min_event_ndims=forward_min_event_ndims, **kwargs)
 
     @property
+    def domain_shape(self) -> tuple[int, ...] | None:
+        """The shape of the events x that `forward` takes; `None` if any will do."""
+        return self._domain_shape
+
+    @property
+    def codomain_shape(self) -> tuple[int, ...] | None:
+        """The shape of the events y that `inverse` takes; `None` if any will do."""
+        return self._codomain_shape
+
+    @property
     def event_size(self) -> int | None:
-        """The size of the vectors; `None` if any will do."""
-        return self._event_size
+        """The size of the vectors x; `None` if any will do, or x are no vectors."""
+        return self._domain_shape[0] if len(self._domain_shape or ()) == 1 else None
 
     def __getstate__(self):
         return {**self.__dict__, "_last_pass": None}
@@ -135,34 +174,60 @@ class SinglePassBijector(tfb.Bijector):
         return self._inverse_and_log_det(y, **condition)[0]
 
     def _forward_log_det_jacobian(self, x, **condition):
-        return self._checked(x)._forward_and_log_det(x, **condition)[1]
+        return self._checked_domain(x)._forward_and_log_det(x, **condition)[1]
 
     def _inverse_log_det_jacobian(self, y, **condition):
-        return self._checked(y)._inverse_and_log_det(y, **condition)[1]
+        return self._checked_codomain(y)._inverse_and_log_det(y, **condition)[1]
 
-    def _checked(self, vectors):
-        """Returns itself, if these are vectors of its size."""
-        shape = vectors.shape
-        if not shape.rank or (self.event_size and shape[-1] not in (None, self.event_size)):
-            size = "" if self.event_size is None else f" of size {self.event_size}"
-            raise ValueError(f"{self.name} takes vectors{size}, got a tensor of shape {shape}.")
+    def _checked_domain(self, x):
+        """Returns itself, if these are events that `forward` takes."""
+        return self._checked(x, self._domain_shape, self.forward_min_event_ndims)
+
+    def _checked_codomain(self, y):
+        """Returns itself, if these are events that `inverse` takes."""
+        return self._checked(y, self._codomain_shape, self.inverse_min_event_ndims)
+
+    def _checked(self, events, shape, rank):
+        actual = events.shape
+        if shape is None and actual.rank >= rank:
+            return self
+        if shape is None or actual.rank < rank or not actual[-rank:].is_compatible_with(shape):
+            taken = _described(shape, rank)
+            raise ValueError(f"{self.name} takes {taken}, got a tensor of shape {actual}.")
         return self
+
+    def _forward_event_shape(self, shape):
+        return self._mapped(tf.TensorShape, shape, self._domain_shape, self._codomain_shape)
+
+    def _forward_event_shape_tensor(self, shape):
+        return self._mapped(tf.constant, shape, self._domain_shape, self._codomain_shape)
+
+    def _inverse_event_shape(self, shape):
+        return self._mapped(tf.TensorShape, shape, self._codomain_shape, self._domain_shape)
+
+    def _inverse_event_shape_tensor(self, shape):
+        return self._mapped(tf.constant, shape, self._codomain_shape, self._domain_shape)
+
+    @staticmethod
+    def _mapped(kind, shape, source, target):
+        return shape if source == target else kind(target)
 
     @classmethod
     def _parameter_properties(cls, dtype):
         return {}
 
 
-def forward_and_log_det(bijector: tfb.Bijector, x: tf.Tensor, **condition):
-    """y and log|det dy/dx| of any bijector of vectors, in a single pass if it is one of ours.
+def forward_and_log_det(bijector: tfb.Bijector, x: tf.Tensor, *, event_ndims: int = 1, **condition):
+    """y and log|det dy/dx| of any bijector, in a single pass if it is one of ours.
 
     Args:
-      bijector: takes vectors or works elementwise. One of TFP's own is not told the condition.
-      x: vectors `[..., D]`.
+      bijector: takes such events or works elementwise. One of TFP's own is not told the condition.
+      x: vectors `[..., D]`, or other events.
+      event_ndims: rank of the events at that end, 1 for vectors.
       **condition: what a `SinglePassBijector` may hang on.
 
     Returns:
-      y `[..., D]`, and the log-det `[...]` or of a shape that broadcasts with it.
+      y, and the log-det `[...]` or of a shape that broadcasts with it.
 
     #### Examples
 
@@ -173,19 +238,20 @@ def forward_and_log_det(bijector: tfb.Bijector, x: tf.Tensor, **condition):
     if isinstance(bijector, SinglePassBijector):
         return bijector._forward_and_log_det(x, **condition)
     x = tf.identity(x)  # a tensor that no cache of TFP's has seen
-    return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims=1)
+    return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims=event_ndims)
 
 
-def inverse_and_log_det(bijector: tfb.Bijector, y: tf.Tensor, **condition):
-    """x and log|det dx/dy| of any bijector of vectors; see `forward_and_log_det`.
+def inverse_and_log_det(bijector: tfb.Bijector, y: tf.Tensor, *, event_ndims: int = 1, **condition):
+    """x and log|det dx/dy| of any bijector; see `forward_and_log_det`.
 
     Args:
-      bijector: takes vectors or works elementwise. One of TFP's own is not told the condition.
-      y: vectors `[..., D]`.
+      bijector: takes such events or works elementwise. One of TFP's own is not told the condition.
+      y: vectors `[..., D]`, or other events.
+      event_ndims: rank of the events at that end, 1 for vectors.
       **condition: what a `SinglePassBijector` may hang on.
 
     Returns:
-      x `[..., D]`, and the log-det `[...]` or of a shape that broadcasts with it.
+      x, and the log-det `[...]` or of a shape that broadcasts with it.
 
     #### Examples
 
@@ -195,4 +261,15 @@ def inverse_and_log_det(bijector: tfb.Bijector, y: tf.Tensor, **condition):
     if isinstance(bijector, SinglePassBijector):
         return bijector._inverse_and_log_det(y, **condition)
     y = tf.identity(y)
-    return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims=1)
+    return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims=event_ndims)
+
+
+def _as_tuple(shape):
+    return None if shape is None else tuple(int(size) for size in shape)
+
+
+def _described(shape, rank):
+    kind = "vectors" if rank == 1 else f"events of rank {rank}"
+    if shape is None:
+        return kind
+    return f"{kind} of size {shape[0]}" if rank == 1 else f"events of shape {list(shape)}"

@@ -14,21 +14,21 @@ tfb = tfp.bijectors
 
 
 def standardization(data, *, dtype=tf.float32, name: str = "standardization") -> tfb.Bijector:
-    """The affine bijector `x = mean + std * z` of a data set's columns.
+    """The affine bijector `x = mean + std * z` of a data set's columns, or pixels.
 
     Its inverse standardises. Mean and standard deviation are computed in float64 and kept in
     `tf.Variable`s that do not train. A constant column keeps its scale: its `std` is one.
 
     Args:
-      data: array-like `[N, D]`, finite, `N >= 1`.
+      data: array-like `[N, D]` or `[N, H, W, C]`, finite, `N >= 1`.
       dtype: the float dtype of the bijector.
       name: the prefix of the variables' names.
 
     Returns:
-      A `tfb.Bijector` of vectors `[..., D]`.
+      A `tfb.Bijector` of vectors `[..., D]` or images `[..., H, W, C]`.
 
     Raises:
-      ValueError: if `data` is not a matrix of finite numbers.
+      ValueError: if `data` has another shape, or is not finite.
 
     #### Examples
 
@@ -37,10 +37,12 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
     [1.0, -1.0]
     """
     data = np.asarray(data, dtype=np.float64)
-    if data.ndim != 2 or not data.size:
-        raise ValueError(f"`data` must have shape [N, D] with N >= 1, got {list(data.shape)}.")
+    if data.ndim not in (2, 4) or not data.size:
+        raise ValueError(
+            f"`data` must have shape [N, D] or [N, H, W, C] with N >= 1, got {list(data.shape)}."
+        )
     if not np.isfinite(data).all():
-        row = int(np.argmin(np.isfinite(data).all(axis=1)))
+        row = int(np.argmin(np.isfinite(data.reshape(len(data), -1)).all(axis=1)))
         raise ValueError(f"`data` must be finite, but row {row} is {data[row]}.")
     mean, std = data.mean(axis=0), data.std(axis=0)
     std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
@@ -59,7 +61,7 @@ class _Standardization(SinglePassBijector):
         parameters = dict(locals())
         self.mean, self.std = mean, std
         super().__init__(
-            event_size=mean.shape[0],
+            domain_shape=mean.shape,
             is_constant_jacobian=True,
             dtype=mean.dtype,
             parameters=parameters,

@@ -1,6 +1,7 @@
 """Toy densities with a known log-density, and loaders for tables of numbers."""
 
 from tfp_gmnvp.datasets.density import ToyDensity
+from tfp_gmnvp.datasets.images import dequantize, image_batches
 from tfp_gmnvp.datasets.tables import Table, load_csv, train_test_split
 from tfp_gmnvp.datasets.toy import (
     TOY_DENSITIES,
@@ -20,7 +21,9 @@ __all__ = [
     "by_name",
     "checkerboard",
     "circles",
+    "dequantize",
     "eight_gaussians",
+    "image_batches",
     "load_csv",
     "pinwheel",
     "spirals",

@@ -55,14 +55,18 @@ def evidence(
     >>> evidence(mixture, tf.zeros([2, 1]), tf.constant([0, 0])).statistics.mass.numpy().tolist()
     [2.0, 0.0]
     """
-    components = mixture.components_distribution
+    covariance_type = mixture.components_distribution.covariance_type
     log_joint = mixtures.known_log_joint(mixtures.component_log_joint(mixture, z), labels)
     responsibilities, log_prob = mixtures.expectation(
         log_joint, inverse_temperature=inverse_temperature
     )
-    loc = tf.convert_to_tensor(components.loc)
+    parameters = mixtures.mixture_parameters(mixture)
     statistics = mixtures.sufficient_statistics(
-        z, responsibilities, loc, components.covariance_type, sample_weight=sample_weight
+        z,
+        responsibilities,
+        mixtures.reference_point(parameters, covariance_type),
+        covariance_type,
+        sample_weight=sample_weight,
     )
     weighted = tf.cast(log_prob, tf.float64)
     if sample_weight is not None:
@@ -70,7 +74,7 @@ def evidence(
     return Evidence(
         mixtures.SufficientStatistics(*(tf.cast(s, tf.float64) for s in statistics)),
         tf.reduce_sum(weighted),
-        *worst_explained(log_prob, z, loc.shape[0], sample_weight),
+        *worst_explained(log_prob, z, parameters.loc.shape[0], sample_weight),
     )
 
 

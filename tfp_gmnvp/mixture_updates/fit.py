@@ -65,8 +65,8 @@ def fit_mixture(
     Args:
       flow: a flow made by `gaussian_mixture_flow`, or any `tfd.TransformedDistribution` over a
         `gaussian_mixture`.
-      x: an array `[N, D]`, or batches as a `tf.data.Dataset` or `PyDataset` of `x`, `(x,)`,
-        `(x, y)` or `(x, y, sample_weight)`.
+      x: an array `[N, D]` or `[N, H, W, C]`, or batches as a `tf.data.Dataset` or `PyDataset` of
+        `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
       y: labels `[N]` in -1 .. K-1 with an array, -1 being no label; or `None`.
       sample_weight: weights `[N]` with an array, or `None`.
       covariance_floor: lower bound of the covariances relative to the latents' variance.
@@ -148,7 +148,8 @@ def _latents(flow, batches):
     latents, total = [], tf.zeros([], tf.float64)
     for x, labels, sample_weight in batches():
         z = flow.bijector.inverse(x)
-        log_det = tf.cast(flow.bijector.inverse_log_det_jacobian(x, event_ndims=1), tf.float64)
+        log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=flow.event_shape.rank)
+        log_det = tf.cast(log_det, tf.float64)
         log_det = tf.broadcast_to(log_det, tf.shape(x)[:1])  # it may be the same for all
         if sample_weight is not None:
             log_det *= tf.cast(sample_weight, tf.float64)
@@ -162,8 +163,7 @@ def _objective(everything, log_det, mixture, prior, covariance_type):
     if prior is not None:
         parameters = mixtures.mixture_parameters(mixture)
         parameters = mixtures.MixtureParameters(*(tf.cast(p, tf.float64) for p in parameters))
-        points = mixtures.maximization(everything.statistics, covariance_type)
-        variance = mixtures.total_variance(points, covariance_type)
+        variance = mixtures.points_variance(everything.statistics, covariance_type)
         total += prior.log_density(parameters, variance, covariance_type)
     return float(total / tf.reduce_sum(everything.statistics.mass))
 

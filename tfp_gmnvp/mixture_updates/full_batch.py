@@ -19,8 +19,8 @@ __all__ = ["FullBatchEM"]
 class FullBatchEM(InterleavedEM):
     """Between epochs, one exact M-step from the statistics of all the training data.
 
-    The data is streamed; what is kept is the sufficient statistics, K D^2 numbers in float64,
-    whatever the number of points.
+    The data is streamed; what is kept is the sufficient statistics, K D^2 numbers in float64
+    (K D R for covariances of low rank), whatever the number of points.
 
     #### Examples
 

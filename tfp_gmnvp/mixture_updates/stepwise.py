@@ -93,7 +93,11 @@ class StepwiseEM(InterleavedEM):
             log_joint, inverse_temperature=self.inverse_temperature(self._step)
         )
         batch = mixtures.sufficient_statistics(
-            z, responsibilities, parameters.loc, covariance_type, sample_weight=sample_weight
+            z,
+            responsibilities,
+            mixtures.reference_point(parameters, covariance_type),
+            covariance_type,
+            sample_weight=sample_weight,
         )
         worst = worst_explained(log_prob, z, parameters.loc.shape[0], sample_weight)
         joined = join_over_replicas(Evidence(batch, tf.zeros([], z.dtype), *worst))

@@ -1,16 +1,6 @@
 """The density of the latents and its EM; they know nothing of bijectors, Keras or files."""
 
-from tfp_gmnvp.mixtures.em import (
-    MixtureParameters,
-    SufficientStatistics,
-    add,
-    as_statistics,
-    expectation,
-    maximization,
-    scale,
-    sufficient_statistics,
-    total_variance,
-)
+from tfp_gmnvp.mixtures.em import expectation, maximization, points_variance, total_variance
 from tfp_gmnvp.mixtures.gaussian_mixture import (
     COVARIANCE_TYPES,
     as_mixture,
@@ -23,6 +13,15 @@ from tfp_gmnvp.mixtures.initializers import first_fit, k_means_plus_plus
 from tfp_gmnvp.mixtures.labels import known_log_joint
 from tfp_gmnvp.mixtures.priors import Prior
 from tfp_gmnvp.mixtures.repair import repair
+from tfp_gmnvp.mixtures.statistics import (
+    MixtureParameters,
+    SufficientStatistics,
+    add,
+    as_statistics,
+    reference_point,
+    scale,
+    sufficient_statistics,
+)
 
 __all__ = [
     "COVARIANCE_TYPES",
@@ -41,6 +40,8 @@ __all__ = [
     "known_log_joint",
     "maximization",
     "mixture_parameters",
+    "points_variance",
+    "reference_point",
     "repair",
     "scale",
     "sufficient_statistics",

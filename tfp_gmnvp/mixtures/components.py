@@ -53,7 +53,7 @@ class GaussianComponents(tfd.Distribution):
 
     @property
     def covariance_type(self) -> str:
-        """'full', 'tied', 'diag' or 'spherical'."""
+        """'full', 'tied', 'diag', 'spherical' or 'low_rank'."""
         return self._covariance_type
 
     @abc.abstractmethod
@@ -70,9 +70,13 @@ class GaussianComponents(tfd.Distribution):
         Returns:
           A tensor `[n, D]`.
         """
-        shape = tf.concat([tf.shape(component), tf.shape(self.loc)[-1:]], axis=0)
+        shape = tf.concat([tf.shape(component), self._noise_shape()[-1:]], axis=0)
         noise = tf.random.stateless_normal(shape, seed, dtype=self.dtype)
         return tf.gather(self.loc, component) + self._scale_matvec_at(component, noise)
+
+    def _noise_shape(self):
+        """The shape of the standard normal noise of one sample of each component, `[K, D]`."""
+        return tf.shape(self.loc)
 
     @abc.abstractmethod
     def _scale_matvec_at(self, component, noise):
@@ -100,7 +104,7 @@ class GaussianComponents(tfd.Distribution):
 
     def _sample_n(self, n, seed=None):
         noise = tf.random.stateless_normal(
-            tf.concat([[n], tf.shape(self.loc)], axis=0),
+            tf.concat([[n], self._noise_shape()], axis=0),
             tfp.random.sanitize_seed(seed),
             dtype=self.dtype,
         )

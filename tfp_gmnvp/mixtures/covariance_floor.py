@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.triangular import inverse_tril
 
 __all__ = ["lift"]
@@ -18,7 +19,8 @@ def lift(covariance: tf.Tensor, floor: tf.Tensor, covariance_type: str) -> tf.Te
     Args:
       covariance: in the shape of its type; see `MixtureParameters`.
       floor: positive, `[D]`.
-      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+      covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank', of which the variances
+        are bounded and the loadings stay.
 
     Returns:
       A tensor in the shape of `covariance`.
@@ -32,6 +34,9 @@ def lift(covariance: tf.Tensor, floor: tf.Tensor, covariance_type: str) -> tf.Te
         return tf.maximum(covariance, tf.reduce_mean(floor))
     if covariance_type == "diag":
         return tf.maximum(covariance, floor)
+    if covariance_type == "low_rank":
+        variance, loadings = factor_analysis.unpack(covariance)
+        return factor_analysis.pack(tf.maximum(variance, floor), loadings)
     stddev = tf.sqrt(floor)
     unit = stddev[:, tf.newaxis] * stddev
     in_units = covariance / unit

@@ -8,9 +8,11 @@ import numbers
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
-from tfp_gmnvp.mixtures.em import MixtureParameters
 from tfp_gmnvp.mixtures.family import GaussianMixture, ReparameterizedMixture
+from tfp_gmnvp.mixtures.low_rank import LowRankComponents
+from tfp_gmnvp.mixtures.statistics import MixtureParameters
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = [
@@ -25,7 +27,7 @@ __all__ = [
 tfd = tfp.distributions
 tfb = tfp.bijectors
 
-COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical", "low_rank")
 
 
 def gaussian_mixture(
@@ -33,6 +35,7 @@ def gaussian_mixture(
     event_size: int,
     covariance_type: str = "full",
     *,
+    rank: int | None = None,
     reparameterize: bool = False,
     dtype=tf.float32,
     seed=None,
@@ -50,8 +53,10 @@ def gaussian_mixture(
     Args:
       num_components: the number K >= 1 of components.
       event_size: the size D >= 1 of the vectors.
-      covariance_type: 'full' (each component its own), 'tied' (one for all), 'diag' or
-        'spherical'.
+      covariance_type: 'full' (each component its own), 'tied' (one for all), 'diag',
+        'spherical', or 'low_rank' (of low rank plus a diagonal, where D is large: a mixture of
+        factor analysers, Ghahramani and Hinton 1996; its loadings start as small random numbers).
+      rank: R >= 1, of the first part of covariances of type 'low_rank'.
       reparameterize: whether samples carry gradients with respect to the weights, means and
         covariances, as variational inference wants (see `mixtures.pathwise`).
       dtype: float dtype.
@@ -73,35 +78,39 @@ def gaussian_mixture(
     _check_positive("num_components", num_components)
     _check_positive("event_size", event_size)
     _check_covariance_type(covariance_type)
+    _check_rank(rank, covariance_type)
+    seed = stateless_seed(seed)
     with tf.name_scope(name):
         logits = tf.Variable(tf.zeros([num_components], dtype), name=f"{name}/logits")
-        loc = tf.random.stateless_normal(
-            [num_components, event_size], stateless_seed(seed), dtype=dtype
-        )
+        loc = tf.random.stateless_normal([num_components, event_size], seed, dtype=dtype)
         loc = tf.Variable(loc if num_components > 1 else tf.zeros_like(loc), name=f"{name}/loc")
         family = ReparameterizedMixture if reparameterize else GaussianMixture
         return family(
             tfd.Categorical(logits=logits, dtype=tf.int32),
-            _unit_components(loc, covariance_type, f"{name}/scale"),
+            _unit_components(loc, covariance_type, rank, seed, name),
             reparameterize=reparameterize,
             name=name,
         )
 
 
-def _unit_components(loc, covariance_type, scale_name):
+def _unit_components(loc, covariance_type, rank, seed, name):
     num_components, event_size = loc.shape
     if covariance_type in ("full", "tied"):
         batch = num_components if covariance_type == "full" else 1
         scale = tfp.util.TransformedVariable(
             tf.eye(event_size, batch_shape=[batch], dtype=loc.dtype),
             tfb.FillScaleTriL(diag_bijector=tfb.Exp(), diag_shift=None),
-            name=scale_name,
+            name=f"{name}/scale",
         )
         return TriLComponents(loc, scale, covariance_type=covariance_type)
-    size = event_size if covariance_type == "diag" else 1
+    size = 1 if covariance_type == "spherical" else event_size
     scale = tfp.util.TransformedVariable(
-        tf.ones([num_components, size], loc.dtype), tfb.Exp(), name=scale_name
+        tf.ones([num_components, size], loc.dtype), tfb.Exp(), name=f"{name}/scale"
     )
+    if covariance_type == "low_rank":
+        (seed,) = tfp.random.split_seed(seed, n=1, salt="loadings")
+        loadings = 0.01 * tf.random.stateless_normal([*loc.shape, rank], seed, dtype=loc.dtype)
+        return LowRankComponents(loc, scale, tf.Variable(loadings, name=f"{name}/loadings"))
     return DiagComponents(loc, scale, covariance_type=covariance_type)
 
 
@@ -110,7 +119,7 @@ def as_mixture(parameters: MixtureParameters, covariance_type: str) -> tfd.Mixtu
 
     Args:
       parameters: weights, means and positive definite covariances.
-      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+      covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
 
     Returns:
       A `tfd.MixtureSameFamily`.
@@ -127,22 +136,25 @@ def as_mixture(parameters: MixtureParameters, covariance_type: str) -> tfd.Mixtu
     _check_covariance_type(covariance_type)
     probs, loc, covariance = _as_tensors(parameters, tf.float32)
     _check_shapes(probs, loc, covariance, loc.shape, covariance_type)
-    scale = _scale(covariance, covariance_type)
-    family = TriLComponents if covariance_type in ("full", "tied") else DiagComponents
+    families = {"full": TriLComponents, "tied": TriLComponents, "low_rank": LowRankComponents}
+    family = families.get(covariance_type, DiagComponents)
     return GaussianMixture(
         tfd.Categorical(logits=tf.math.log(probs)),
-        family(loc, scale, covariance_type=covariance_type),
+        family(loc, *_scales(covariance, covariance_type), covariance_type=covariance_type),
     )
 
 
-def _scale(covariance, covariance_type):
-    """Cholesky factors `[K or 1, D, D]`, or standard deviations `[K, D or 1]`."""
+def _scales(covariance, covariance_type):
+    """Cholesky factors `[K or 1, D, D]`, or standard deviations `[K, D or 1]` and loadings."""
     if covariance_type == "full":
-        return tf.linalg.cholesky(covariance)
+        return [tf.linalg.cholesky(covariance)]
     if covariance_type == "tied":
-        return tf.linalg.cholesky(covariance)[tf.newaxis]
+        return [tf.linalg.cholesky(covariance)[tf.newaxis]]
+    if covariance_type == "low_rank":
+        variance, loadings = factor_analysis.unpack(covariance)
+        return [tf.sqrt(variance), loadings]
     stddev = tf.sqrt(covariance)
-    return stddev if covariance_type == "diag" else stddev[:, tf.newaxis]
+    return [stddev if covariance_type == "diag" else stddev[:, tf.newaxis]]
 
 
 def component_log_joint(mixture: tfd.MixtureSameFamily, z: tf.Tensor) -> tf.Tensor:
@@ -187,6 +199,9 @@ def mixture_parameters(mixture: tfd.MixtureSameFamily) -> MixtureParameters:
         scale_tril = tf.convert_to_tensor(components.scale_tril)
         covariance = tf.matmul(scale_tril, scale_tril, transpose_b=True)
         covariance = covariance if components.covariance_type == "full" else covariance[0]
+    elif components.covariance_type == "low_rank":
+        variance = tf.square(components.scale_diag)
+        covariance = factor_analysis.pack(variance, tf.convert_to_tensor(components.loadings))
     else:
         covariance = tf.square(components.scale_diag)
         covariance = covariance if components.covariance_type == "diag" else covariance[:, 0]
@@ -214,11 +229,15 @@ def assign_parameters(mixture: tfd.MixtureSameFamily, parameters: MixtureParamet
     """
     components = mixture.components_distribution
     probs, loc, covariance = _as_tensors(parameters, components.dtype)
-    _check_shapes(probs, loc, covariance, components.loc.shape, components.covariance_type)
-    is_triangular = components.covariance_type in ("full", "tied")
-    scale = components.scale_tril if is_triangular else components.scale_diag
-    targets = (mixture.mixture_distribution.logits, components.loc, scale)
-    values = (tf.math.log(probs), loc, _scale(covariance, components.covariance_type))
+    rank = getattr(components, "rank", None)
+    _check_shapes(probs, loc, covariance, components.loc.shape, components.covariance_type, rank)
+    scales = {
+        "full": lambda: [components.scale_tril],
+        "tied": lambda: [components.scale_tril],
+        "low_rank": lambda: [components.scale_diag, components.loadings],
+    }.get(components.covariance_type, lambda: [components.scale_diag])()
+    targets = (mixture.mixture_distribution.logits, components.loc, *scales)
+    values = (tf.math.log(probs), loc, *_scales(covariance, components.covariance_type))
     for target, value in zip(targets, values, strict=True):
         target.assign(tf.cast(value, components.dtype))
 
@@ -227,13 +246,14 @@ def _as_tensors(parameters, dtype):
     return tuple(tf.convert_to_tensor(parameter, dtype_hint=dtype) for parameter in parameters)
 
 
-def _check_shapes(probs, loc, covariance, loc_shape, covariance_type):
+def _check_shapes(probs, loc, covariance, loc_shape, covariance_type, rank=None):
     num_components, event_size = loc_shape
     expected = {
         "full": [num_components, event_size, event_size],
         "tied": [event_size, event_size],
         "diag": [num_components, event_size],
         "spherical": [num_components],
+        "low_rank": [num_components, event_size, None if rank is None else 1 + rank],
     }
     shapes = ([num_components], loc_shape, expected[covariance_type])
     for name, value, shape in zip(
@@ -249,6 +269,16 @@ def _check_shapes(probs, loc, covariance, loc_shape, covariance_type):
 def _check_positive(name, value):
     if not isinstance(value, numbers.Integral) or value < 1:
         raise ValueError(f"`{name}` must be a whole number >= 1, got {value!r}.")
+
+
+def _check_rank(rank, covariance_type):
+    if covariance_type == "low_rank":
+        _check_positive("rank", rank)
+    elif rank is not None:
+        raise ValueError(
+            f"`rank` goes with covariances of type 'low_rank', got {rank!r} for "
+            f"{covariance_type!r}."
+        )
 
 
 def _check_covariance_type(covariance_type):

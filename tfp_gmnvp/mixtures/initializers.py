@@ -9,10 +9,15 @@ import numbers
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.mixtures import em
+from tfp_gmnvp.mixtures import em, factor_analysis
 from tfp_gmnvp.mixtures.gaussian_mixture import as_mixture, component_log_joint
 from tfp_gmnvp.mixtures.labels import known_log_joint
 from tfp_gmnvp.mixtures.priors import Prior
+from tfp_gmnvp.mixtures.statistics import (
+    MixtureParameters,
+    reference_point,
+    sufficient_statistics,
+)
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["first_fit", "k_means_plus_plus"]
@@ -85,6 +90,7 @@ def first_fit(
     num_components: int,
     covariance_type: str,
     *,
+    rank: int | None = None,
     seed,
     num_iterations: int = 10,
     n_init: int = 1,
@@ -92,7 +98,7 @@ def first_fit(
     prior: Prior | None = None,
     sample_weight: tf.Tensor | None = None,
     labels: tf.Tensor | None = None,
-) -> em.MixtureParameters:
+) -> MixtureParameters:
     """The first mixture: k-means++ centers, nearest-center covariances, and some steps of EM.
 
     Where points are labelled, the components that have labels are set down on their points: each
@@ -102,7 +108,8 @@ def first_fit(
     Args:
       points: `[N, D]`.
       num_components: K, at most N.
-      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+      covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
+      rank: of covariances of type 'low_rank', whose loadings start at random.
       seed: integer or stateless seed `[2]`.
       num_iterations: EM iterations after the first M-step; there are none where there are labels.
       n_init: number of starts, of which the one with the highest likelihood, or posterior
@@ -142,6 +149,8 @@ def first_fit(
     best, highest = None, -math.inf
     for start_seed in seeds:
         start = _start(points, num_components, start_seed, sample_weight, labels)
+        if covariance_type == "low_rank":
+            start = _with_loadings(points, start, rank, start_seed)
         fit = _run(points, start, num_iterations, covariance_type, m_step, sample_weight, labels)
         if n_init == 1:
             return fit
@@ -173,6 +182,15 @@ def _start(points, num_components, seed, sample_weight, labels):
     return tf.one_hot(nearest, num_components, dtype=points.dtype), reference
 
 
+def _with_loadings(points, start, rank, seed):
+    """The start with covariances in its reference: the points' variance, loadings at random."""
+    responsibilities, centers = start
+    spread = tf.math.reduce_variance(points, axis=0) + tf.zeros_like(centers)
+    (seed,) = tfp.random.split_seed(stateless_seed(seed), n=1, salt="loadings")
+    covariance = factor_analysis.initial_loadings(spread, rank, seed=seed)
+    return responsibilities, factor_analysis.pack(centers, covariance)
+
+
 def _labelled_points(points, labels, num_components):
     """The points of each label, no more than suffice to say where it is."""
     return [tf.boolean_mask(points, labels == k)[:_MAX_ANCHORS] for k in range(num_components)]
@@ -181,14 +199,14 @@ def _labelled_points(points, labels, num_components):
 def _run(points, start, num_iterations, covariance_type, m_step, sample_weight, labels):
     responsibilities, reference = start
     for iteration in range(num_iterations + 1):
-        statistics = em.sufficient_statistics(
+        statistics = sufficient_statistics(
             points, responsibilities, reference, covariance_type, sample_weight=sample_weight
         )
         parameters = m_step(statistics)
         if iteration < num_iterations:
             log_joint = component_log_joint(as_mixture(parameters, covariance_type), points)
             responsibilities, _ = em.expectation(known_log_joint(log_joint, labels))
-            reference = parameters.loc
+            reference = reference_point(parameters, covariance_type)
     return parameters
 
 

@@ -6,7 +6,8 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfp_gmnvp.mixtures.em import MixtureParameters
+from tfp_gmnvp.mixtures import factor_analysis
+from tfp_gmnvp.mixtures.statistics import MixtureParameters
 
 __all__ = ["Prior"]
 
@@ -20,7 +21,8 @@ class Prior:
         Psi = scale * diag(V),    V the variance of all points, entry by entry
 
     up to constants. A covariance of type 'tied', 'diag' or 'spherical' has the same density,
-    restricted to such matrices. The means have none. So the M-step is
+    restricted to such matrices; of type 'low_rank' the diagonal part psi_k has that of 'diag', and
+    the loadings have none. The means have none. So the M-step is
 
         pi_k = (N_k + alpha - 1) / (N + K (alpha - 1))
         Sigma_k = (N_k S_k + Psi) / (N_k + nu + D + 1)
@@ -73,7 +75,7 @@ class Prior:
           parameters: that the M-step gives without a prior.
           num_points: N, the points' total weight.
           variance: V, `[D]`.
-          covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+          covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
 
         Returns:
           `MixtureParameters`.
@@ -92,6 +94,11 @@ class Prior:
         points, scatter = self._pseudo_points(variance, loc.shape[0])
         if covariance_type == "tied":
             covariance = (num_points * covariance + tf.linalg.diag(scatter)) / (num_points + points)
+        elif covariance_type == "low_rank":
+            psi, loadings = factor_analysis.unpack(covariance)
+            share = mass[:, tf.newaxis]
+            psi = (share * psi + scatter) / (share + points)
+            covariance = factor_analysis.pack(psi, loadings)
         else:
             scatter = {"full": tf.linalg.diag, "diag": tf.identity, "spherical": tf.reduce_mean}[
                 covariance_type
@@ -109,7 +116,7 @@ class Prior:
         Args:
           parameters: of a mixture.
           variance: V, `[D]`.
-          covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+          covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
 
         Returns:
           A scalar, in nats.
@@ -127,6 +134,8 @@ class Prior:
             log_det = tf.linalg.logdet(covariance)
             trace = tf.linalg.trace(tf.linalg.solve(covariance, _like(scatter, covariance)))
         else:
+            if covariance_type == "low_rank":
+                covariance, _ = factor_analysis.unpack(covariance)
             if covariance_type == "spherical":
                 covariance = covariance[:, tf.newaxis] * tf.ones_like(loc)
             log_det = tf.reduce_sum(tf.math.log(covariance), axis=-1)

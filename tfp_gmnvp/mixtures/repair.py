@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfp_gmnvp.mixtures.em import MixtureParameters
+from tfp_gmnvp.mixtures.statistics import MixtureParameters
 
 __all__ = ["repair"]
 
@@ -19,13 +19,14 @@ def repair(
     """Sets collapsed components down on the worst explained points.
 
     A component is collapsed if its weight is below `min_share / K`. It gets a point as its
-    mean, the average covariance, and the weight `1 / (2 K)`; the other weights shrink to make room.
+    mean, the average covariance (of type 'low_rank' that of the heaviest component, as loadings
+    have no average), and the weight `1 / (2 K)`; the other weights shrink to make room.
 
     Args:
       parameters: of the mixture.
       worst_explained: points `[M, D]` of lowest log-density, the lowest first. If they are fewer
         than the collapsed components, the last one serves for the rest.
-      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+      covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
       min_share: of an equal share of the mass, below which a component is collapsed.
 
     Returns:
@@ -46,7 +47,10 @@ def repair(
     places = tf.cast(tf.gather(worst_explained, tf.maximum(rank, 0)), loc.dtype)
     loc = tf.where(collapsed[:, tf.newaxis], places, loc)
     if covariance_type != "tied":
-        average = tf.einsum("k,k...->...", probs, covariance)
+        share = probs
+        if covariance_type == "low_rank":
+            share = tf.one_hot(tf.argmax(probs), num_components, dtype=probs.dtype)
+        average = tf.einsum("k,k...->...", share, covariance)
         mask = tf.reshape(collapsed, [-1] + [1] * (covariance.shape.rank - 1))
         covariance = tf.where(mask, average, covariance)
     share = tf.cast(tf.where(collapsed, 0.5 / num_components, 0.0), probs.dtype)

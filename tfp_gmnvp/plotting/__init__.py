@@ -5,6 +5,7 @@ from tfp_gmnvp.plotting.colours import blend_colours, component_colours
 from tfp_gmnvp.plotting.data import plot_responsibilities, plot_samples
 from tfp_gmnvp.plotting.density import plot_density
 from tfp_gmnvp.plotting.history import plot_history
+from tfp_gmnvp.plotting.images import plot_component_images, plot_images
 from tfp_gmnvp.plotting.latent import plot_latents, plot_warped_grid
 from tfp_gmnvp.plotting.pairs import pair_plot
 from tfp_gmnvp.plotting.selection import plot_selection
@@ -14,9 +15,11 @@ __all__ = [
     "blend_colours",
     "component_colours",
     "pair_plot",
+    "plot_component_images",
     "plot_density",
     "plot_flow",
     "plot_history",
+    "plot_images",
     "plot_latents",
     "plot_reliability",
     "plot_responsibilities",

@@ -9,6 +9,7 @@ from tfp_gmnvp import evaluate
 from tfp_gmnvp.plotting.axes import equal_aspect_ratio, limits_of
 from tfp_gmnvp.plotting.data import plot_responsibilities, plot_samples
 from tfp_gmnvp.plotting.density import plot_density
+from tfp_gmnvp.plotting.images import plot_component_images
 from tfp_gmnvp.plotting.latent import plot_latents
 from tfp_gmnvp.plotting.pairs import pair_plot
 
@@ -25,9 +26,11 @@ def plot_flow(
 ) -> Figure:
     """Data, latents, samples and density in one figure; for more than two dimensions, all pairs.
 
+    Of a flow of images, samples of each component; see `plot_component_images`.
+
     Args:
       flow: `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`.
-      x: data `[N, D]`.
+      x: data `[N, D]`, or images `[N, H, W, C]`.
       title: of the whole figure; none if None.
       labels: names, with units, of the D dimensions; x₁, x₂, ... if None.
       seed: integer seed of the samples.
@@ -49,6 +52,8 @@ def plot_flow(
     >>> [ax.get_title() for ax in figure.axes][:2]
     ['Data, by responsibility', 'Latents and mixture']
     """
+    if flow.event_shape.rank == 3:
+        return plot_component_images(flow, num_levels=np.ceil(np.max(x)), title=title, seed=seed)
     x = evaluate.as_points(flow, x)
     if x.shape[1] > 2:
         grid = pair_plot(flow, x, seed=seed, labels=labels)
