@@ -35,6 +35,7 @@ setup(
         "examples": ["scikit-learn>=1.5"],
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3.5",
             "hypothesis>=6",
             "scikit-learn>=1.5",
             "scipy>=1.12",
