@@ -18,7 +18,7 @@ def batches(dtype):
         noise = tf.random.stateless_normal([BATCH_SIZE, 2], [0, number])
         is_second = tf.random.stateless_uniform([BATCH_SIZE, 1], [1, number]) < 0.3
         x = noise + tf.where(is_second, [53.0, -1.0], [50.0, 1.0])
-        yield tf.cast(x, dtype), None
+        yield tf.cast(x, dtype), None, None
 
 
 def updated(dtype):

@@ -19,6 +19,7 @@ class ResidualMLP(MLP):
 
     #### Examples
 
+    >>> import tensorflow as tf
     >>> network = ResidualMLP(3, 4, hidden_units=(16, 16), seed=0)
     >>> network(tf.ones([5, 3])).shape.as_list(), len(network.kernels)
     ([5, 4], 6)
