@@ -11,6 +11,13 @@ from tfp_gmnvp.mixtures.em import (
     sufficient_statistics,
     total_variance,
 )
+from tfp_gmnvp.mixtures.gate import (
+    GatedMixture,
+    at_context,
+    gate_variables,
+    gated_mixture,
+    start_mixture,
+)
 from tfp_gmnvp.mixtures.gaussian_mixture import (
     COVARIANCE_TYPES,
     as_mixture,
@@ -26,6 +33,7 @@ from tfp_gmnvp.mixtures.repair import repair
 
 __all__ = [
     "COVARIANCE_TYPES",
+    "GatedMixture",
     "MixtureParameters",
     "Prior",
     "SufficientStatistics",
@@ -33,9 +41,12 @@ __all__ = [
     "as_mixture",
     "as_statistics",
     "assign_parameters",
+    "at_context",
     "component_log_joint",
     "expectation",
     "first_fit",
+    "gate_variables",
+    "gated_mixture",
     "gaussian_mixture",
     "k_means_plus_plus",
     "known_log_joint",
@@ -43,6 +54,7 @@ __all__ = [
     "mixture_parameters",
     "repair",
     "scale",
+    "start_mixture",
     "sufficient_statistics",
     "total_variance",
 ]
