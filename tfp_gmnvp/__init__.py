@@ -21,6 +21,7 @@ from tfp_gmnvp.bijectors.images import image_real_nvp
 from tfp_gmnvp.calibration import calibration_error, reliability
 from tfp_gmnvp.callbacks import FigureCallback
 from tfp_gmnvp.clustering_scores import adjusted_rand_index, normalized_mutual_information
+from tfp_gmnvp.conditioning import condition
 from tfp_gmnvp.criteria import aic, bic, held_out_log_likelihood, icl, num_parameters
 from tfp_gmnvp.export import export_flow, to_tflite
 from tfp_gmnvp.flow import (
@@ -71,6 +72,7 @@ __all__ = [
     "aic",
     "bic",
     "calibration_error",
+    "condition",
     "datasets",
     "export_flow",
     "fit_mixture",

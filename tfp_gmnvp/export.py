@@ -15,6 +15,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp._version import __version__
+from tfp_gmnvp.bijectors import context_size
+from tfp_gmnvp.conditioning import condition
 from tfp_gmnvp.flow import posterior, predict_component
 from tfp_gmnvp.mixtures import component_log_joint
 from tfp_gmnvp.mixtures.components import GaussianComponents
@@ -49,9 +51,11 @@ def export_flow(
     - `inverse`: `x [N, D]` to the latents `z [N, D]`; and `forward`: `z` to `x`;
     - `sample`: `num_samples`, an int32 scalar, and `seed`, int32 `[2]`, to `x [num_samples, D]`,
       which is `flow.sample(num_samples, seed=seed)`;
+    - a flow with a `context_size` takes `context [N, C]`, too, the last input of each of these, and
+      then samples `x [num_samples, N, D]`;
     - `describe`: nothing to `event_size` (and of images `event_shape`), `num_components`,
-      `covariance_type`, `dtype` and `version`, that of this package. The same stand in
-      `assets.extra/flow.json`.
+      `covariance_type`, `context_size`, `dtype` and `version`, that of this package. The same stand
+      in `assets.extra/flow.json`.
 
     The signature `serving_default` maps `x` to `log_prob`, `posterior` and `component` in one pass.
 
@@ -128,12 +132,12 @@ def to_tflite(flow: tfd.TransformedDistribution, function: str = "log_prob") -> 
         )
     call, source, target = functions[function]
 
-    def pointwise(points):
+    def pointwise(*rows):
         # Seen one by one, points have a static shape. With a dynamic one the converter of
         # TensorFlow 2.21 folds reduce_sum(ones(shape) * constant) to a wrong constant.
-        return {target: tf.vectorized_map(call, points)}
+        return {target: tf.vectorized_map(lambda row: call(*row), rows)}
 
-    traced = _traced(pointwise, [_points(flow, source)])
+    traced = _traced(pointwise, [_points(flow, source), *_contexts(flow)])
     module = tf.Module()
     module.variables_read = flow.variables
     concrete = traced.get_concrete_function()
@@ -141,23 +145,31 @@ def to_tflite(flow: tfd.TransformedDistribution, function: str = "log_prob") -> 
 
 
 class _PointFunction(NamedTuple):
-    """A function of points `[..., D]`, and the names of what it takes and returns."""
+    """A function of points `[..., D]`, and contexts; the names of what it takes and returns."""
 
-    call: Callable[[tf.Tensor], tf.Tensor]
+    call: Callable[..., tf.Tensor]
     source: str
     target: str
 
 
 def _point_functions(flow):
-    return {
-        "log_prob": _PointFunction(lambda x: flow.log_prob(x), "x", "log_prob"),
-        "posterior": _PointFunction(
-            lambda x: posterior(flow, x).probs_parameter(), "x", "posterior"
-        ),
-        "predict_component": _PointFunction(lambda x: predict_component(flow, x), "x", "component"),
-        "forward": _PointFunction(lambda z: flow.bijector.forward(z), "z", "x"),
-        "inverse": _PointFunction(lambda x: flow.bijector.inverse(x), "x", "z"),
+    functions = {
+        "log_prob": (lambda flow, x: flow.log_prob(x), "x", "log_prob"),
+        "posterior": (lambda flow, x: posterior(flow, x).probs_parameter(), "x", "posterior"),
+        "predict_component": (predict_component, "x", "component"),
+        "forward": (lambda flow, z: flow.bijector.forward(z), "z", "x"),
+        "inverse": (lambda flow, x: flow.bijector.inverse(x), "x", "z"),
     }
+    return {
+        name: _PointFunction(_of_points(function, flow), source, target)
+        for name, (function, source, target) in functions.items()
+    }
+
+
+def _of_points(function, flow):
+    if _contexts(flow):
+        return lambda points, context: function(condition(flow, context), points)
+    return lambda points: function(flow, points)
 
 
 class _ExportedFlow(tf.Module):
@@ -167,10 +179,12 @@ class _ExportedFlow(tf.Module):
         super().__init__(name="flow")
         self._variables_read = flow.variables
         for name, function in _point_functions(flow).items():
-            setattr(self, name, _traced(function.call, [_points(flow, function.source)]))
+            specs = [_points(flow, function.source), *_contexts(flow)]
+            setattr(self, name, _traced(function.call, specs))
+        specs = [tf.TensorSpec([], tf.int32, "num_samples"), tf.TensorSpec([2], tf.int32, "seed")]
         self.sample = _traced(
-            lambda num_samples, seed: flow.sample(num_samples, seed=seed),
-            [tf.TensorSpec([], tf.int32, "num_samples"), tf.TensorSpec([2], tf.int32, "seed")],
+            lambda num_samples, seed, *context: _at(flow, *context).sample(num_samples, seed=seed),
+            [*specs, *_contexts(flow)],
         )
         description = _description(flow)
         self.describe = _traced(lambda: {k: tf.constant(v) for k, v in description.items()}, [])
@@ -183,7 +197,10 @@ class _ExportedFlow(tf.Module):
         }
         signatures["sample"] = _named(self.sample, "x")
         signatures["describe"] = self.describe
-        serve = _traced(lambda x: _all_at_once(flow, x), [_points(flow, "x")])
+        serve = _traced(
+            lambda x, *context: _all_at_once(_at(flow, *context), x),
+            [_points(flow, "x"), *_contexts(flow)],
+        )
         return {"serving_default": serve, **signatures}
 
 
@@ -205,6 +222,15 @@ def _points(flow, name):
     return tf.TensorSpec([None, *event_shape], flow.dtype, name)
 
 
+def _contexts(flow):
+    size = context_size(flow.bijector)
+    return [tf.TensorSpec([None, size], flow.dtype, "context")] if size else []
+
+
+def _at(flow, *context):
+    return condition(flow, *context) if context else flow
+
+
 def _traced(function, specs):
     return tf.function(function, input_signature=specs, autograph=False)
 
@@ -220,6 +246,7 @@ def _description(flow):
         "event_size": flow.distribution.event_shape[-1],
         "num_components": flow.distribution.components_distribution.batch_shape[-1],
         "covariance_type": flow.distribution.components_distribution.covariance_type,
+        "context_size": context_size(flow.bijector),
         "dtype": flow.dtype.name,
         "version": __version__,
     }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.bijectors import SinglePassChain, real_nvp, standardization
+from tfp_gmnvp.bijectors import MLP, SinglePassChain, real_nvp, standardization
+from tfp_gmnvp.conditioning import ConditionalFlow
 from tfp_gmnvp.configuration import record_arguments
-from tfp_gmnvp.mixtures import component_log_joint, gaussian_mixture
+from tfp_gmnvp.mixtures import component_log_joint, gated_mixture, gaussian_mixture
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = [
@@ -31,6 +33,8 @@ def gaussian_mixture_flow(
     rank: int | None = None,
     standardize=None,
     reparameterize: bool = False,
+    context_size: int = 0,
+    gate_units: Sequence[int] | None = None,
     dtype=tf.float32,
     seed=None,
     name: str | None = None,
@@ -52,6 +56,11 @@ def gaussian_mixture_flow(
         in the data's own units; or `None`.
       reparameterize: whether samples carry gradients with respect to all parameters, the
         mixture's included, as `tfp.vi.fit_surrogate_posterior` wants; see `gaussian_mixture`.
+      context_size: size C of a context, for a density p(x | c): `log_prob(x, context=c)`,
+        `sample(..., context=c)`, or see `condition`. The conditioners read it as it is, so it is
+        best of about unit scale. 0 for none.
+      gate_units: widths of the hidden layers, possibly none, of a gating network that makes the
+        mixture's weights hang on the context; with `None` they do not.
       dtype: float dtype.
       seed: integer or stateless seed `[2]` of all initial values.
       name: name of the distribution. With `None` it is called after its parts, and a
@@ -80,19 +89,23 @@ def gaussian_mixture_flow(
     arguments = dict(locals())
     arguments.update(arguments.pop("bijector_arguments"))
     bijector_seed, mixture_seed = tfp.random.split_seed(seed, n=2)
-    bijector = real_nvp(event_size, dtype=dtype, seed=bijector_seed, **bijector_arguments)
+    bijector = real_nvp(
+        event_size, context_size=context_size, dtype=dtype, seed=bijector_seed, **bijector_arguments
+    )
     if standardize is not None:
         bijector = SinglePassChain([_standardization(standardize, event_size, dtype), bijector])
-    mixture = gaussian_mixture(
-        num_components,
-        event_size,
-        covariance_type,
-        rank=rank,
-        reparameterize=reparameterize,
-        dtype=dtype,
-        seed=mixture_seed,
-    )
-    return record_arguments(tfd.TransformedDistribution(mixture, bijector, name=name), arguments)
+    settings = {"rank": rank, "dtype": dtype, "seed": mixture_seed}
+    if gate_units is None:
+        mixture = gaussian_mixture(
+            num_components, event_size, covariance_type, reparameterize=reparameterize, **settings
+        )
+    else:
+        gate = _gate(
+            num_components, context_size, gate_units, reparameterize, dtype=dtype, seed=mixture_seed
+        )
+        mixture = gated_mixture(gate, num_components, event_size, covariance_type, **settings)
+    family = ConditionalFlow if context_size else tfd.TransformedDistribution
+    return record_arguments(family(mixture, bijector, name=name), arguments)
 
 
 def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorical:
@@ -145,7 +158,7 @@ def sample_component(
       seed: integer or stateless seed `[2]`.
 
     Returns:
-      A tensor `[*sample_shape, D]`.
+      A tensor `[*sample_shape, D]`, and with the flow's batch shape before D if it has one.
 
     Raises:
       ValueError: if there is no such component.
@@ -160,6 +173,9 @@ def sample_component(
     num_components = components.batch_shape[-1]
     if not 0 <= component < num_components:
         raise ValueError(f"`component` must be in 0 .. {num_components - 1}, got {component!r}.")
+    if flow.batch_shape.rank != 0:  # that of contexts
+        sample_shape = tf.reshape(tf.cast(sample_shape, tf.int32), [-1])
+        sample_shape = tf.concat([sample_shape, flow.batch_shape_tensor()], axis=0)
     z = components.sample(sample_shape, seed=stateless_seed(seed))[..., component, :]
     return flow.bijector.forward(z)
 
@@ -177,6 +193,18 @@ def _with_defaults(bijector_arguments):
                 f"`gaussian_mixture_flow` has no argument `{name}`: did you mean `{nearest}`?"
             )
     return {**defaults, **bijector_arguments}
+
+
+def _gate(num_components, context_size, gate_units, reparameterize, *, dtype, seed):
+    """The network of the mixture's weights, which starts at zero."""
+    if not context_size:
+        raise ValueError("`gate_units` are of a network that reads a context: give `context_size`.")
+    if reparameterize:
+        raise ValueError("Samples under a gate are not reparameterised: leave one of the two out.")
+    seed = tf.random.experimental.stateless_fold_in(seed, num_components)
+    return MLP(
+        context_size, num_components, hidden_units=gate_units, dtype=dtype, seed=seed, name="gate"
+    )
 
 
 def _standardization(data, event_size, dtype):

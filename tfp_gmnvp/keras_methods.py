@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from tfp_gmnvp import fit_arguments, parameter_table, row_batches
+from tfp_gmnvp import conditioning, fit_arguments, parameter_table, row_batches
 
 __all__ = ["KerasMethods"]
 
@@ -46,22 +46,29 @@ class KerasMethods:
         """
         arguments = inspect.signature(super().evaluate).bind(x, y, *args, **kwargs).arguments
         arguments.update(arguments.pop("kwargs", {}))
-        data = (x, y, arguments.get("sample_weight"))
+        data = (self._paired(x), y, arguments.get("sample_weight"))
         arguments.update(fit_arguments.points_and_labels(*data, self._num_components))
         return super().evaluate(**row_batches.read_by_rows(arguments))
 
     def predict(self, x, *args, **kwargs):
         """log p(x) in nats, `[N]`; arguments as of `keras.Model.predict`."""
         arguments = inspect.signature(super().predict).bind(x, *args, **kwargs).arguments
-        arguments["x"] = fit_arguments.as_array(x)
+        arguments["x"] = fit_arguments.as_array(self._paired(x))
         return super().predict(**row_batches.read_by_rows(arguments))
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One step on one batch; arguments as of `keras.Model.train_on_batch`."""
-        data = fit_arguments.points_and_labels(x, y, sample_weight, self._num_components)
+        data = fit_arguments.points_and_labels(
+            self._paired(x), y, sample_weight, self._num_components
+        )
         return super().train_on_batch(**data, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """The loss of one batch; arguments as of `keras.Model.test_on_batch`."""
-        data = fit_arguments.points_and_labels(x, y, sample_weight, self._num_components)
+        data = fit_arguments.points_and_labels(
+            self._paired(x), y, sample_weight, self._num_components
+        )
         return super().test_on_batch(**data, **kwargs)
+
+    def _paired(self, x):
+        return conditioning.paired(self.distribution, x)

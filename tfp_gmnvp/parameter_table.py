@@ -61,7 +61,8 @@ def rows(flow: tfd.TransformedDistribution, mixture_update=None) -> list[Part]:
     mixture = flow.distribution
     modules = [(b.name, b.variables) for b in getattr(flow.bijector, "bijectors", [flow.bijector])]
     modules += _mixture_parts(mixture)
-    of_mixture = {id(v) for v in mixture.variables}
+    of_gate = getattr(getattr(mixture, "gate", None), "variables", ())  # which no update trains
+    of_mixture = {id(v) for v in mixture.variables} - {id(v) for v in of_gate}
     parts, seen = [], set()
     for name, variables in modules:
         new = [v for v in variables if id(v) not in seen]
@@ -123,7 +124,10 @@ def _mixture_parts(mixture):
     components = mixture.components_distribution
     loc = [v for v in components.variables if v is components.loc]
     scale = [v for v in components.variables if v is not components.loc]
+    gate = getattr(mixture, "gate", None)
+    of_gate = [] if gate is None else [("gate", (*getattr(gate, "variables", ()), mixture.offset))]
     return [
+        *of_gate,
         ("mixture weights", mixture.mixture_distribution.variables),
         ("mixture means", loc),
         ("mixture covariances", scale),

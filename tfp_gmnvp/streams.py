@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp.conditioning import as_rows
 from tfp_gmnvp.labels import as_labels
 
 __all__ = ["Batch", "head", "rows_at_once", "training_batches"]
 
-#: Points `[n, D]`, labels `[n]` or `None`, and weights `[n]` or `None`.
+#: Points `[n, D]`, or `[n, D + C]` with their contexts, labels `[n]` or `None`, and weights `[n]`
+#: or `None`.
 Batch = tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]
 
 _BATCH_SIZE = 4096
@@ -136,5 +138,5 @@ def _slices(x, y, sample_weight, dtype):
 
 def _unpack(element, dtype) -> Batch:
     x, y, weights = tf.keras.utils.unpack_x_y_sample_weight(element)
-    x = tf.cast(tf.convert_to_tensor(x), dtype)
+    x = as_rows(x, dtype)
     return x, as_labels(y), None if weights is None else tf.reshape(tf.cast(weights, dtype), [-1])

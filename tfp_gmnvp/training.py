@@ -8,7 +8,16 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import bijectors, fit_arguments, labels, mixtures, replicas, row_batches, streams
+from tfp_gmnvp import (
+    bijectors,
+    conditioning,
+    fit_arguments,
+    labels,
+    mixtures,
+    replicas,
+    row_batches,
+    streams,
+)
 from tfp_gmnvp.callbacks import UpdateBetweenEpochs
 from tfp_gmnvp.compiled_steps import CompiledStep
 from tfp_gmnvp.keras_methods import KerasMethods
@@ -43,6 +52,10 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
     not known. The responsibilities of labelled points are given then, the gradient is that of
     `log p(x) + label_weight log p(y | x)`, and `accuracy` that of the most likely component. So the
     flow learns to classify from few labels (Izmailov et al. 2020, arXiv:1912.13025).
+
+    A flow with a `context_size` takes pairs: `fit((x, context))`, `predict((x, context))`, data
+    sets of `((x, context),)`. The loss is the mean of -log p(x | context) then, and a gate trains
+    by gradient, whatever updates the rest of the mixture.
 
     The first `fit` sets the mixture down on the latents of the untrained flow by k-means++. Calling
     the model, and `predict`, give `log_prob`. The density itself is `distribution`.
@@ -103,8 +116,12 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         self._is_initialized = tf.Variable(not initialize, trainable=False, name="is_initialized")
         self._num_epochs = tf.Variable(0, trainable=False, dtype=tf.int64, name="num_epochs")
         mixture = distribution.distribution
-        self._bijector_weights = adopt(distribution.bijector.trainable_variables)
-        self._mixture_weights = adopt(mixture.trainable_variables)
+        gate = mixtures.gate_variables(mixture)
+        self._bijector_weights = adopt([*distribution.bijector.trainable_variables, *gate])
+        of_gate = {id(v) for v in gate}
+        self._mixture_weights = adopt(
+            [v for v in mixture.trainable_variables if id(v) not in of_gate]
+        )
         constants = [v for v in distribution.variables if not v.trainable]
         self._constants = adopt([*constants, self._is_initialized, self._num_epochs])
         self._num_components = mixture.components_distribution.batch_shape[-1]
@@ -187,7 +204,8 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
 
     def call(self, x):
         """log p(x) in nats."""
-        return self.distribution.log_prob(tf.cast(x, self.distribution.dtype))
+        x, condition = conditioning.points_and_condition(self.distribution, x)
+        return self.distribution.log_prob(x, **condition)
 
     def train_step(self, data):
         """One gradient step on the bijector and one update of the mixture."""
@@ -239,7 +257,8 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
 
         Args:
           x: an array `[N, D]` or `[N, H, W, C]`, or batches as a `tf.data.Dataset` or `PyDataset`
-            of `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+            of `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; with a context `(x, context)` in
+            the place of `x`.
           y: labels `[N]` that go with an array, integers in -1 .. K-1, with -1 for no label; or
             `None`.
           *args: as of `keras.Model.fit`, in its order.
@@ -251,8 +270,11 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
           labels there is `accuracy`, too, of those points that have one.
         """
         self._check_compiled("fit")
+        x = self._paired(x)
         fit = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
         fit.update(fit.pop("kwargs", {}))
+        validation = conditioning.validation_paired(self.distribution, fit.get("validation_data"))
+        fit["validation_data"] = validation
         fit = fit_arguments.training_arguments(fit, self._num_components)
         batches = streams.training_batches(
             fit["x"],
@@ -277,22 +299,22 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         The first `fit` does so on its own.
 
         Args:
-          x: points `[N, D]`, at least K of them.
+          x: points `[N, D]`, at least K of them; with a context the pair `(x, context)`.
           sample_weight: weights `[N]` or `None`.
           y: labels `[N]` in -1 .. K-1, whose components are set down on their points; or `None`.
         """
-        y = labels.checked_labels(y, len(x), self._num_components)
+        rows = conditioning.as_rows(x, self.distribution.dtype)
+        y = labels.checked_labels(y, len(rows), self._num_components)
         mixture = self.distribution.distribution
         components = mixture.components_distribution
-        x = tf.cast(x, self.distribution.dtype)
-        if not tf.reduce_all(tf.math.is_finite(x)):
+        if not tf.reduce_all(tf.math.is_finite(rows)):
             raise ValueError("`x` must be finite, and it holds NaN or infinity.")
-        bijectors.initialize(self.distribution.bijector, x, sample_weight)
+        x, condition = conditioning.points_and_condition(self.distribution, rows)
+        bijectors.initialize(self.distribution.bijector, x, sample_weight, **condition)
         update = self.mixture_update or MixtureUpdate()
-        rows = streams.rows_at_once(x, 4096)
-        parts = [x[start : start + rows] for start in range(0, len(x), rows)]
+        latents = self._latents(rows)
         parameters = mixtures.first_fit(
-            tf.concat([self.distribution.bijector.inverse(part) for part in parts], axis=0),
+            latents,
             self._num_components,
             components.covariance_type,
             rank=getattr(components, "rank", None),
@@ -305,7 +327,7 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         )
         with self.distribute_strategy.scope():
             parameters = mixtures.MixtureParameters(*replicas.from_first_replica(parameters))
-            mixtures.assign_parameters(mixture, parameters)
+            mixtures.start_mixture(mixture, parameters)
         self._is_initialized.assign(True)
 
     def _check_compiled(self, method):
@@ -316,7 +338,8 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if sample_weight is not None:
             sample_weight = tf.reshape(tf.cast(sample_weight, self.distribution.dtype), [-1])
-        return tf.cast(x, self.distribution.dtype), labels.as_labels(y), sample_weight
+        rows = conditioning.as_rows(x, self.distribution.dtype)
+        return rows, labels.as_labels(y), sample_weight
 
     def _shuffle_seed(self):
         """The seed of the epoch that is about to begin, in the graph of the data set."""
@@ -331,13 +354,25 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         step = tf.convert_to_tensor(self.optimizer.iterations)
         return {"dropout_seed": tf.random.experimental.stateless_fold_in(self._seed, step)}
 
+    def _latents(self, rows):
+        """The latents of many points, some at a time: those between the layers take memory."""
+        latents, size = [], streams.rows_at_once(rows, 4096)
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            x, condition = conditioning.points_and_condition(self.distribution, part)
+            latents.append(self.distribution.bijector.inverse(x, **condition))
+        return tf.concat(latents, axis=0)
+
     def _evaluate(self, x, **condition):
         """The one pass: latents, the components' log-joint, log p(x)."""
         bijector = self.distribution.bijector
+        x, of_context = conditioning.points_and_condition(self.distribution, x)
+        condition = {**condition, **of_context}
         z = bijector.inverse(x, **condition)
         event_ndims = self.distribution.event_shape.rank
         log_det = bijector.inverse_log_det_jacobian(x, event_ndims=event_ndims, **condition)
-        log_joint = mixtures.component_log_joint(self.distribution.distribution, z)
+        mixture = mixtures.at_context(self.distribution.distribution, **of_context)
+        log_joint = mixtures.component_log_joint(mixture, z)
         return z, log_joint, tf.reduce_logsumexp(log_joint, axis=-1) + log_det
 
     def _report(self, log_prob, log_joint, y, sample_weight):

@@ -4,6 +4,7 @@ from tfp_gmnvp.bijectors.act_norm import ActNorm, initialize
 from tfp_gmnvp.bijectors.affine import Affine, affine
 from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.conditioners import MLP, penalty, uses_dropout
+from tfp_gmnvp.bijectors.context import Conditioned, context_size
 from tfp_gmnvp.bijectors.coupling import Coupling
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
 from tfp_gmnvp.bijectors.linear import LULinear
@@ -17,6 +18,7 @@ __all__ = [
     "MLP",
     "ActNorm",
     "Affine",
+    "Conditioned",
     "Coupling",
     "CouplingTransform",
     "LULinear",
@@ -25,6 +27,7 @@ __all__ = [
     "SinglePassBijector",
     "SinglePassChain",
     "affine",
+    "context_size",
     "initialize",
     "penalty",
     "real_nvp",

@@ -69,7 +69,9 @@ class ActNorm(SinglePassBijector):
         return (y - self.loc) * tf.exp(-self.log_scale), -tf.reduce_sum(self.log_scale)
 
 
-def initialize(bijector: tfb.Bijector, x: tf.Tensor, sample_weight: tf.Tensor | None = None):
+def initialize(
+    bijector: tfb.Bijector, x: tf.Tensor, sample_weight: tf.Tensor | None = None, **condition
+):
     """Initialises each `ActNorm` of a chain by the data that reach it, in place.
 
     An `ActNorm` that is initialised already stays as it is, and without any, nothing is computed.
@@ -78,6 +80,7 @@ def initialize(bijector: tfb.Bijector, x: tf.Tensor, sample_weight: tf.Tensor | 
       bijector: maps latents to data.
       x: data `[N, D]`.
       sample_weight: weights `[N]` or `None`.
+      **condition: what the bijector hangs on, a `context [N, C]` for one.
 
     #### Examples
 
@@ -92,7 +95,7 @@ def initialize(bijector: tfb.Bijector, x: tf.Tensor, sample_weight: tf.Tensor | 
     for part in parts:
         if _is_waiting(part):
             part.initialize(x, sample_weight)
-        x, _ = inverse_and_log_det(part, x)
+        x, _ = inverse_and_log_det(part, x, **condition)
 
 
 def _is_waiting(bijector):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.bijectors.context import join_context
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["MLP", "TrackedConditioner", "penalty", "uses_dropout"]
@@ -39,6 +40,7 @@ class MLP(tf.Module):
         activation: str | Callable = "silu",
         dropout: float = 0.0,
         l2: float = 0.0,
+        context_size: int = 0,
         dtype=tf.float32,
         seed=None,
         name: str = "mlp",
@@ -52,6 +54,7 @@ class MLP(tf.Module):
           activation: a callable, or a name in `tf.nn` or `tf.math`.
           dropout: share of each hidden layer's units that a call with a `dropout_seed` leaves out.
           l2: weight of the sum of the kernels' squares in `penalty`.
+          context_size: size C of the context that is read beside the input; 0 for none.
           dtype: float dtype of the variables.
           seed: integer or stateless seed `[2]`; `None` draws one.
           name: prefix of the variables' names.
@@ -65,7 +68,7 @@ class MLP(tf.Module):
             raise ValueError(f"`dropout` must be in [0, 1), got {dropout!r}.")
         if not l2 >= 0:
             raise ValueError(f"`l2` must not be negative, got {l2!r}.")
-        self.dropout, self.l2 = dropout, l2
+        self.dropout, self.l2, self.context_size = dropout, l2, context_size
         self._activation = _activation(activation)
         self._dtype = tf.as_dtype(dtype)
         sizes = [input_size, *hidden_units, output_size]
@@ -75,6 +78,7 @@ class MLP(tf.Module):
                     "`input_size`, `hidden_units` and `output_size` must be whole numbers >= 1, "
                     f"got {sizes}."
                 )
+        sizes[0] += context_size
         seeds = tfp.random.split_seed(stateless_seed(seed), n=len(sizes))
         self._salt = seeds[-1][0]
         shapes = list(itertools.pairwise(sizes))
@@ -106,18 +110,25 @@ class MLP(tf.Module):
         """The dtype of the variables, and of the inputs they expect."""
         return self._dtype
 
-    def __call__(self, inputs: tf.Tensor, *, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+    def __call__(
+        self,
+        inputs: tf.Tensor,
+        *,
+        context: tf.Tensor | None = None,
+        dropout_seed: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         """Maps `[..., input_size]` to `[..., output_size]`.
 
         Args:
           inputs: `[..., input_size]`.
+          context: `[..., C]`, or `None` if C is 0.
           dropout_seed: stateless seed `[2]` of the units to leave out; `None` for none, as
             everywhere but in training.
         """
         if dropout_seed is not None:
             dropout_seed = tf.random.experimental.stateless_fold_in(dropout_seed, self._salt)
         network = functools.partial(self._network, dropout_seed=dropout_seed)
-        return _on_matrices(network, inputs)
+        return _on_matrices(network, join_context(inputs, context, self.context_size))
 
     def _starts_at_zero(self, layer, num_layers):
         return layer == num_layers - 1
@@ -197,14 +208,22 @@ class TrackedConditioner(tf.Module):
     """
 
     def __init__(
-        self, function: Callable, input_size: int, output_size: int, *, dtype=tf.float32, name=None
+        self,
+        function: Callable,
+        input_size: int,
+        output_size: int,
+        *,
+        context_size: int = 0,
+        dtype=tf.float32,
+        name=None,
     ):
         """Wraps `function`.
 
         Args:
           function: maps a tensor `[N, input_size]` to a tensor `[N, output_size]`.
-          input_size: size of the input's last axis.
+          input_size: size of the input's last axis, that of the context included.
           output_size: size of the output's last axis.
+          context_size: size C of the context, which comes last in the input; 0 for none.
           dtype: float dtype of the input and output.
           name: name of the module.
 
@@ -215,7 +234,7 @@ class TrackedConditioner(tf.Module):
         super().__init__(name=name or "conditioner")
         if not callable(function):
             raise TypeError(f"A conditioner must be callable, got {function!r}.")
-        self._function = function
+        self._function, self.context_size = function, context_size
         with tf.init_scope():
             output = tf.convert_to_tensor(function(tf.zeros([1, input_size], dtype)))
             trace = tf.function(function, autograph=False).get_concrete_function(
@@ -232,9 +251,9 @@ class TrackedConditioner(tf.Module):
             )
         self._read_variables = _in_order_of_use(trace.graph)
 
-    def __call__(self, inputs: tf.Tensor, **condition) -> tf.Tensor:
-        """Maps `[..., input_size]` to `[..., output_size]`, whatever the condition."""
-        return _on_matrices(self._function, inputs)
+    def __call__(self, inputs: tf.Tensor, *, context=None, **condition) -> tf.Tensor:
+        """Maps `[..., input_size]` to `[..., output_size]`, the context being part of the input."""
+        return _on_matrices(self._function, join_context(inputs, context, self.context_size))
 
 
 def _on_matrices(function, inputs):

@@ -41,6 +41,7 @@ def real_nvp(
     dropout: float = 0.0,
     l2: float = 0.0,
     conditioner_fn: Callable[..., Callable] | None = None,
+    context_size: int = 0,
     dtype=tf.float32,
     seed=None,
     name: str = "real_nvp",
@@ -71,7 +72,11 @@ def real_nvp(
       conditioner_fn: builds a conditioner, in place of `conditioner`: called once per coupling as
         `conditioner_fn(input_size, output_size)`, it returns a callable from `[N, input_size]` to
         `[N, output_size]`, a Keras layer for one. The coupling starts as the identity where
-        that callable starts at zero.
+        that callable starts at zero. With a `context_size` its input is the part that stands still
+        and after it the context, and `input_size` is that of both.
+      context_size: size C of a context `[..., C]` that every conditioner reads, too, and that all
+        calls then take: `forward(z, context=c)`, `log_prob(x, bijector_kwargs={"context": c})`. It
+        is best of about unit scale. 0 for none.
       dtype: float dtype of the vectors and variables.
       seed: integer or stateless seed `[2]` of the conditioners' initial values.
       name: prefix of the operations' and variables' names.
@@ -93,6 +98,8 @@ def real_nvp(
     split_sizes(event_size)
     if not isinstance(num_couplings, numbers.Integral) or num_couplings < 1:
         raise ValueError(f"`num_couplings` must be a whole number >= 1, got {num_couplings!r}.")
+    if not isinstance(context_size, numbers.Integral) or context_size < 0:
+        raise ValueError(f"`context_size` must be a whole number >= 0, got {context_size!r}.")
     coupling = _coupling(coupling, max_log_scale)
     seeds = tfp.random.split_seed(stateless_seed(seed), n=int(num_couplings) + 1)
     build = _builder(
@@ -100,6 +107,7 @@ def real_nvp(
         conditioner_fn,
         hidden_units=hidden_units,
         activation=activation,
+        context_size=int(context_size),
         dropout=dropout,
         l2=l2,
     )
@@ -149,15 +157,16 @@ def _coupling(coupling, max_log_scale):
     )
 
 
-def _builder(conditioner, conditioner_fn, **settings):
+def _builder(conditioner, conditioner_fn, context_size, **settings):
     """What makes a conditioner of its sizes."""
     networks = {"mlp": MLP, "residual": ResidualMLP}
     if conditioner_fn is None:
-        return functools.partial(_named("conditioner", conditioner, networks), **settings)
+        build = _named("conditioner", conditioner, networks)
+        return functools.partial(build, context_size=context_size, **settings)
     for name in ("dropout", "l2"):
         if settings[name]:
             raise ValueError(f"`{name}` is of our own conditioners, not of a `conditioner_fn`.")
-    return functools.partial(_tracked, conditioner_fn)
+    return functools.partial(_tracked, conditioner_fn, context_size)
 
 
 def _named(argument, name, choices):
@@ -215,7 +224,14 @@ def _reorder(old, new):
     return np.argsort(new)[old].astype(np.int32)
 
 
-def _tracked(conditioner_fn, input_size, output_size, *, dtype, seed, name):
+def _tracked(conditioner_fn, context_size, input_size, output_size, *, dtype, seed, name):
     del seed  # a conditioner of the user's is the user's to seed
-    conditioner = conditioner_fn(input_size, output_size)
-    return TrackedConditioner(conditioner, input_size, output_size, dtype=dtype, name=name)
+    input_size += context_size
+    return TrackedConditioner(
+        conditioner_fn(input_size, output_size),
+        input_size,
+        output_size,
+        context_size=context_size,
+        dtype=dtype,
+        name=name,
+    )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import fit_arguments, mixtures, streams
+from tfp_gmnvp import conditioning, fit_arguments, mixtures, streams
 from tfp_gmnvp.mixture_updates.evidence import em_step, evidence, merge
 
 __all__ = ["ConvergenceWarning", "MixtureFit", "fit_latents", "fit_mixture"]
@@ -66,7 +66,8 @@ def fit_mixture(
       flow: a flow made by `gaussian_mixture_flow`, or any `tfd.TransformedDistribution` over a
         `gaussian_mixture`.
       x: an array `[N, D]` or `[N, H, W, C]`, or batches as a `tf.data.Dataset` or `PyDataset` of
-        `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+        `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; with a context `(x, context)` in the place
+        of `x`. A gate stays as it is.
       y: labels `[N]` in -1 .. K-1 with an array, -1 being no label; or `None`.
       sample_weight: weights `[N]` with an array, or `None`.
       covariance_floor: lower bound of the covariances relative to the latents' variance.
@@ -92,6 +93,7 @@ def fit_mixture(
     True
     """
     num_components = flow.distribution.components_distribution.batch_shape[-1]
+    x = conditioning.paired(flow, x)
     data = fit_arguments.points_and_labels(x, y, sample_weight, num_components)
     batches = streams.training_batches(**data, dtype=flow.dtype)
     return fit_latents(
@@ -127,7 +129,11 @@ def fit_latents(
     mixture = flow.distribution
     covariance_type = mixture.components_distribution.covariance_type
     latents, log_det = _latents(flow, batches)
-    e_step = tf.function(functools.partial(evidence, mixture), reduce_retracing=True)
+
+    @functools.partial(tf.function, reduce_retracing=True)
+    def e_step(condition, *batch):
+        return evidence(mixtures.at_context(mixture, **condition), *batch)
+
     settings = {"covariance_floor": covariance_floor, "prior": prior}
     m_step = tf.function(functools.partial(em_step, mixture, **settings))
     objective, converged = [], False
@@ -144,16 +150,19 @@ def fit_latents(
 
 
 def _latents(flow, batches):
-    """The latents with their labels and weights, and the sum of the weighted log-dets."""
+    """The latents with contexts, labels and weights, and the sum of the weighted log-dets."""
     latents, total = [], tf.zeros([], tf.float64)
-    for x, labels, sample_weight in batches():
-        z = flow.bijector.inverse(x)
-        log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=flow.event_shape.rank)
+    for rows, labels, sample_weight in batches():
+        x, condition = conditioning.points_and_condition(flow, rows)
+        z = flow.bijector.inverse(x, **condition)
+        log_det = flow.bijector.inverse_log_det_jacobian(
+            x, event_ndims=flow.event_shape.rank, **condition
+        )
         log_det = tf.cast(log_det, tf.float64)
         log_det = tf.broadcast_to(log_det, tf.shape(x)[:1])  # it may be the same for all
         if sample_weight is not None:
             log_det *= tf.cast(sample_weight, tf.float64)
-        latents.append((z, labels, sample_weight))
+        latents.append((condition, z, labels, sample_weight))
         total += tf.reduce_sum(log_det)
     return latents, total
 

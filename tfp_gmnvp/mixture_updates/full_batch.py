@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfp_gmnvp.conditioning import points_and_condition
 from tfp_gmnvp.mixture_updates.evidence import em_step, evidence, join_over_replicas, merge
 from tfp_gmnvp.mixture_updates.interleaved import InterleavedEM, at_least
-from tfp_gmnvp.mixtures import Prior
+from tfp_gmnvp.mixtures import Prior, at_context
 from tfp_gmnvp.replica_batches import of_one_replica, on_each_replica
 
 __all__ = ["FullBatchEM"]
@@ -90,5 +91,7 @@ class FullBatchEM(InterleavedEM):
 
 def _evidence(flow, x, labels, sample_weight, inverse_temperature):
     """The evidence of one batch of points."""
-    z = flow.bijector.inverse(x)
-    return evidence(flow.distribution, z, labels, sample_weight, inverse_temperature)
+    x, condition = points_and_condition(flow, x)
+    z = flow.bijector.inverse(x, **condition)
+    mixture = at_context(flow.distribution, **condition)
+    return evidence(mixture, z, labels, sample_weight, inverse_temperature)

@@ -1,6 +1,13 @@
 """The density of the latents and its EM; they know nothing of bijectors, Keras or files."""
 
 from tfp_gmnvp.mixtures.em import expectation, maximization, points_variance, total_variance
+from tfp_gmnvp.mixtures.gate import (
+    GatedMixture,
+    at_context,
+    gate_variables,
+    gated_mixture,
+    start_mixture,
+)
 from tfp_gmnvp.mixtures.gaussian_mixture import (
     COVARIANCE_TYPES,
     as_mixture,
@@ -25,6 +32,7 @@ from tfp_gmnvp.mixtures.statistics import (
 
 __all__ = [
     "COVARIANCE_TYPES",
+    "GatedMixture",
     "MixtureParameters",
     "Prior",
     "SufficientStatistics",
@@ -32,9 +40,12 @@ __all__ = [
     "as_mixture",
     "as_statistics",
     "assign_parameters",
+    "at_context",
     "component_log_joint",
     "expectation",
     "first_fit",
+    "gate_variables",
+    "gated_mixture",
     "gaussian_mixture",
     "k_means_plus_plus",
     "known_log_joint",
@@ -44,6 +55,7 @@ __all__ = [
     "reference_point",
     "repair",
     "scale",
+    "start_mixture",
     "sufficient_statistics",
     "total_variance",
 ]

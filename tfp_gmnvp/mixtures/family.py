@@ -33,17 +33,21 @@ class GaussianMixture(mixture_same_family._MixtureSameFamily):
             seed, n=2, salt="tfp_gmnvp/gaussian_mixture"
         )
         component = self._sample_component(n, component_seed)
-        return self.components_distribution.sample_at(component, noise_seed)
+        if component.shape.rank == 1:
+            return self.components_distribution.sample_at(component, noise_seed)
+        z = self.components_distribution.sample_at(tf.reshape(component, [-1]), noise_seed)
+        return tf.reshape(z, tf.concat([tf.shape(component), tf.shape(z)[-1:]], axis=0))
 
     def _sample_component(self, n, seed):
-        """Numbers of components `[n]`: how many of the cumulative weights a uniform draw is past.
+        """Numbers of components `[n, ...]`: the cumulative weights that a uniform draw is past.
 
         Drawn by the inverse of the distribution function, as that takes one random number for each
         where `tfd.Categorical` takes K.
         """
         probs = self.mixture_distribution.probs_parameter()
-        uniform = tf.random.stateless_uniform([n, 1], seed, dtype=probs.dtype)
-        is_past = uniform >= tf.cumsum(probs)[:-1]
+        shape = [n, 1] if probs.shape.rank == 1 else tf.concat([[n], tf.shape(probs)[:-1], [1]], 0)
+        uniform = tf.random.stateless_uniform(shape, seed, dtype=probs.dtype)
+        is_past = uniform >= tf.cumsum(probs, axis=-1)[..., :-1]
         return tf.reduce_sum(tf.cast(is_past, tf.int32), axis=-1)
 
 
