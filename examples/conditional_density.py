@@ -7,7 +7,8 @@ that reads the context, too. Beside it stand mixture density networks, the Gauss
 parameters are a network's output, of about the same number of parameters.
 
 The hand is known up to a small error, so that quadrature gives the true conditional density. All
-are compared by their held-out log-likelihood, and by their calibration: of the held-out answers a share
+are compared by their held-out log-likelihood, and by their calibration: of the held-out answers a
+share
 alpha should be in the model's region of highest density that holds the probability alpha.
 """
 
