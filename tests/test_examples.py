@@ -76,3 +76,25 @@ def test_data_size_benchmark(tmp_path):
     assert set(results["exponent of the rows"]) == {"memmap", "tf.data"}
     assert "seconds ~ N^" in run.stdout
     assert "seconds ~ K^" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("script", "printed"),
+    [
+        ("training_step.py", ["ours / limit", "share of the update", "plain TFP / ours"]),
+        ("evaluation.py", ["TFP / ours", "XLA / graph", "sample / log_prob"]),
+    ],
+)
+def test_timing_benchmarks(script, printed, tmp_path):
+    output = tmp_path / "times.json"
+    arguments = ["--sizes", "2", "--rounds", "1", "--steps", "2", "--output", str(output)]
+    run = subprocess.run(
+        [sys.executable, str(EXAMPLES / "benchmarks" / script), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    [row] = json.loads(output.read_text())
+    assert all(row[name] > 0 for name in printed if name != "share of the update")
+    assert all(name in run.stdout for name in printed)
