@@ -12,7 +12,7 @@ from tfp_gmnvp.labels import as_labels
 
 __all__ = ["Batch", "head", "training_batches"]
 
-#: Points `[n, D]`, or `[n, D + C]` with their contexts, labels `[n]` or `None`, and weights `[n]` or `None`.
+#: Points `[n, D]`, or `[n, D + C]` with contexts, labels `[n]` or `None`, weights `[n]` or `None`.
 Batch = tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]
 
 _BATCH_SIZE = 4096

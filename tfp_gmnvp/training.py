@@ -7,8 +7,16 @@ import inspect
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import bijectors, conditioning, fit_arguments, labels, mixtures, replicas
-from tfp_gmnvp import row_batches, streams
+from tfp_gmnvp import (
+    bijectors,
+    conditioning,
+    fit_arguments,
+    labels,
+    mixtures,
+    replicas,
+    row_batches,
+    streams,
+)
 from tfp_gmnvp.callbacks import UpdateBetweenEpochs
 from tfp_gmnvp.keras_methods import KerasMethods
 from tfp_gmnvp.keras_weights import UpdateState, adopt, set_trainable, tf_variable
