@@ -8,8 +8,7 @@ parameters are a network's output, of about the same number of parameters.
 
 The hand is known up to a small error, so that quadrature gives the true conditional density. All
 are compared by their held-out log-likelihood, and by their calibration: of the held-out answers a
-share
-alpha should be in the model's region of highest density that holds the probability alpha.
+share alpha should be in the model's region of highest density that holds the probability alpha.
 """
 
 import argparse
@@ -29,9 +28,12 @@ tfd, keras = tfp.distributions, tf.keras
 LINKS = (0.8, 0.2)
 LOW, HIGH = np.array([0.3, np.pi / 2]), np.array([1.2, 3 * np.pi / 2])
 HAND_ERROR = 0.02
-HANDS = np.array([[0.46, 0.66], [0.70, 0.36], [0.33, 0.52]])
+POSTURES = {
+    "Two ways to reach": (0.85, 2.3),
+    "One way, by the joints' limits": (0.4, 2.3),
+    "Where the two ways meet": (0.75, 3.1),
+}
 SHARES = np.arange(0.1, 1.0, 0.1)
-SHOWN_HAND = 0
 
 
 class Model(NamedTuple):
@@ -171,14 +173,15 @@ def draw(models: dict[str, Model], regions: dict[str, np.ndarray], path: str, se
     figure = Figure(figsize=(12.0, 7.6), dpi=130, layout="constrained")
     axes = figure.subplots(2, 3)
     (flow_name, flow), *_ = models.items()
-    for ax, hand in zip(axes[0], HANDS, strict=True):
+    hands = [elbow_and_hand(np.array(posture))[1] for posture in POSTURES.values()]
+    for ax, hand, title in zip(axes[0], hands, POSTURES, strict=True):
         angles = flow.at(scaled(hand)).sample(60, seed=[seed, 1]).numpy()
         draw_arms(ax, angles, hand)
-        ax.set_title("Postures drawn from the flow, given the hand", fontsize=10)
-    grid, hand = grid_of_angles(), HANDS[SHOWN_HAND]
+        ax.set_title(f"{title}: samples of the flow", fontsize=10)
+    grid, hand = grid_of_angles(), hands[0]
     densities = {
-        "True density of the angles": true_log_density(grid, hand),
-        f"{flow_name}": flow.at(scaled(hand)).log_prob(grid).numpy(),
+        "Two ways to reach: truth": true_log_density(grid, hand),
+        f"Two ways to reach: {flow_name}": flow.at(scaled(hand)).log_prob(grid).numpy(),
     }
     top = max(np.exp(d).max() for d in densities.values())
     for ax, (title, log_density) in zip(axes[1], densities.items(), strict=False):
@@ -191,9 +194,9 @@ def draw(models: dict[str, Model], regions: dict[str, np.ndarray], path: str, se
             vmax=top,
             cmap="viridis",
         )
-        ax.set_title(f"{title}, first hand", fontsize=10)
+        ax.set_title(title, fontsize=10)
         ax.set(xlabel="first angle (rad)", ylabel="second angle (rad)")
-    figure.colorbar(image, ax=list(axes[1, :2]), label="density (1 / rad²)")
+    figure.colorbar(image, ax=axes[1, 1], label="density (1 / rad²)")
     ax = axes[1, 2]
     ax.plot([0, 1], [0, 1], "--", color="gray", linewidth=1, label="calibrated")
     for name, region in regions.items():

@@ -16,6 +16,7 @@ EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
         ("surrogate_posterior.py", ["--steps", "30"], "KL"),
         ("mcmc.py", ["--steps", "250", "--fit-steps", "30"], "effective samples"),
         ("vae.py", ["--epochs", "1"], "ELBO"),
+        ("conditional_density.py", ["--epochs", "1", "--num-points", "500"], "coverage"),
         ("few_labels.py", ["--epochs", "2", "--seeds", "1", "--num-points", "200"], "circles"),
     ],
     ids=lambda value: value if isinstance(value, str) and value.endswith(".py") else "",

@@ -15,6 +15,7 @@ TESTS = pathlib.Path(__file__).parent
     [
         "test_training.py",
         "test_keras_callbacks.py",
+        "test_keras_context.py",
         "test_keras_fit.py",
         "test_keras_labels.py",
         "test_keras_layers.py",
