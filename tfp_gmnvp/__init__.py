@@ -21,6 +21,7 @@ from tfp_gmnvp.calibration import calibration_error, reliability
 from tfp_gmnvp.callbacks import FigureCallback
 from tfp_gmnvp.clustering_scores import adjusted_rand_index, normalized_mutual_information
 from tfp_gmnvp.criteria import aic, bic, held_out_log_likelihood, icl, num_parameters
+from tfp_gmnvp.estimator import DensityFit, fit_density
 from tfp_gmnvp.export import export_flow, to_tflite
 from tfp_gmnvp.flow import (
     gaussian_mixture_flow,
@@ -47,6 +48,7 @@ __all__ = [
     "ConvergenceWarning",
     "Coupling",
     "CouplingTransform",
+    "DensityFit",
     "FigureCallback",
     "FlowLayer",
     "FlowModel",
@@ -71,6 +73,7 @@ __all__ = [
     "calibration_error",
     "datasets",
     "export_flow",
+    "fit_density",
     "fit_mixture",
     "gaussian_mixture",
     "gaussian_mixture_flow",

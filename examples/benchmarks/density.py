@@ -27,140 +27,26 @@ import math
 import multiprocessing
 import os
 import pathlib
-import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import density_data
+import density_methods
 import numpy as np
 from density_figure import draw
 
-FLOWS = ("full", "stepwise", "gradient")
-PEERS = ("zuko", "normflows")
-KEYS = ("target", "method", "components", "coupling", "learning_rate", "seed", "steps")
-STEPS_PER_EPOCH = 50
-
-
-def flow_log_prob(case: dict, problem: density_data.Problem, options: dict):
-    """Trains a flow; log q of the validation and test points."""
-    import tensorflow as tf
-
-    import tfp_gmnvp as gmnvp
-    from tfp_gmnvp import evaluate
-
-    x, seed, steps = problem.train.astype(np.float32), case["seed"], case["steps"]
-    flow = gmnvp.gaussian_mixture_flow(
-        x.shape[1],
-        case["components"],
-        num_couplings=options["couplings_number"],
-        hidden_units=options["hidden_units"],
-        coupling=case["coupling"],
-        standardize=x,
-        seed=seed,
-    )
-    update = {
-        "full": lambda: gmnvp.FullBatchEM(every=options["em_every"]),
-        "stepwise": lambda: gmnvp.StepwiseEM(step_size=options["em_step_size"]),
-        "gradient": gmnvp.GradientUpdate,
-    }[case["method"]]()
-    warmup = min(100, steps // 10)
-    schedule = tf.keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warmup, warmup_target=case["learning_rate"], warmup_steps=warmup
-    )
-    optimizer = tf.keras.optimizers.Adam(
-        schedule, global_clipnorm=1.0, use_ema=True, ema_momentum=0.99
-    )
-    model = gmnvp.FlowModel(flow, seed=seed)
-    model.compile(optimizer, mixture_update=update, jit_compile=True, steps_per_execution=10)
-    points = tf.constant(x)
-
-    def batch(number):
-        seeds = tf.stack([tf.cast(seed, tf.int64), number])
-        rows = tf.random.stateless_uniform([512], seeds, 0, len(x), tf.int64)
-        return tf.gather(points, rows)
-
-    # Few rows are overfitted: those for validation say when to stop.
-    stop = tf.keras.callbacks.EarlyStopping("val_loss", patience=10, restore_best_weights=True)
-    model.fit(
-        tf.data.Dataset.counter().map(batch).prefetch(4),
-        epochs=math.ceil(steps / STEPS_PER_EPOCH),
-        steps_per_epoch=min(steps, STEPS_PER_EPOCH),
-        verbose=0,
-        **({} if density_data.is_known(case["target"]) else early_stopping(stop, problem)),
-    )
-    return [
-        evaluate.log_prob(flow, evaluate.as_points(flow, points)).astype(np.float64)
-        for points in (problem.validation, problem.test)
-    ]
-
-
-def early_stopping(stop, problem) -> dict:
-    """Arguments of `fit`."""
-    return {"validation_data": problem.validation.astype(np.float32), "callbacks": [stop]}
-
-
-def default_log_prob(case: dict, problem: density_data.Problem, options: dict):
-    """`fit_density`, which splits off validation rows of its own."""
-    import tfp_gmnvp as gmnvp
-    from tfp_gmnvp import evaluate
-
-    fit = gmnvp.fit_density(problem.seen, seed=case["seed"])
-    flow = fit.model.distribution
-    print(f"  {case['target']} {case['seed']}: {fit}", flush=True)
-    return [
-        evaluate.log_prob(flow, evaluate.as_points(flow, points)).astype(np.float64)
-        for points in (problem.validation, problem.test)
-    ]
-
-
-def sklearn_log_prob(case: dict, problem: density_data.Problem, options: dict):
-    """A plain mixture, chosen by BIC on all rows that are not held out."""
-    from sklearn.mixture import GaussianMixture
-
-    x = problem.seen[: options["sklearn_rows"]]
-    fits = [
-        GaussianMixture(
-            k, covariance_type=covariance_type, n_init=3, random_state=case["seed"], max_iter=300
-        ).fit(x)
-        for k in range(1, options["sklearn_components"] + 1)
-        for covariance_type in ("full", "tied", "diag", "spherical")
-    ]
-    best = min(fits, key=lambda fit: fit.bic(x))
-    return best.score_samples(problem.validation), best.score_samples(problem.test)
-
-
-def peer_log_prob(case: dict, problem: density_data.Problem, options: dict):
-    """Another library's flow, trained by `density_peer.py` in its own environment."""
-    with tempfile.TemporaryDirectory() as folder:
-        rows, answer = pathlib.Path(folder, "rows.npz"), pathlib.Path(folder, "answer.npz")
-        arrays = {name: getattr(problem, name) for name in ("train", "validation", "test")}
-        np.savez(rows, **{name: array.astype(np.float32) for name, array in arrays.items()})
-        settings = {**case, "num_couplings": options["couplings_number"]}
-        settings["hidden_units"] = options["hidden_units"]
-        script = pathlib.Path(__file__).with_name("density_peer.py")
-        command = [options["peer_python"], str(script), json.dumps(settings), rows, answer]
-        subprocess.run(command, check=True)
-        with np.load(answer) as found:
-            return found["validation"].astype(np.float64), found["test"].astype(np.float64)
-
-
-METHODS = {
-    **dict.fromkeys(FLOWS, flow_log_prob),
-    "default": default_log_prob,
-    "sklearn": sklearn_log_prob,
-    **dict.fromkeys(PEERS, peer_log_prob),
-}
+KIND = ("target", "method", "components", "coupling", "steps")
+KEYS = (*KIND, "learning_rate", "seed")
 
 
 def run(case: dict, options: dict) -> dict:
     """One row of the JSON: what was run, its validation loss, its score and standard error."""
     start = time.perf_counter()
     problem = density_data.load(case["target"], case["seed"])
-    validation, test = METHODS[case["method"]](case, problem, options)
+    validation, test = density_methods.METHODS[case["method"]](case, problem, options)
     values = test if problem.log_truth is None else problem.log_truth - test
     return {
         **case,
@@ -205,7 +91,7 @@ def summarize(rows: list[dict]) -> list[dict]:
     """For each target and method the learning rate with the best validation loss, over seeds."""
     by_rate = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        kind = tuple(row[name] for name in ("target", "method", "components", "coupling", "steps"))
+        kind = tuple(row[name] for name in KIND)
         by_rate[kind][row["learning_rate"]].append(row)
     table = []
     for kind, rates in by_rate.items():
@@ -214,7 +100,7 @@ def summarize(rows: list[dict]) -> list[dict]:
         values = [math.nan if value is None else value for value in runs.values()]
         table.append(
             {
-                **dict(zip(("target", "method", "components", "coupling", "steps"), kind)),
+                **dict(zip(KIND, kind, strict=True)),
                 "learning_rate": rate,
                 "score": rates[rate][0]["score"],
                 "runs": runs,
@@ -247,7 +133,9 @@ def beside_sklearn(row: dict, table: list[dict]) -> dict:
 
 def show(table: list[dict]) -> None:
     """Prints the table."""
-    print(f"{'target':16s}{'method':10s}{'K':>3} {'coupling':9s}{'rate':>7}  score, spread over seeds")
+    print(
+        f"{'target':16s}{'method':10s}{'K':>3} {'coupling':9s}{'rate':>7}  score, spread over seeds"
+    )
     for row in sorted(table, key=lambda row: (row["target"], row["coupling"] or "", row["method"])):
         mean, spread = (
             "   -   " if row[name] is None else f"{row[name]:9.4f}"
@@ -271,7 +159,12 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     known, real = list(density_data.KNOWN), ", ".join(density_data.REAL)
     add("--targets", nargs="+", default=known, help=f"{', '.join(known)}, {real}, or a CSV file")
-    add("--methods", nargs="+", choices=METHODS, default=[*FLOWS, "sklearn"])
+    add(
+        "--methods",
+        nargs="+",
+        choices=density_methods.METHODS,
+        default=[*density_methods.FLOWS, "sklearn"],
+    )
     add("--components", type=int, nargs="+", default=[8], metavar="K")
     add("--couplings", nargs="+", choices=["affine", "spline"], default=["affine", "spline"])
     add("--learning-rates", type=float, nargs="+", default=[2e-3, 5e-3])
@@ -279,7 +172,12 @@ def parse_arguments() -> argparse.Namespace:
     add("--steps", type=int, default=3000)
     add("--couplings-number", type=int, default=8)
     add("--hidden-units", type=int, nargs="+", default=[64, 64])
-    add("--em-every", type=int, default=1, help=f"times {STEPS_PER_EPOCH} steps, for `full`")
+    add(
+        "--em-every",
+        type=int,
+        default=1,
+        help=f"times {density_methods.STEPS_PER_EPOCH} steps, for `full`",
+    )
     add("--em-step-size", type=float, default=0.05, help="for `stepwise`")
     add("--sklearn-components", type=int, default=10, help="the most to choose from")
     add("--sklearn-rows", type=int, default=20_000, help="the most to fit to")
