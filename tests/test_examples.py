@@ -99,3 +99,36 @@ def test_timing_benchmarks(script, printed, tmp_path):
     [row] = json.loads(output.read_text())
     assert all(row[name] > 0 for name in printed if name != "share of the update")
     assert all(name in run.stdout for name in printed)
+
+
+def test_density_benchmark(tmp_path):
+    output = tmp_path / "density.json"
+    table = tmp_path / "table.csv"
+    table.write_text("a,b\n" + "".join(f"{i % 7},{i % 11}.5\n" for i in range(77)))
+    script = str(EXAMPLES / "benchmarks" / "density.py")
+    arguments = ["--targets", "eight_gaussians", str(table), "--seeds", "0", "1"]
+    arguments += ["--steps", "4", "--components", "2", "--couplings", "affine"]
+    arguments += ["--couplings-number", "2", "--hidden-units", "4"]
+    arguments += ["--sklearn-components", "2", "--sklearn-rows", "500", "--output", str(output)]
+
+    def run(*more):
+        return subprocess.run(
+            [sys.executable, script, *arguments, *more], capture_output=True, text=True, check=False
+        )
+
+    plain = run("--methods", "sklearn")
+    assert plain.returncode == 0, plain.stderr[-3000:]
+    found = run("--methods", "sklearn", "stepwise", "--learning-rates", "1e-3", "1e20", "--resume")
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert found.stdout.count('"method": "sklearn"') == 0  # they were there
+    results = json.loads(output.read_text())
+    assert len(results["runs"]) == 4 + 8
+    by_method = {(row["target"], row["method"]): row for row in results["table"]}
+    assert by_method["eight_gaussians", "sklearn"]["score"] == "KL"
+    assert by_method["eight_gaussians", "sklearn"]["mean"] > 0
+    flow = by_method[str(table), "stepwise"]
+    assert flow["learning_rate"] == 1e-3
+    pairs = [(flow["runs"][s], by_method[str(table), "sklearn"]["runs"][s]) for s in "01"]
+    assert abs(flow["gain"] - sum(a - b for a, b in pairs) / 2) < 1e-9
+    assert "gain over sklearn" in found.stdout
+    assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")

@@ -23,6 +23,7 @@ from tfp_gmnvp.callbacks import FigureCallback
 from tfp_gmnvp.clustering_scores import adjusted_rand_index, normalized_mutual_information
 from tfp_gmnvp.conditioning import condition
 from tfp_gmnvp.criteria import aic, bic, held_out_log_likelihood, icl, num_parameters
+from tfp_gmnvp.estimator import DensityFit, fit_density
 from tfp_gmnvp.export import export_flow, to_tflite
 from tfp_gmnvp.flow import (
     gaussian_mixture_flow,
@@ -50,6 +51,7 @@ __all__ = [
     "ConvergenceWarning",
     "Coupling",
     "CouplingTransform",
+    "DensityFit",
     "FigureCallback",
     "FlowLayer",
     "FlowModel",
@@ -75,6 +77,7 @@ __all__ = [
     "condition",
     "datasets",
     "export_flow",
+    "fit_density",
     "fit_mixture",
     "gaussian_mixture",
     "gaussian_mixture_flow",

@@ -1,0 +1,225 @@
+"""How close each way to train the mixture comes to a density: one table, one figure.
+
+    python examples/benchmarks/density.py --output density.json
+    python examples/benchmarks/density.py --targets iris wine digits --methods default sklearn
+
+Targets of known density are scored by KL(truth || model) = mean(log p(x) - log q(x)) on the same
+20,000 points for all, in nats; tables by the mean log-density of held-out rows over splits, and
+beside scikit-learn's mixture on the same rows. Methods:
+
+    full, stepwise, gradient   the flow, its mixture by full-batch EM, stepwise EM or the optimizer
+    default                    `fit_density` as it is, whatever the components and couplings
+    sklearn                    a plain mixture, K and the type of covariance by BIC
+    zuko, normflows            another library's flow, in an environment of its own
+
+Of the flows, each learning rate is tried, and the one with the best validation loss over all
+seeds is reported. All is written to `--output` after every run, and `--resume` goes on from
+there; the figure stands beside it. The full table takes hours on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import itertools
+import json
+import math
+import multiprocessing
+import os
+import pathlib
+import sys
+import time
+from collections import defaultdict
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import density_data
+import density_methods
+import numpy as np
+from density_figure import draw
+
+KIND = ("target", "method", "components", "coupling", "steps")
+KEYS = (*KIND, "learning_rate", "seed")
+
+
+def run(case: dict, options: dict) -> dict:
+    """One row of the JSON: what was run, its validation loss, its score and standard error."""
+    start = time.perf_counter()
+    problem = density_data.load(case["target"], case["seed"])
+    validation, test = density_methods.METHODS[case["method"]](case, problem, options)
+    values = test if problem.log_truth is None else problem.log_truth - test
+    return {
+        **case,
+        "score": "log-likelihood" if problem.log_truth is None else "KL",
+        "validation_nll": finite(-np.mean(validation)),
+        "value": finite(np.mean(values)),
+        "standard_error": finite(np.std(values, ddof=1) / math.sqrt(len(values))),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+
+
+def finite(number) -> float | None:
+    """A number that JSON can hold; `None` for NaN and infinity."""
+    return float(number) if np.isfinite(number) else None
+
+
+def cases(arguments: argparse.Namespace) -> list[dict]:
+    """All runs that the command line asks for."""
+    found = []
+    for target, method, seed in itertools.product(
+        arguments.targets, arguments.methods, arguments.seeds
+    ):
+        case = {"target": target, "method": method, "seed": seed}
+        if method in ("default", "sklearn"):  # which choose for themselves
+            none = dict.fromkeys(("components", "coupling", "learning_rate", "steps"))
+            found.append({**case, **none})
+            continue
+        for k, coupling, rate in itertools.product(
+            arguments.components, arguments.couplings, arguments.learning_rates
+        ):
+            settings = {"components": k, "coupling": coupling, "learning_rate": rate}
+            found.append({**case, **settings, "steps": arguments.steps})
+    return found
+
+
+def key(row: dict) -> tuple:
+    """What tells two runs apart."""
+    return tuple(row[name] for name in KEYS)
+
+
+def summarize(rows: list[dict]) -> list[dict]:
+    """For each target and method the learning rate with the best validation loss, over seeds."""
+    by_rate = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        kind = tuple(row[name] for name in KIND)
+        by_rate[kind][row["learning_rate"]].append(row)
+    table = []
+    for kind, rates in by_rate.items():
+        rate = min(rates, key=lambda rate: validation_loss(rates[rate]))
+        runs = {row["seed"]: row["value"] for row in rates[rate]}
+        values = [math.nan if value is None else value for value in runs.values()]
+        table.append(
+            {
+                **dict(zip(KIND, kind, strict=True)),
+                "learning_rate": rate,
+                "score": rates[rate][0]["score"],
+                "runs": runs,
+                "mean": finite(np.mean(values)),
+                "standard_deviation": finite(np.std(values, ddof=1)) if len(values) > 1 else None,
+            }
+        )
+    return [{**row, **beside_sklearn(row, table)} for row in table]
+
+
+def validation_loss(rows: list[dict]) -> float:
+    """The mean over seeds; infinite where one run diverged."""
+    losses = [row["validation_nll"] for row in rows]
+    return math.inf if None in losses else sum(losses) / len(losses)
+
+
+def beside_sklearn(row: dict, table: list[dict]) -> dict:
+    """Gain over scikit-learn's mixture in nats, paired by seed, and its standard error."""
+    plain = [other for other in table if other["method"] == "sklearn"]
+    plain = [other["runs"] for other in plain if other["target"] == row["target"]]
+    sign = 1.0 if row["score"] == "log-likelihood" else -1.0
+    shared = [s for s in row["runs"] if plain and s in plain[0]]
+    pairs = [(row["runs"][s], plain[0][s]) for s in shared]
+    if row["method"] == "sklearn" or len(pairs) < 2 or any(None in pair for pair in pairs):
+        return {}
+    gains = [sign * (ours - theirs) for ours, theirs in pairs]
+    error = np.std(gains, ddof=1) / math.sqrt(len(gains))
+    return {"gain": float(np.mean(gains)), "gain_standard_error": float(error)}
+
+
+def show(table: list[dict]) -> None:
+    """Prints the table."""
+    print(
+        f"{'target':16s}{'method':10s}{'K':>3} {'coupling':9s}{'rate':>7}  score, spread over seeds"
+    )
+    for row in sorted(table, key=lambda row: (row["target"], row["coupling"] or "", row["method"])):
+        mean, spread = (
+            "   -   " if row[name] is None else f"{row[name]:9.4f}"
+            for name in ("mean", "standard_deviation")
+        )
+        gain = (
+            f"   gain over sklearn {row['gain']:.4f} +- {row['gain_standard_error']:.4f}"
+            if "gain" in row
+            else ""
+        )
+        print(
+            f"{pathlib.Path(row['target']).name:16s}{row['method']:10s}"
+            f"{row['components'] or '-':>3} {row['coupling'] or '-':9s}"
+            f"{row['learning_rate'] or '-':>7}  {mean} {spread} ({len(row['runs'])}){gain}"
+        )
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    known, real = list(density_data.KNOWN), ", ".join(density_data.REAL)
+    add("--targets", nargs="+", default=known, help=f"{', '.join(known)}, {real}, or a CSV file")
+    add(
+        "--methods",
+        nargs="+",
+        choices=density_methods.METHODS,
+        default=[*density_methods.FLOWS, "sklearn"],
+    )
+    add("--components", type=int, nargs="+", default=[8], metavar="K")
+    add("--couplings", nargs="+", choices=["affine", "spline"], default=["affine", "spline"])
+    add("--learning-rates", type=float, nargs="+", default=[2e-3, 5e-3])
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    add("--steps", type=int, default=3000)
+    add("--couplings-number", type=int, default=8)
+    add("--hidden-units", type=int, nargs="+", default=[64, 64])
+    add(
+        "--em-every",
+        type=int,
+        default=1,
+        help=f"times {density_methods.STEPS_PER_EPOCH} steps, for `full`",
+    )
+    add("--em-step-size", type=float, default=0.05, help="for `stepwise`")
+    add("--sklearn-components", type=int, default=10, help="the most to choose from")
+    add("--sklearn-rows", type=int, default=20_000, help="the most to fit to")
+    add("--peer-python", default=sys.executable, help="of an environment that has the peer")
+    add("--workers", type=int, default=1, help="processes at a time")
+    add("--resume", action="store_true", help="keep the runs that `--output` holds")
+    add("--output", type=pathlib.Path, default=pathlib.Path("density.json"))
+    arguments = parser.parse_args()
+    for name in ("steps", "workers", "sklearn_components", "sklearn_rows"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1")
+    for target in arguments.targets:
+        known_name = density_data.is_known(target) or target in density_data.REAL
+        if not known_name and not pathlib.Path(target).is_file():
+            parser.error(f"--targets: {target} is neither a name nor a file")
+    return arguments
+
+
+def main() -> None:
+    """Runs what is missing, writes after each run, prints the table and draws the figure."""
+    arguments = parse_arguments()
+    output, options = arguments.output, vars(arguments)
+    rows = json.loads(output.read_text())["runs"] if arguments.resume and output.exists() else []
+    done = {key(row) for row in rows}
+    todo = [case for case in cases(arguments) if key(case) not in done]
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
+        for run_ in concurrent.futures.as_completed([pool.submit(run, c, options) for c in todo]):
+            rows.append(run_.result())
+            print(json.dumps(rows[-1]), flush=True)
+            write(output, {"runs": rows, "table": summarize(rows)})
+    show(summarize(rows))
+    draw(summarize(rows)).savefig(output.with_suffix(".png"), dpi=110)
+    print(f"Wrote {output} and {output.with_suffix('.png')}")
+
+
+def write(path: pathlib.Path, content: dict) -> None:
+    """Writes JSON in one move, so that a stop leaves a whole file."""
+    scratch = path.with_suffix(".part")
+    scratch.write_text(json.dumps(content, indent=1) + "\n")
+    scratch.replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""What `density.py` fits: targets of known density, and tables of numbers, split by a seed."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from tfp_gmnvp import datasets
+
+__all__ = ["KNOWN", "REAL", "Problem", "is_known", "load"]
+
+NUM_TRAIN, NUM_VALIDATION, NUM_TEST = 100_000, 10_000, 20_000
+DIGITS_ROWS = 1500
+OLD_FAITHFUL = pathlib.Path(__file__).parents[1] / "data" / "old_faithful.csv"
+
+KNOWN: dict[str, Callable[[], datasets.ToyDensity]] = {
+    "moons_0.05": lambda: datasets.two_moons(noise=0.05),
+    "moons_0.1": lambda: datasets.two_moons(noise=0.1),
+    "circles": lambda: datasets.circles(radii=(1.0, 0.4), noise=0.05),
+    "spirals": datasets.spirals,
+    "eight_gaussians": datasets.eight_gaussians,
+    "checkerboard": datasets.checkerboard,
+    "pinwheel": datasets.pinwheel,
+}
+REAL = ("old_faithful", "iris", "wine", "breast_cancer", "digits")
+
+
+class Problem(NamedTuple):
+    """Rows to learn from, to choose by, and to be scored on, and log p of the last, if known.
+
+    `train` and `validation` are the rows that a method may see; what chooses nothing learns from
+    both, `seen`.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    log_truth: np.ndarray | None
+
+    @property
+    def seen(self) -> np.ndarray:
+        """All rows but the held-out ones."""
+        return np.concatenate([self.train, self.validation])
+
+
+def is_known(target: str) -> bool:
+    """Whether the density of a target is known."""
+    return target in KNOWN
+
+
+def load(target: str, seed: int) -> Problem:
+    """A target's rows.
+
+    Of a known density all seeds have the same validation and test points. A table is split anew by
+    each seed: a fifth is held out (of the digits all but 1,500 rows), and a fifth of the rest is
+    for validation. Its columns are standardised by the rows that are not held out.
+
+    Args:
+      target: a key of `KNOWN`, one of `REAL`, or the path of a CSV file.
+      seed: integer seed of the training points, or of the split.
+    """
+    if is_known(target):
+        density = KNOWN[target]()
+        test = density.sample(NUM_TEST, seed=999)
+        return Problem(
+            density.sample(NUM_TRAIN, seed=seed),
+            density.sample(NUM_VALIDATION, seed=998),
+            test,
+            density.log_prob(test),
+        )
+    x = table(target)
+    num_test = len(x) - DIGITS_ROWS if target == "digits" else round(0.2 * len(x))
+    order = np.random.default_rng(seed).permutation(len(x))
+    seen, test = x[order[num_test:]], x[order[:num_test]]
+    mean, std = seen.mean(axis=0), seen.std(axis=0)
+    seen, test = (seen - mean) / std, (test - mean) / std
+    num_validation = round(0.2 * len(seen))
+    return Problem(seen[num_validation:], seen[:num_validation], test, None)
+
+
+def table(name: str) -> np.ndarray:
+    """A table of numbers `[N, D]`; the digits' integers get uniform noise of one unit."""
+    if name not in REAL:
+        return datasets.load_csv(name, min_rows=50).values
+    if name == "old_faithful":
+        return datasets.load_csv(OLD_FAITHFUL).values
+    import sklearn.datasets
+
+    x = getattr(sklearn.datasets, f"load_{name}")().data
+    if name == "digits":
+        x = x + np.random.default_rng(0).uniform(size=x.shape)
+    return x

@@ -1,0 +1,60 @@
+"""The figure of `density.py`: a panel a target, a line a method, a dot a seed."""
+
+from __future__ import annotations
+
+import pathlib
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tfp_gmnvp import plotting
+
+__all__ = ["draw"]
+
+MARKERS = {"full": "o", "stepwise": "s", "gradient": "^", "default": "D", "sklearn": "X"}
+
+
+def draw(table: list[dict]) -> Figure:
+    """Divergence from the truth (log scale), or held-out log-likelihood; means and all seeds."""
+    targets = list(dict.fromkeys(row["target"] for row in table))
+    num_columns = min(3, len(targets))
+    num_rows = -(-len(targets) // num_columns)
+    most = max(sum(row["target"] == target for row in table) for target in targets)
+    height = num_rows * (1.1 + 0.32 * most)
+    figure = Figure(figsize=(4.6 * num_columns, height), layout="constrained")
+    axes = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
+    methods = list(dict.fromkeys([*MARKERS, *(row["method"] for row in table)]))
+    colours = dict(zip(methods, plotting.component_colours(len(methods)), strict=True))
+    for ax, target in zip(axes, targets, strict=False):
+        rows = [row for row in table if row["target"] == target]
+        _panel(ax, sorted(rows, key=_label, reverse=True), colours)
+        ax.set_title(pathlib.Path(target).stem, fontsize=11)
+    for ax in axes[len(targets) :]:
+        ax.set_axis_off()
+    return figure
+
+
+def _panel(ax, rows, colours) -> None:
+    for height, row in enumerate(rows):
+        values = [value for value in row["runs"].values() if value is not None]
+        style = {"color": colours[row["method"]], "marker": MARKERS.get(row["method"], "v")}
+        ax.scatter(values, [height] * len(values), s=16, alpha=0.45, linewidths=0, **style)
+        if values:
+            ax.scatter(np.mean(values), height, s=60, edgecolors="black", linewidths=0.8, **style)
+    ax.set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=8)
+    ax.set_ylim(-0.6, len(rows) - 0.4)
+    ax.grid(axis="x", color="0.9")
+    if rows[0]["score"] == "KL":
+        ax.set_xscale("symlog", linthresh=1e-3)
+        ax.set_xlabel("KL(truth || model), nats")
+    else:
+        ax.set_xlabel("held-out log-likelihood, nats")
+
+
+def _label(row) -> str:
+    settings = (row["coupling"], row["components"] and f"K = {row['components']}")
+    return ", ".join([row["method"], *(s for s in settings if s)])

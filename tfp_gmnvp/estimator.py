@@ -1,0 +1,200 @@
+"""A density for a table of any size: a plain mixture, or a flow that is better than it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_gmnvp import evaluate, mixtures
+from tfp_gmnvp.flow import gaussian_mixture_flow
+from tfp_gmnvp.mixture_choice import MixtureCandidate, choose_mixture, fit_candidate
+from tfp_gmnvp.mixture_updates import FullBatchEM
+from tfp_gmnvp.mixture_updates.fit import fit_mixture
+from tfp_gmnvp.summaries import MonteCarloEstimate
+from tfp_gmnvp.training import FlowModel
+
+__all__ = ["DensityFit", "fit_density"]
+
+keras = tf.keras
+
+_MOST_ROWS_TO_CHOOSE_BY = 4000
+_MOST_ROWS_TO_START_FROM = 20_000
+_COVARIANCE_FLOOR = 1e-6
+
+
+class DensityFit(NamedTuple):
+    """What `fit_density` found.
+
+    Attributes:
+      model: the trained model; the density is `model.distribution`.
+      mixture: the kind of mixture that was chosen.
+      gain: of the trained flow over the mixture that it started from, on the validation rows, in
+        nats per point, with its standard error.
+      keeps_flow: whether the gain was beyond chance. If not, the bijector is the standardisation
+        alone, and the density a plain mixture.
+      history: the losses of each epoch, `loss` and `val_loss`.
+
+    #### Examples
+
+    >>> fit = fit_density(np.random.default_rng(0).normal(size=[80, 2]), steps=4, seed=0)
+    >>> fit.keeps_flow, fit.mixture.num_components
+    (False, 1)
+    """
+
+    model: FlowModel
+    mixture: MixtureCandidate
+    gain: MonteCarloEstimate
+    keeps_flow: bool
+    history: dict[str, list[float]]
+
+
+def fit_density(
+    x: np.ndarray,
+    *,
+    num_components: Iterable[int] = (1, 2, 3, 4, 6, 8, 10),
+    covariance_types: Sequence[str] = ("full", "tied", "diag"),
+    validation_fraction: float = 0.2,
+    steps: int = 3000,
+    learning_rate: float = 2e-3,
+    weight_decay: float = 0.1,
+    seed: int,
+    **flow_arguments,
+) -> DensityFit:
+    """Fits a density to a table of numbers, with settings that suit its size.
+
+    1. A mixture is chosen by cross-validation, see `choose_mixture`, and fitted to the standardised
+       rows but for those set aside for validation.
+    2. A flow starts as the identity over it, and trains with decaying weights until the validation
+       rows say stop. It is smaller where rows are few.
+    3. The flow is kept if it is better on the validation rows by more than two standard errors of
+       the difference, row by row. If not, the density is the mixture.
+    4. The mixture is fitted again, to all rows, with the bijector as it is.
+
+    So rows that are held out from x lose nothing by the flow where it has too few rows to learn
+    from.
+
+    Args:
+      x: data `[N, D]`, D >= 2 and N >= 20.
+      num_components: numbers of components to try.
+      covariance_types: what to try of 'full', 'tied', 'diag' and 'spherical'.
+      validation_fraction: the share of the rows, in (0, 1), that say when to stop.
+      steps: the most training steps.
+      learning_rate: at its highest, after a warm-up; it falls to zero as a cosine.
+      weight_decay: of AdamW.
+      seed: integer seed of everything: the split, the mixtures, the flow and the order of rows.
+      **flow_arguments: of `gaussian_mixture_flow`, such as `coupling`, in place of the defaults.
+
+    Returns:
+      A `DensityFit`.
+
+    Raises:
+      ValueError: if x is not `[N, D]`, finite and large enough, or an argument is out of its range.
+      TypeError: if the flow has no argument of a name.
+
+    #### Examples
+
+    >>> x = np.random.default_rng(0).normal(size=[80, 2])
+    >>> fit = fit_density(x, num_components=[1, 2], covariance_types=["diag"], steps=4, seed=0)
+    >>> fit.model.predict(x, verbose=0).shape
+    (80,)
+    """
+    x = _checked_rows(x, validation_fraction, steps)
+    order = np.random.default_rng(seed).permutation(len(x))
+    num_validation = max(1, round(validation_fraction * len(x)))
+    train, validation = x[order[num_validation:]], x[order[:num_validation]]
+    z = (x[order] - x.mean(axis=0)) / _scales(x)
+    candidate, *_ = choose_mixture(
+        z[-_MOST_ROWS_TO_CHOOSE_BY:], num_components, covariance_types=covariance_types, seed=seed
+    )
+    flow = gaussian_mixture_flow(
+        x.shape[1],
+        candidate.num_components,
+        covariance_type=candidate.covariance_type,
+        standardize=x,
+        seed=seed,
+        **{**_sizes(len(train)), **flow_arguments},
+    )
+    _start(flow, z[num_validation:], candidate, seed)
+    start = evaluate.log_prob(flow, evaluate.as_points(flow, validation))
+    model = FlowModel(flow, initialize=False, seed=seed)
+    weights = model.get_weights()
+    history = _train(model, train, validation, candidate, steps, learning_rate, weight_decay)
+    gain = _gain(evaluate.log_prob(flow, evaluate.as_points(flow, validation)), start)
+    keeps_flow = gain.estimate > 2 * gain.standard_error
+    if keeps_flow:
+        settings = {"prior": candidate.prior(x.shape[1]), "covariance_floor": _COVARIANCE_FLOOR}
+        fit_mixture(flow, evaluate.as_points(flow, x), **settings)
+    else:
+        model.set_weights(weights)
+        _start(flow, z, candidate, seed)
+    return DensityFit(model, candidate, gain, keeps_flow, history)
+
+
+def _sizes(num_rows) -> dict:
+    """About one unit in each hidden layer for every square of its number of rows, 8 to 64."""
+    width = int(2 ** np.clip(np.round(np.log2(num_rows) / 2), 3, 6))
+    return {"num_couplings": 8 if width == 64 else 4, "hidden_units": (width, width)}
+
+
+def _start(flow, z, candidate, seed) -> None:
+    """Sets the mixture to its fit, the best of several starts, to standardised rows."""
+    z = z[:_MOST_ROWS_TO_START_FROM]
+    parameters = fit_candidate(z, candidate, seed=seed)
+    mixtures.assign_parameters(flow.distribution, parameters)
+
+
+def _train(model, train, validation, candidate, steps, learning_rate, weight_decay) -> dict:
+    """Trains until the validation loss has not fallen for a tenth of the epochs; keeps the best."""
+    batch_size = int(np.clip(len(train) // 8, 32, 512))
+    steps_per_epoch = -(-len(train) // batch_size)
+    epochs = int(np.clip(steps // steps_per_epoch, 1, 200))
+    warmup = epochs * steps_per_epoch // 20
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, epochs * steps_per_epoch - warmup, warmup_target=learning_rate, warmup_steps=warmup
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay, global_clipnorm=1.0)
+    update = FullBatchEM(prior=candidate.prior(train.shape[1]), covariance_floor=_COVARIANCE_FLOOR)
+    model.compile(optimizer, mixture_update=update)
+    stop = keras.callbacks.EarlyStopping(
+        "val_loss", mode="min", patience=max(5, epochs // 10), restore_best_weights=True
+    )
+    history = model.fit(
+        train,
+        batch_size=batch_size,
+        epochs=epochs,
+        validation_data=validation,
+        validation_batch_size=10_000,
+        callbacks=[stop, keras.callbacks.TerminateOnNaN()],
+        verbose=0,
+    )
+    return history.history
+
+
+def _gain(log_prob, start) -> MonteCarloEstimate:
+    """Row by row; minus infinity where training diverged."""
+    difference = log_prob.astype(np.float64) - start
+    if not np.isfinite(difference).all():
+        return MonteCarloEstimate(-np.inf, 0.0)
+    error = difference.std(ddof=1) / np.sqrt(len(difference))
+    return MonteCarloEstimate(float(difference.mean()), float(error))
+
+
+def _scales(x):
+    std = x.std(axis=0)
+    return np.where(std > 0, std, 1.0)
+
+
+def _checked_rows(x, validation_fraction, steps) -> np.ndarray:
+    x = np.asarray(x, np.float64)
+    if x.ndim != 2 or x.shape[1] < 2 or len(x) < 20:
+        raise ValueError(f"`x` must have shape [N, D], N >= 20 and D >= 2, got {list(x.shape)}.")
+    if not np.isfinite(x).all():
+        raise ValueError("`x` must be finite, and it holds NaN or infinity.")
+    if not 0 < validation_fraction < 1:
+        raise ValueError(f"`validation_fraction` must be in (0, 1), got {validation_fraction!r}.")
+    if steps < 1:
+        raise ValueError(f"`steps` must be at least 1, got {steps!r}.")
+    return x

@@ -1,0 +1,193 @@
+"""Which mixture: type of covariance, number of components and prior, by cross-validation."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_gmnvp import mixtures
+
+__all__ = ["MixtureCandidate", "choose_mixture", "fit_candidate"]
+
+_COVARIANCE_FLOOR = 1e-6
+
+
+class MixtureCandidate(NamedTuple):
+    """A kind of mixture.
+
+    Attributes:
+      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
+      num_components: K.
+      shrinkage: by how much each covariance is drawn to the points' variances V: the prior is worth
+        D + 2 points of covariance `shrinkage K^(-2/D) diag(V)` to each component; 0 for no prior.
+      held_out: mean log-density of points in folds that the mixture was not fitted to, in nats.
+
+    #### Examples
+
+    >>> MixtureCandidate("full", 3).prior(2) is None
+    True
+    """
+
+    covariance_type: str
+    num_components: int
+    shrinkage: float = 0.0
+    held_out: float = np.nan
+
+    def prior(self, event_size: int) -> mixtures.Prior | None:
+        """The prior that the shrinkage stands for; `None` for none.
+
+        The scale falls with K as in Fraley and Raftery (2007), "Bayesian regularization for
+        normal mixture estimation and model-based clustering", section 3.2.
+
+        #### Examples
+
+        >>> MixtureCandidate("full", 1, shrinkage=0.5).prior(2)
+        Prior(concentration=1.0, degrees_of_freedom=1.0, scale=2.0)
+        """
+        if not self.shrinkage:
+            return None
+        scale = self.shrinkage * (event_size + 2) * self.num_components ** (-2 / event_size)
+        return mixtures.Prior(degrees_of_freedom=1.0, scale=scale)
+
+
+def choose_mixture(
+    z: np.ndarray,
+    num_components: Iterable[int] = (1, 2, 3, 4, 6, 8, 10),
+    *,
+    covariance_types: Sequence[str] = ("full", "tied", "diag"),
+    shrinkages: Sequence[float] = (0.0, 0.1, 1.0),
+    num_folds: int = 5,
+    seed: int,
+) -> tuple[MixtureCandidate, ...]:
+    """Fits mixtures of all kinds, and scores each on folds that it has not seen.
+
+    The prior goes with 'full' covariances, of which there are the most to estimate.
+
+    Args:
+      z: points `[N, D]`.
+      num_components: numbers of components to try, ascending; those above N / 8 are left out,
+        and the rest of a kind once two in a row are worse than the best before.
+      covariance_types: what to try of 'full', 'tied', 'diag' and 'spherical'.
+      shrinkages: what to try; see `MixtureCandidate`.
+      num_folds: number of folds, from 2 to N.
+      seed: integer seed of the folds and of the mixtures' starts.
+
+    Returns:
+      The candidates, the best first.
+
+    Raises:
+      ValueError: if no number of components is left, or a type of covariance is unknown.
+
+    #### Examples
+
+    >>> z = np.random.default_rng(0).normal(size=[60, 2]) + np.repeat([[-9], [9]], 30, axis=0)
+    >>> best, *_ = choose_mixture(z, [1, 2], covariance_types=["full"], shrinkages=[0.0], seed=0)
+    >>> best.num_components
+    2
+    """
+    z, num_components = np.asarray(z, np.float64), list(num_components)
+    numbers = [k for k in sorted(num_components) if 1 <= k <= max(1, len(z) // 8)]
+    if not numbers:
+        raise ValueError(
+            f"`num_components` must hold a number from 1 to {max(1, len(z) // 8)} for {len(z)} "
+            f"points, got {num_components!r}."
+        )
+    folds = np.array_split(np.random.default_rng(seed).permutation(len(z)), num_folds)
+    score = functools.partial(_held_out, z=z, folds=folds, seed=seed)
+    scored = []
+    for covariance_type in covariance_types:
+        for shrinkage in shrinkages if covariance_type == "full" else (0.0,):
+            family = [MixtureCandidate(covariance_type, k, shrinkage) for k in numbers]
+            scored += _ascending(score, family)
+    return tuple(sorted(scored, key=lambda c: c.held_out, reverse=True))
+
+
+def fit_candidate(
+    z: np.ndarray, candidate: MixtureCandidate, *, seed, n_init: int = 5
+) -> mixtures.MixtureParameters:
+    """Fits the mixture in float64 by EM; covariances are at least 1e-6 of the points' variance.
+
+    Args:
+      z: points `[N, D]`.
+      candidate: the kind of mixture.
+      seed: integer or stateless seed `[2]` of the starts.
+      n_init: number of starts, the best of which is kept.
+
+    Returns:
+      `MixtureParameters`.
+
+    #### Examples
+
+    >>> z = np.array([[0.0], [2.0], [4.0]])
+    >>> fit_candidate(z, MixtureCandidate("diag", 1), seed=0).loc.numpy().tolist()
+    [[2.0]]
+    """
+    z = tf.constant(z, tf.float64)
+    settings = {"num_iterations": 20, "n_init": n_init, "seed": seed}
+    start = mixtures.first_fit(z, **settings, **_arguments(candidate, z.shape[1]))
+    return _em(candidate, z.shape[1], num_iterations=200)(z, *start)
+
+
+def _ascending(score, candidates) -> list[MixtureCandidate]:
+    """Scores ever more components, until two numbers in a row are worse than the best before."""
+    scored, worse, best = [], 0, -np.inf
+    for candidate in candidates:
+        scored.append(candidate._replace(held_out=score(candidate)))
+        worse = 0 if scored[-1].held_out > best else worse + 1
+        best = max(best, scored[-1].held_out)
+        if worse == 2:
+            break
+    return scored
+
+
+def _held_out(candidate, z, folds, seed) -> float:
+    arguments = _arguments(candidate, z.shape[1])
+    em = _em(candidate, z.shape[1], num_iterations=50)
+    total = 0.0
+    for fold in folds:
+        others = tf.constant(np.delete(z, fold, axis=0))
+        start = mixtures.first_fit(others, seed=seed, num_iterations=0, **arguments)
+        mixture = mixtures.as_mixture(em(others, *start), candidate.covariance_type)
+        total += float(tf.reduce_sum(mixture.log_prob(tf.constant(z[fold]))))
+    mean = total / len(z)
+    return mean if np.isfinite(mean) else -np.inf
+
+
+def _arguments(candidate, event_size) -> dict:
+    """Of `first_fit`."""
+    return {
+        "num_components": candidate.num_components,
+        "covariance_type": candidate.covariance_type,
+        "covariance_floor": _COVARIANCE_FLOOR,
+        "prior": candidate.prior(event_size),
+    }
+
+
+def _em(candidate, event_size, num_iterations):
+    """EM from points `[N, D]` and parameters to parameters, of any N, as a graph."""
+    covariance_type, prior = candidate.covariance_type, candidate.prior(event_size)
+
+    def iterate(z, parameters):
+        mixture = mixtures.as_mixture(parameters, covariance_type)
+        responsibilities, _ = mixtures.expectation(mixtures.component_log_joint(mixture, z))
+        statistics = mixtures.sufficient_statistics(
+            z, responsibilities, parameters.loc, covariance_type
+        )
+        return mixtures.maximization(
+            statistics, covariance_type, covariance_floor=_COVARIANCE_FLOOR, prior=prior
+        )
+
+    @functools.partial(tf.function, reduce_retracing=True)
+    def em(z, *parameters):
+        return tf.while_loop(
+            lambda p: True,
+            lambda p: (iterate(z, p),),
+            [mixtures.MixtureParameters(*parameters)],
+            maximum_iterations=num_iterations,
+        )[0]
+
+    return em
