@@ -39,9 +39,8 @@ class DensityFit(NamedTuple):
 
     #### Examples
 
-    >>> fit = fit_density(np.random.default_rng(0).normal(size=[80, 2]), steps=4, seed=0)
-    >>> fit.keeps_flow, fit.mixture.num_components
-    (False, 1)
+    >>> DensityFit._fields
+    ('model', 'mixture', 'gain', 'keeps_flow', 'history')
     """
 
     model: FlowModel
@@ -98,8 +97,8 @@ def fit_density(
 
     >>> x = np.random.default_rng(0).normal(size=[80, 2])
     >>> fit = fit_density(x, num_components=[1, 2], covariance_types=["diag"], steps=4, seed=0)
-    >>> fit.model.predict(x, verbose=0).shape
-    (80,)
+    >>> fit.keeps_flow, fit.model.predict(x, verbose=0).shape
+    (False, (80,))
     """
     x = _checked_rows(x, validation_fraction, steps)
     order = np.random.default_rng(seed).permutation(len(x))

@@ -39,6 +39,14 @@ import numpy as np
 from density_figure import draw
 
 KIND = ("target", "method", "components", "coupling", "steps")
+SETTINGS = (
+    "num_couplings",
+    "hidden_units",
+    "em_every",
+    "em_step_size",
+    "sklearn_components",
+    "sklearn_rows",
+)
 KEYS = (*KIND, "learning_rate", "seed")
 
 
@@ -141,11 +149,9 @@ def show(table: list[dict]) -> None:
             "   -   " if row[name] is None else f"{row[name]:9.4f}"
             for name in ("mean", "standard_deviation")
         )
-        gain = (
-            f"   gain over sklearn {row['gain']:.4f} +- {row['gain_standard_error']:.4f}"
-            if "gain" in row
-            else ""
-        )
+        gain = ""
+        if "gain" in row:
+            gain = f"   gain over sklearn {row['gain']:.4f} +- {row['gain_standard_error']:.4f}"
         print(
             f"{pathlib.Path(row['target']).name:16s}{row['method']:10s}"
             f"{row['components'] or '-':>3} {row['coupling'] or '-':9s}"
@@ -170,7 +176,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--learning-rates", type=float, nargs="+", default=[2e-3, 5e-3])
     add("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     add("--steps", type=int, default=3000)
-    add("--couplings-number", type=int, default=8)
+    add("--num-couplings", type=int, default=8)
     add("--hidden-units", type=int, nargs="+", default=[64, 64])
     add(
         "--em-every",
@@ -193,22 +199,33 @@ def parse_arguments() -> argparse.Namespace:
         known_name = density_data.is_known(target) or target in density_data.REAL
         if not known_name and not pathlib.Path(target).is_file():
             parser.error(f"--targets: {target} is neither a name nor a file")
+    arguments.done = []
+    if arguments.resume and arguments.output.exists():
+        found = json.loads(arguments.output.read_text())
+        for name, value in found["settings"].items():
+            if value != getattr(arguments, name):
+                parser.error(f"--resume: {arguments.output} has {name} = {value}; use another file")
+        arguments.done = found["runs"]
     return arguments
 
 
 def main() -> None:
     """Runs what is missing, writes after each run, prints the table and draws the figure."""
     arguments = parse_arguments()
-    output, options = arguments.output, vars(arguments)
-    rows = json.loads(output.read_text())["runs"] if arguments.resume and output.exists() else []
+    output, rows = arguments.output, arguments.done
+    settings = {name: getattr(arguments, name) for name in SETTINGS}
+    options = {**settings, "peer_python": arguments.peer_python}
     done = {key(row) for row in rows}
     todo = [case for case in cases(arguments) if key(case) not in done]
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
+    # A process keeps the graphs of all that it has traced, so it is replaced now and then.
+    with concurrent.futures.ProcessPoolExecutor(
+        arguments.workers, mp_context=context, max_tasks_per_child=8
+    ) as pool:
         for run_ in concurrent.futures.as_completed([pool.submit(run, c, options) for c in todo]):
             rows.append(run_.result())
             print(json.dumps(rows[-1]), flush=True)
-            write(output, {"runs": rows, "table": summarize(rows)})
+            write(output, {"settings": settings, "runs": rows, "table": summarize(rows)})
     show(summarize(rows))
     draw(summarize(rows)).savefig(output.with_suffix(".png"), dpi=110)
     print(f"Wrote {output} and {output.with_suffix('.png')}")

@@ -28,7 +28,7 @@ def flow_log_prob(case: dict, problem: density_data.Problem, options: dict):
     flow = gmnvp.gaussian_mixture_flow(
         x.shape[1],
         case["components"],
-        num_couplings=options["couplings_number"],
+        num_couplings=options["num_couplings"],
         hidden_units=options["hidden_units"],
         coupling=case["coupling"],
         standardize=x,
@@ -120,7 +120,7 @@ def peer_log_prob(case: dict, problem: density_data.Problem, options: dict):
         rows, answer = pathlib.Path(folder, "rows.npz"), pathlib.Path(folder, "answer.npz")
         arrays = {name: getattr(problem, name) for name in ("train", "validation", "test")}
         np.savez(rows, **{name: array.astype(np.float32) for name, array in arrays.items()})
-        settings = {**case, "num_couplings": options["couplings_number"]}
+        settings = {**case, "num_couplings": options["num_couplings"]}
         settings["hidden_units"] = options["hidden_units"]
         script = pathlib.Path(__file__).with_name("density_peer.py")
         command = [options["peer_python"], str(script), json.dumps(settings), rows, answer]
