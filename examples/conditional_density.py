@@ -177,7 +177,7 @@ def draw(models: dict[str, Model], regions: dict[str, np.ndarray], path: str, se
     for ax, hand, title in zip(axes[0], hands, POSTURES, strict=True):
         angles = flow.at(scaled(hand)).sample(60, seed=[seed, 1]).numpy()
         draw_arms(ax, angles, hand)
-        ax.set_title(f"{title}: samples of the flow", fontsize=10)
+        ax.set_title(f"{title}: flow's samples", fontsize=9)
     grid, hand = grid_of_angles(), hands[0]
     densities = {
         "Two ways to reach: truth": true_log_density(grid, hand),

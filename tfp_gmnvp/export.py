@@ -56,6 +56,11 @@ def export_flow(
     - `describe`: nothing to `event_size` (and of images `event_shape`), `num_components`,
       `covariance_type`, `context_size`, `dtype` and `version`, that of this package. The same stand
       in `assets.extra/flow.json`.
+    - `describe`: nothing to `event_size`, `num_components`, `covariance_type`, `dtype` and
+      `version`, that of this package. The same stand in `assets.extra/flow.json`.
+
+    A flow with a `context_size` takes `context [N, C]`, too, the last input of each but `describe`,
+    which names that size, and its samples are `x [num_samples, N, D]`.
 
     The signature `serving_default` maps `x` to `log_prob`, `posterior` and `component` in one pass.
 
@@ -241,12 +246,13 @@ def _named(function, target):
 
 def _description(flow):
     of_images = {"event_shape": flow.event_shape.as_list()} if flow.event_shape.rank > 1 else {}
+    size = context_size(flow.bijector)
     return {
         **of_images,
         "event_size": flow.distribution.event_shape[-1],
         "num_components": flow.distribution.components_distribution.batch_shape[-1],
         "covariance_type": flow.distribution.components_distribution.covariance_type,
-        "context_size": context_size(flow.bijector),
+        **({"context_size": size} if size else {}),
         "dtype": flow.dtype.name,
         "version": __version__,
     }
