@@ -111,7 +111,7 @@ def trained(
     batch_losses = BatchLosses()
     fit = {"epochs": epochs, "verbose": 0, "callbacks": [batch_losses]}
     if as_dataset:
-        parts = (x,) if sample_weight is None else (x, np.zeros(len(x)), sample_weight)
+        parts = (x,) if sample_weight is None else (x, np.full(len(x), -1), sample_weight)
         fit["x"] = tf.data.Dataset.from_tensor_slices(parts).batch(BATCH_SIZE)
     else:
         fit.update(x=x, sample_weight=sample_weight, batch_size=BATCH_SIZE, shuffle=False)

@@ -7,7 +7,14 @@ import tensorflow as tf
 
 from tfp_gmnvp.mixtures import known_log_joint
 
-__all__ = ["as_labels", "checked_labels", "is_correct", "labelled_log_prob", "no_labels"]
+__all__ = [
+    "as_labels",
+    "checked_labels",
+    "in_range",
+    "is_correct",
+    "labelled_log_prob",
+    "no_labels",
+]
 
 
 def no_labels(num_points: int) -> np.ndarray:
@@ -90,6 +97,24 @@ def checked_labels(y, num_points: int, num_components: int) -> np.ndarray | None
             f"no label, got {y[~is_label][0]}. More classes take more components."
         )
     return y.astype(np.int32)
+
+
+def in_range(labels: tf.Tensor | None, num_components: int) -> tf.Tensor | None:
+    """The labels of a batch, if they are ones, in a graph, too; XLA would drop the check.
+
+    Raises:
+      tf.errors.InvalidArgumentError: if a label is no number of a component.
+
+    #### Examples
+
+    >>> in_range(tf.constant([1, -1]), num_components=2).numpy().tolist()
+    [1, -1]
+    """
+    if labels is None:
+        return None
+    message = "`y` must hold numbers of components, or -1"
+    with tf.control_dependencies([tf.debugging.assert_less(labels, num_components, message)]):
+        return tf.identity(labels)
 
 
 def labelled_log_prob(

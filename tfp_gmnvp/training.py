@@ -339,7 +339,7 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         if sample_weight is not None:
             sample_weight = tf.reshape(tf.cast(sample_weight, self.distribution.dtype), [-1])
         rows = conditioning.as_rows(x, self.distribution.dtype)
-        return rows, labels.as_labels(y), sample_weight
+        return rows, labels.in_range(labels.as_labels(y), self._num_components), sample_weight
 
     def _shuffle_seed(self):
         """The seed of the epoch that is about to begin, in the graph of the data set."""

@@ -111,6 +111,7 @@ def gated_mixture(
     event_size: int,
     covariance_type: str = "full",
     *,
+    rank: int | None = None,
     dtype=tf.float32,
     seed=None,
     name: str = "gated_mixture",
@@ -122,6 +123,7 @@ def gated_mixture(
       num_components: K.
       event_size: D.
       covariance_type: as of `gaussian_mixture`.
+      rank: as of `gaussian_mixture`.
       dtype: float dtype.
       seed: integer or stateless seed `[2]` of the means.
       name: prefix of the operations' and variables' names.
@@ -136,7 +138,7 @@ def gated_mixture(
     []
     """
     plain = gaussian_mixture(
-        num_components, event_size, covariance_type, dtype=dtype, seed=seed, name=name
+        num_components, event_size, covariance_type, rank=rank, dtype=dtype, seed=seed, name=name
     )
     zeros = tf.zeros([num_components], dtype)
     logits = tf.Variable(zeros, trainable=False, name=f"{name}/logits")
