@@ -71,3 +71,10 @@ def test_a_step_of_known_size_is_left_as_it_is():
     for size in (4, 2):
         results, y, weights = tf.function(lambda x: step(x, None, None))(tf.zeros([size, 1]))
         assert (int(results[0]), y, weights.shape.as_list()) == (size, None, [size])
+
+
+def test_no_compilation_under_a_strategy_even_of_one_replica():
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = make_model("auto", gmnvp.StepwiseEM())
+    model.fit(X, batch_size=40, verbose=0)
+    assert not isinstance(model._step, CompiledStep)

@@ -144,8 +144,8 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
           optimizer: of the bijector's variables, and under `GradientUpdate` of the mixture's.
           mixture_update: how the mixture is updated; `None` for `FullBatchEM()`.
           label_weight: how much log p(y | x) of a labelled point counts beside log p(x).
-          jit_compile: whether XLA compiles the steps; `"auto"` if it can: on one device, and not
-            under `run_eagerly`.
+          jit_compile: whether XLA compiles the steps; `"auto"` if it can: without a
+            `tf.distribute` strategy, and not under `run_eagerly`.
           **kwargs: as of `keras.Model.compile`, but there is no `loss` to choose.
 
         Raises:
@@ -218,8 +218,8 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
     def _make_steps(self, jit_compile):
         """The parts of the steps that XLA compiles, if it is to."""
         self.compiles_by_xla = jit_compile
-        is_alone = self.distribute_strategy.num_replicas_in_sync == 1
-        can_compile = is_alone and not self.run_eagerly
+        with self.distribute_strategy.scope():
+            can_compile = not (tf.distribute.has_strategy() or self.run_eagerly)
         is_compiled = can_compile if jit_compile == "auto" else bool(jit_compile) and can_compile
         as_step = CompiledStep if is_compiled else _as_it_is
         event_size = self.distribution.distribution.event_shape[-1]

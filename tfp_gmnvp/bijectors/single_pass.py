@@ -189,9 +189,8 @@ class SinglePassBijector(tfb.Bijector):
 
     def _checked(self, events, shape, rank):
         actual = events.shape
-        if shape is None and actual.rank >= rank:
-            return self
-        if shape is None or actual.rank < rank or not actual[-rank:].is_compatible_with(shape):
+        has_rank = actual.rank is not None and actual.rank >= rank
+        if not has_rank or not (shape is None or actual[-rank:].is_compatible_with(shape)):
             taken = _described(shape, rank)
             raise ValueError(f"{self.name} takes {taken}, got a tensor of shape {actual}.")
         return self
