@@ -240,7 +240,7 @@ def test_ways_to_run_agree(x, update, arguments):
 
 
 def test_one_evaluation_of_each_conditioner_per_step(x):
-    model = make_model(x, gmnvp.StepwiseEM())
+    model = make_model(x, gmnvp.StepwiseEM(), jit_compile=False)
     step = tf.function(model.train_step).get_concrete_function((tf.TensorSpec([None, 3]),))
     num_products = [op.type for op in step.graph.get_operations()].count("MatMul")
     num_layers = 2 * 2  # two couplings of two layers
