@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -19,25 +18,23 @@ from tfp_gmnvp import (
     streams,
 )
 from tfp_gmnvp.callbacks import UpdateBetweenEpochs
-from tfp_gmnvp.compiled_steps import CompiledStep
 from tfp_gmnvp.keras_methods import KerasMethods
-from tfp_gmnvp.keras_weights import UpdateState, adopt, set_trainable, tf_variable
+from tfp_gmnvp.keras_weights import UpdateState, adopt, set_trainable
 from tfp_gmnvp.mixture_updates import FullBatchEM, MixtureUpdate
 from tfp_gmnvp.replica_batches import distribute
 from tfp_gmnvp.replicated_model import ReplicatedModel
 from tfp_gmnvp.saving import SavedByConfiguration
 from tfp_gmnvp.seeds import stateless_seed
+from tfp_gmnvp.training_steps import TrainingSteps
 
 __all__ = ["FlowModel"]
 
 tfd = tfp.distributions
 keras = tf.keras
 
-_SMALL_EVENT_SIZE = 16  # from there on XLA's Cholesky factors take longer than LAPACK's
-
 
 @keras.utils.register_keras_serializable(package="tfp_gmnvp")
-class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model):
+class FlowModel(SavedByConfiguration, TrainingSteps, KerasMethods, ReplicatedModel, keras.Model):
     """Trains a flow with a Gaussian mixture prior by maximum likelihood.
 
     Every step takes a gradient step on the bijector, up the mean of
@@ -207,51 +204,6 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         x, condition = conditioning.points_and_condition(self.distribution, x)
         return self.distribution.log_prob(x, **condition)
 
-    def train_step(self, data):
-        """One gradient step on the bijector and one update of the mixture."""
-        results, y, sample_weight = self._step(*self._unpack(data))
-        z, log_joint, log_prob = results
-        if not self._updates_within_step:
-            self._update_mixture(z, log_joint, y, sample_weight)
-        return self._report(log_prob, log_joint, y, sample_weight)
-
-    def _make_steps(self, jit_compile):
-        """The parts of the steps that XLA compiles, if it is to."""
-        self.compiles_by_xla = jit_compile
-        with self.distribute_strategy.scope():
-            can_compile = not (tf.distribute.has_strategy() or self.run_eagerly)
-        is_compiled = can_compile if jit_compile == "auto" else bool(jit_compile) and can_compile
-        as_step = CompiledStep if is_compiled else _as_it_is
-        event_size = self.distribution.distribution.event_shape[-1]
-        self._updates_within_step = not is_compiled or event_size <= _SMALL_EVENT_SIZE
-        self._step, self._test_step = as_step(self._take_step), as_step(self._evaluate_labelled)
-
-    def _take_step(self, x, y, sample_weight):
-        with tf.GradientTape() as tape:
-            z, log_joint, log_prob = self._evaluate(x, **self._dropout_seed())
-            objective = labels.labelled_log_prob(log_prob, log_joint, y, self.label_weight)
-            penalty = bijectors.penalty(self.distribution.bijector) / replicas.num_replicas()
-            loss = penalty - replicas.share_of_mean(objective, sample_weight)
-        gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
-        gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-        if self._updates_within_step:
-            self._update_mixture(z, log_joint, y, sample_weight)
-        return z, log_joint, log_prob
-
-    def _update_mixture(self, z, log_joint, y, sample_weight):
-        known = mixtures.known_log_joint(log_joint, y)
-        self.mixture_update.on_batch(self.distribution.distribution, z, known, sample_weight)
-
-    def test_step(self, data):
-        """The negative log-likelihood of a batch."""
-        results, y, sample_weight = self._test_step(*self._unpack(data))
-        _, log_joint, log_prob = results
-        return self._report(log_prob, log_joint, y, sample_weight)
-
-    def _evaluate_labelled(self, x, y, sample_weight):
-        return self._evaluate(x)
-
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains as `keras.Model.fit` does, with the same arguments.
 
@@ -334,25 +286,11 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         if self.mixture_update is None:
             raise ValueError(f"`compile` must be called before `{method}`.")
 
-    def _unpack(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if sample_weight is not None:
-            sample_weight = tf.reshape(tf.cast(sample_weight, self.distribution.dtype), [-1])
-        rows = conditioning.as_rows(x, self.distribution.dtype)
-        return rows, labels.in_range(labels.as_labels(y), self._num_components), sample_weight
-
     def _shuffle_seed(self):
         """The seed of the epoch that is about to begin, in the graph of the data set."""
         if self.distribute_strategy.num_replicas_in_sync > 1:  # whose variables no data set reads
             return tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
         return tf.random.experimental.stateless_fold_in(self._seed, self._num_epochs)
-
-    def _dropout_seed(self):
-        """The condition of a training step: a seed, if a conditioner leaves units out."""
-        if not bijectors.uses_dropout(self.distribution.bijector):
-            return {}
-        step = tf.convert_to_tensor(self.optimizer.iterations)
-        return {"dropout_seed": tf.random.experimental.stateless_fold_in(self._seed, step)}
 
     def _latents(self, rows):
         """The latents of many points, some at a time: those between the layers take memory."""
@@ -362,35 +300,3 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
             x, condition = conditioning.points_and_condition(self.distribution, part)
             latents.append(self.distribution.bijector.inverse(x, **condition))
         return tf.concat(latents, axis=0)
-
-    def _evaluate(self, x, **condition):
-        """The one pass: latents, the components' log-joint, log p(x)."""
-        bijector = self.distribution.bijector
-        x, of_context = conditioning.points_and_condition(self.distribution, x)
-        condition = {**condition, **of_context}
-        z = bijector.inverse(x, **condition)
-        event_ndims = self.distribution.event_shape.rank
-        log_det = bijector.inverse_log_det_jacobian(x, event_ndims=event_ndims, **condition)
-        mixture = mixtures.at_context(self.distribution.distribution, **of_context)
-        log_joint = mixtures.component_log_joint(mixture, z)
-        return z, log_joint, tf.reduce_logsumexp(log_joint, axis=-1) + log_det
-
-    def _report(self, log_prob, log_joint, y, sample_weight):
-        """The running means with those of this batch."""
-        event_shape = self.distribution.event_shape
-        values = [(self._loss_tracker, -log_prob, sample_weight)]
-        if y is not None:
-            correct, has_label = labels.is_correct(log_joint, y)
-            weight = has_label if sample_weight is None else has_label * sample_weight
-            values.append((self._accuracy_tracker, correct, weight))
-        if event_shape.rank == 3:
-            bits = -log_prob / (math.log(2) * event_shape.num_elements())
-            values.append((self._bits_tracker, bits, sample_weight))
-        for tracker, value, weight in values:
-            tracker.update_state(value, weight)
-        return {tracker.name: replicas.loggable_mean(tracker) for tracker, *_ in values}
-
-
-def _as_it_is(function):
-    """A step that is not compiled, called as a `CompiledStep` is."""
-    return lambda x, y, sample_weight: (function(x, y, sample_weight), y, sample_weight)

@@ -1,0 +1,116 @@
+"""One step of training or evaluation: a batch in, the running means out."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from tfp_gmnvp import bijectors, conditioning, labels, mixtures, replicas
+from tfp_gmnvp.compiled_steps import CompiledStep
+from tfp_gmnvp.keras_weights import tf_variable
+
+__all__ = ["TrainingSteps"]
+
+keras = tf.keras
+
+_SMALL_EVENT_SIZE = 16  # from there on XLA's Cholesky factors take longer than LAPACK's
+
+
+class TrainingSteps:
+    """The part of `FlowModel` that takes a step: one pass over the flow, from which all follows.
+
+    The gradient step is compiled by XLA, if it is to be, and the mixture's update with it while the
+    events are small. It stands before `keras.Model` among the bases of a class.
+    """
+
+    def train_step(self, data):
+        """One gradient step on the bijector and one update of the mixture."""
+        results, y, sample_weight = self._step(*self._unpack(data))
+        z, log_joint, log_prob = results
+        if not self._updates_within_step:
+            self._update_mixture(z, log_joint, y, sample_weight)
+        return self._report(log_prob, log_joint, y, sample_weight)
+
+    def _make_steps(self, jit_compile):
+        """The parts of the steps that XLA compiles, if it is to."""
+        self.compiles_by_xla = jit_compile
+        with self.distribute_strategy.scope():
+            can_compile = not (tf.distribute.has_strategy() or self.run_eagerly)
+        is_compiled = can_compile if jit_compile == "auto" else bool(jit_compile) and can_compile
+        as_step = CompiledStep if is_compiled else _as_it_is
+        event_size = self.distribution.distribution.event_shape[-1]
+        self._updates_within_step = not is_compiled or event_size <= _SMALL_EVENT_SIZE
+        self._step, self._test_step = as_step(self._take_step), as_step(self._evaluate_labelled)
+
+    def _take_step(self, x, y, sample_weight):
+        with tf.GradientTape() as tape:
+            z, log_joint, log_prob = self._evaluate(x, **self._dropout_seed())
+            objective = labels.labelled_log_prob(log_prob, log_joint, y, self.label_weight)
+            penalty = bijectors.penalty(self.distribution.bijector) / replicas.num_replicas()
+            loss = penalty - replicas.share_of_mean(objective, sample_weight)
+        gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
+        gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        if self._updates_within_step:
+            self._update_mixture(z, log_joint, y, sample_weight)
+        return z, log_joint, log_prob
+
+    def _update_mixture(self, z, log_joint, y, sample_weight):
+        known = mixtures.known_log_joint(log_joint, y)
+        self.mixture_update.on_batch(self.distribution.distribution, z, known, sample_weight)
+
+    def test_step(self, data):
+        """The negative log-likelihood of a batch."""
+        results, y, sample_weight = self._test_step(*self._unpack(data))
+        _, log_joint, log_prob = results
+        return self._report(log_prob, log_joint, y, sample_weight)
+
+    def _evaluate_labelled(self, x, y, sample_weight):
+        return self._evaluate(x)
+
+    def _unpack(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if sample_weight is not None:
+            sample_weight = tf.reshape(tf.cast(sample_weight, self.distribution.dtype), [-1])
+        rows = conditioning.as_rows(x, self.distribution.dtype)
+        return rows, labels.in_range(labels.as_labels(y), self._num_components), sample_weight
+
+    def _dropout_seed(self):
+        """The condition of a training step: a seed, if a conditioner leaves units out."""
+        if not bijectors.uses_dropout(self.distribution.bijector):
+            return {}
+        step = tf.convert_to_tensor(self.optimizer.iterations)
+        return {"dropout_seed": tf.random.experimental.stateless_fold_in(self._seed, step)}
+
+    def _evaluate(self, x, **condition):
+        """The one pass: latents, the components' log-joint, log p(x)."""
+        bijector = self.distribution.bijector
+        x, of_context = conditioning.points_and_condition(self.distribution, x)
+        condition = {**condition, **of_context}
+        z = bijector.inverse(x, **condition)
+        event_ndims = self.distribution.event_shape.rank
+        log_det = bijector.inverse_log_det_jacobian(x, event_ndims=event_ndims, **condition)
+        mixture = mixtures.at_context(self.distribution.distribution, **of_context)
+        log_joint = mixtures.component_log_joint(mixture, z)
+        return z, log_joint, tf.reduce_logsumexp(log_joint, axis=-1) + log_det
+
+    def _report(self, log_prob, log_joint, y, sample_weight):
+        """The running means with those of this batch."""
+        event_shape = self.distribution.event_shape
+        values = [(self._loss_tracker, -log_prob, sample_weight)]
+        if y is not None:
+            correct, has_label = labels.is_correct(log_joint, y)
+            weight = has_label if sample_weight is None else has_label * sample_weight
+            values.append((self._accuracy_tracker, correct, weight))
+        if event_shape.rank == 3:
+            bits = -log_prob / (math.log(2) * event_shape.num_elements())
+            values.append((self._bits_tracker, bits, sample_weight))
+        for tracker, value, weight in values:
+            tracker.update_state(value, weight)
+        return {tracker.name: replicas.loggable_mean(tracker) for tracker, *_ in values}
+
+
+def _as_it_is(function):
+    """A step that is not compiled, called as a `CompiledStep` is."""
+    return lambda x, y, sample_weight: (function(x, y, sample_weight), y, sample_weight)
