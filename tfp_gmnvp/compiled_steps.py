@@ -22,8 +22,11 @@ class CompiledStep:
     >>> def total(x, y, sample_weight):
     ...     return tf.reduce_sum(sample_weight), tf.shape(x)[0]
     >>> step = CompiledStep(total)
+    >>> @tf.function(input_signature=[tf.TensorSpec([None, 2])])  # batches of any size
+    ... def results_of_step(x):
+    ...     return step(x, None, None)[0]
     >>> for size in (5, 3):
-    ...     weight, rows = step(tf.zeros([size, 2]), None, None)[0]
+    ...     weight, rows = results_of_step(tf.zeros([size, 2]))
     ...     print(int(weight), int(rows))
     5 5
     3 5
