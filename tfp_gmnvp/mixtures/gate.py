@@ -181,7 +181,8 @@ def start_mixture(mixture: tfd.MixtureSameFamily, parameters: MixtureParameters)
 
     >>> mixture = gated_mixture(lambda context: tf.zeros([2]), 2, 1)
     >>> start_mixture(mixture, MixtureParameters([0.2, 0.8], [[0.0], [1.0]], tf.ones([2, 1, 1])))
-    >>> mixture.at([0.0]).mixture_distribution.probs_parameter().numpy().astype(float).round(3).tolist()
+    >>> probs = mixture.at([0.0]).mixture_distribution.probs_parameter()
+    >>> probs.numpy().astype(float).round(3).tolist()
     [0.2, 0.8]
     """
     assign_parameters(mixture, parameters)
