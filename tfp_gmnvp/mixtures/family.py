@@ -66,8 +66,12 @@ class ReparameterizedMixture(GaussianMixture):
     """
 
     def _sample_n(self, n, seed):
+        return self._reparameterize_sample(super()._sample_n(n, seed), self.event_shape)
+
+    def _reparameterize_sample(self, x, event_shape):
+        del event_shape  # a vector's
         return pathwise.reparameterize(
-            super()._sample_n(n, seed),
+            x,
             self.mixture_distribution.logits_parameter(),
             self.components_distribution.loc,
             self.components_distribution.inverse_scale(),
