@@ -401,7 +401,7 @@ def test_expectations_under_a_flow_against_common_uniforms(covariance_type):
     directions = [
         tf.random.stateless_normal(v.shape, [13, i], dtype=v.dtype) for i, v in enumerate(variables)
     ]
-    ends, step = [], 1e-4
+    ends, step = [], 3e-5
     for s in (-step, 2 * step):
         for variable, direction in zip(variables, directions, strict=True):
             variable.assign_add(s * direction)
