@@ -166,15 +166,27 @@ def _point_functions(flow):
         "inverse": (lambda flow, x: flow.bijector.inverse(x), "x", "z"),
     }
     return {
-        name: _PointFunction(_of_points(function, flow), source, target)
+        name: _PointFunction(_of_points(function, flow, source), source, target)
         for name, (function, source, target) in functions.items()
     }
 
 
-def _of_points(function, flow):
+def _of_points(function, flow, source):
+    """The function of the flow at a context, if it takes one, with its argument so named."""
     if _contexts(flow):
-        return lambda points, context: function(condition(flow, context), points)
-    return lambda points: function(flow, points)
+        return {
+            "x": lambda x, context: function(condition(flow, context), x),
+            "z": lambda z, context: function(condition(flow, context), z),
+        }[source]
+    return {"x": lambda x: function(flow, x), "z": lambda z: function(flow, z)}[source]
+
+
+def _sample_of(flow):
+    if _contexts(flow):
+        return lambda num_samples, seed, context: condition(flow, context).sample(
+            num_samples, seed=seed
+        )
+    return lambda num_samples, seed: flow.sample(num_samples, seed=seed)
 
 
 class _ExportedFlow(tf.Module):
@@ -187,10 +199,7 @@ class _ExportedFlow(tf.Module):
             specs = [_points(flow, function.source), *_contexts(flow)]
             setattr(self, name, _traced(function.call, specs))
         specs = [tf.TensorSpec([], tf.int32, "num_samples"), tf.TensorSpec([2], tf.int32, "seed")]
-        self.sample = _traced(
-            lambda num_samples, seed, *context: _at(flow, *context).sample(num_samples, seed=seed),
-            [*specs, *_contexts(flow)],
-        )
+        self.sample = _traced(_sample_of(flow), [*specs, *_contexts(flow)])
         description = _description(flow)
         self.describe = _traced(lambda: {k: tf.constant(v) for k, v in description.items()}, [])
 
