@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_models import UPDATES, make_flow, make_model, next_losses, points
+from keras_models import UPDATES, make_flow, make_model, next_losses, points, sequence_of
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import mixtures
@@ -273,17 +273,8 @@ def test_whole_numbers():
 
 def test_sequence_with_weights():
     weights = np.linspace(0.0, 2.0, 120).astype(np.float32)
-    base = getattr(keras.utils, "PyDataset", None) or keras.utils.Sequence
-
-    class Batches(base):
-        def __len__(self):
-            return 3
-
-        def __getitem__(self, index):
-            rows = slice(40 * index, 40 * (index + 1))
-            return points()[rows], np.full(40, -1), weights[rows]
-
-    batches = make_model("full_batch").fit(Batches(), epochs=4, shuffle=False, verbose=0).history
+    batches = sequence_of(points(), np.full(120, -1), weights)
+    batches = make_model("full_batch").fit(batches, epochs=4, shuffle=False, verbose=0).history
     array = next_losses(make_model("full_batch"), epochs=4, sample_weight=weights)
     np.testing.assert_allclose(batches["loss"], array, rtol=1e-5)
 

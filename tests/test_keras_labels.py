@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_models import UPDATES, make_model, points
+from keras_models import UPDATES, make_model, points, sequence_of
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import fit_arguments, mixtures, streams
@@ -97,16 +97,6 @@ def test_the_loss_is_the_likelihood_of_the_points():
 
 def forms(x, y):
     """The ways in which labels come, all of the same batches."""
-    base = getattr(keras.utils, "PyDataset", None) or keras.utils.Sequence
-
-    class Batches(base):
-        def __len__(self):
-            return 3
-
-        def __getitem__(self, index):
-            rows = slice(40 * index, 40 * (index + 1))
-            return x[rows], y[rows]
-
     arrays = {"batch_size": 40, "shuffle": False}
     ones = np.ones(len(x), np.float32)
     return {
@@ -116,7 +106,7 @@ def forms(x, y):
         "weighted array": {"x": x, "y": y, "sample_weight": ones, **arrays},
         "data set": {"x": tf.data.Dataset.from_tensor_slices((x, y)).batch(40)},
         "weighted data set": {"x": tf.data.Dataset.from_tensor_slices((x, y, ones)).batch(40)},
-        "sequence": {"x": Batches(), "shuffle": False},
+        "sequence": {"x": sequence_of(x, y), "shuffle": False},
     }
 
 

@@ -36,7 +36,7 @@ def fit_by_rows(arguments: dict, shuffle_seed) -> dict:
     if not isinstance(x, np.ndarray) or arguments.get("shuffle") == "batch":
         return arguments
     data = {name: arguments.pop(name) for name in ("x", "y", "sample_weight")}
-    size = arguments.pop("batch_size", None) or (math.ceil(len(x) / steps) if steps else 32)
+    size = _batch_size(x, arguments.pop("batch_size", None), steps)
     seed = shuffle_seed if arguments.get("shuffle", True) else None
     batches = row_batches(**data, batch_size=size, shuffle_seed=seed)
     arguments["shuffle"] = False  # its default makes Keras warn of a data set
@@ -62,7 +62,7 @@ def read_by_rows(arguments: dict) -> dict:
     if not isinstance(x, np.memmap):
         return arguments
     data = {name: arguments.get(name) for name in ("x", "y", "sample_weight")}
-    size = arguments.get("batch_size") or (math.ceil(len(x) / steps) if steps else 32)
+    size = _batch_size(x, arguments.get("batch_size"), steps)
     others = {name: a for name, a in arguments.items() if name not in (*data, "batch_size")}
     return {**others, "x": row_batches(**data, batch_size=size)}
 
@@ -121,9 +121,15 @@ def row_batches(
     return data.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
+def _batch_size(x, batch_size, steps):
+    """Keras' rule: as given, or what makes so many steps of all rows, or 32."""
+    return batch_size or (math.ceil(len(x) / steps) if steps else 32)
+
+
 def _validation_by_rows(arguments):
     arguments, validation = dict(arguments), arguments.get("validation_data")
     if isinstance(validation, tuple) and isinstance(validation[0], np.memmap):
-        size = arguments.pop("validation_batch_size", None) or arguments.get("batch_size") or 32
+        size = arguments.pop("validation_batch_size", None) or arguments.get("batch_size")
+        size = _batch_size(validation[0], size, None)
         arguments["validation_data"] = row_batches(*validation, batch_size=size)
     return arguments

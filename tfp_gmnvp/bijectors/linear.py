@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp.bijectors.permutation import as_permutation
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
 __all__ = ["LULinear"]
@@ -52,12 +53,8 @@ class LULinear(SinglePassBijector):
           ValueError: if `permutation` does not hold each of 0 .. D-1 once.
         """
         parameters = dict(locals())
-        order = np.arange(event_size) if permutation is None else np.asarray(permutation)
-        if not np.array_equal(np.sort(order), np.arange(event_size)):
-            raise ValueError(
-                f"`permutation` must hold each of 0 .. {event_size - 1} once, got {permutation!r}."
-            )
-        self._permutation, self._inverse_permutation = order, np.argsort(order)
+        permutation = np.arange(event_size) if permutation is None else permutation
+        self._permutation = as_permutation(permutation, event_size)
         #: L below the diagonal, U above it, log U_ii on it.
         self.lower_upper = tf.Variable(
             tf.zeros([event_size, event_size], dtype), name=f"{name}/lower_upper"

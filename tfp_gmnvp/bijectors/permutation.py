@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
-__all__ = ["Permutation"]
+__all__ = ["Permutation", "as_permutation"]
 
 
 class Permutation(SinglePassBijector):
@@ -35,15 +35,13 @@ class Permutation(SinglePassBijector):
           ValueError: if the numbers are not 0 .. D-1.
         """
         parameters = dict(locals())
-        permutation = np.asarray(permutation)
-        if permutation.ndim != 1 or sorted(permutation.tolist()) != list(range(permutation.size)):
-            raise ValueError(
-                f"`permutation` must hold each of 0 .. D-1 once, got {permutation.tolist()}."
-            )
-        self._permutation = permutation.astype(np.int32)
-        self._inverse_permutation = np.argsort(permutation).astype(np.int32)
+        self._permutation = as_permutation(permutation, np.size(permutation))
+        self._inverse_permutation = np.argsort(self._permutation).astype(np.int32)
         super().__init__(
-            event_size=permutation.size, is_constant_jacobian=True, parameters=parameters, name=name
+            event_size=len(self._permutation),
+            is_constant_jacobian=True,
+            parameters=parameters,
+            name=name,
         )
 
     def _forward_and_log_det(self, x, **condition):
@@ -51,6 +49,29 @@ class Permutation(SinglePassBijector):
 
     def _inverse_and_log_det(self, y, **condition):
         return _reorder(y, self._inverse_permutation, self._permutation), tf.zeros([], y.dtype)
+
+
+def as_permutation(permutation: Sequence[int], event_size: int) -> np.ndarray:
+    """The numbers 0 .. D-1 in some order, as an int32 array `[D]`.
+
+    Args:
+      permutation: the numbers.
+      event_size: D.
+
+    Raises:
+      ValueError: if the numbers are others, or one of them is there twice.
+
+    #### Examples
+
+    >>> as_permutation([2, 0, 1], 3).tolist()
+    [2, 0, 1]
+    """
+    order = np.asarray(permutation)
+    if not np.array_equal(np.sort(order, axis=None), np.arange(event_size)) or order.ndim != 1:
+        raise ValueError(
+            f"`permutation` must hold each of 0 .. {event_size - 1} once, got {order.tolist()}."
+        )
+    return order.astype(np.int32)
 
 
 def _reorder(x, permutation, inverse_permutation):
