@@ -292,11 +292,8 @@ def compare(args, preset: Preset, images: Images) -> None:
         test = bits_per_dim(log_prob, images.test, seed=args.seed + 1)
         first = test if first is None else first
         more = test - first  # image by image
-        error = more.std(ddof=1) / math.sqrt(len(more))
-        print(
-            f"{name:{width}}  {train.mean():8.3f}  {test.mean():8.3f}  "
-            f"{more.mean():.3f} +- {error:.3f}"
-        )
+        gain, error = tfp_gmnvp.summaries.mean_estimate(more)
+        print(f"{name:{width}}  {train.mean():8.3f}  {test.mean():8.3f}  {gain:.3f} +- {error:.3f}")
         if "scikit" in name:
             floors["scikit-learn's best mixture, test"] = test.mean()
     flow = flows[next(iter(flows))]

@@ -135,7 +135,8 @@ def elbo(model: Autoencoder, x: np.ndarray, *, num_samples: int = 100) -> np.nda
 
 def with_error(values: np.ndarray) -> str:
     """Mean and standard error over images."""
-    return f"{values.mean():8.3f} +- {values.std(ddof=1) / np.sqrt(len(values)):.3f}"
+    mean, error = tfp_gmnvp.summaries.mean_estimate(values)
+    return f"{mean:8.3f} +- {error:.3f}"
 
 
 def draw(model: Autoencoder, flow, digits: Digits, path: str, *, seed: int) -> None:

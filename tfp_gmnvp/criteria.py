@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import evaluate, parameter_table
-from tfp_gmnvp.summaries import MonteCarloEstimate
+from tfp_gmnvp.summaries import MonteCarloEstimate, mean_estimate
 
 __all__ = ["aic", "bic", "held_out_log_likelihood", "icl", "num_parameters"]
 
@@ -184,8 +184,7 @@ def held_out_log_likelihood(flow: tfd.TransformedDistribution, x: np.ndarray) ->
     log_prob = evaluate.log_prob(flow, evaluate.as_points(flow, x)).astype(np.float64)
     if len(log_prob) < 2:
         raise ValueError("`x` must hold at least 2 points for a standard error, got 1.")
-    error = log_prob.std(ddof=1) / np.sqrt(len(log_prob))
-    return MonteCarloEstimate(float(log_prob.mean()), float(error))
+    return mean_estimate(log_prob)
 
 
 def _deviance(flow, x):

@@ -10,10 +10,15 @@ import tensorflow as tf
 
 from tfp_gmnvp import evaluate, mixtures
 from tfp_gmnvp.flow import gaussian_mixture_flow
-from tfp_gmnvp.mixture_choice import MixtureCandidate, choose_mixture, fit_candidate
+from tfp_gmnvp.mixture_choice import (
+    COVARIANCE_FLOOR,
+    MixtureCandidate,
+    choose_mixture,
+    fit_candidate,
+)
 from tfp_gmnvp.mixture_updates import FullBatchEM
 from tfp_gmnvp.mixture_updates.fit import fit_mixture
-from tfp_gmnvp.summaries import MonteCarloEstimate
+from tfp_gmnvp.summaries import MonteCarloEstimate, mean_estimate
 from tfp_gmnvp.training import FlowModel
 
 __all__ = ["DensityFit", "fit_density"]
@@ -22,7 +27,6 @@ keras = tf.keras
 
 _MOST_ROWS_TO_CHOOSE_BY = 4000
 _MOST_ROWS_TO_START_FROM = 20_000
-_COVARIANCE_FLOOR = 1e-6
 
 
 class DensityFit(NamedTuple):
@@ -124,7 +128,7 @@ def fit_density(
     gain = _gain(evaluate.log_prob(flow, evaluate.as_points(flow, validation)), start)
     keeps_flow = gain.estimate > 2 * gain.standard_error
     if keeps_flow:
-        settings = {"prior": candidate.prior(x.shape[1]), "covariance_floor": _COVARIANCE_FLOOR}
+        settings = {"prior": candidate.prior(x.shape[1]), "covariance_floor": COVARIANCE_FLOOR}
         fit_mixture(flow, evaluate.as_points(flow, x), **settings)
     else:
         model.set_weights(weights)
@@ -155,7 +159,7 @@ def _train(model, train, validation, candidate, steps, learning_rate, weight_dec
         0.0, epochs * steps_per_epoch - warmup, warmup_target=learning_rate, warmup_steps=warmup
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay, global_clipnorm=1.0)
-    update = FullBatchEM(prior=candidate.prior(train.shape[1]), covariance_floor=_COVARIANCE_FLOOR)
+    update = FullBatchEM(prior=candidate.prior(train.shape[1]), covariance_floor=COVARIANCE_FLOOR)
     model.compile(optimizer, mixture_update=update)
     stop = keras.callbacks.EarlyStopping(
         "val_loss", mode="min", patience=max(5, epochs // 10), restore_best_weights=True
@@ -177,8 +181,7 @@ def _gain(log_prob, start) -> MonteCarloEstimate:
     difference = log_prob.astype(np.float64) - start
     if not np.isfinite(difference).all():
         return MonteCarloEstimate(-np.inf, 0.0)
-    error = difference.std(ddof=1) / np.sqrt(len(difference))
-    return MonteCarloEstimate(float(difference.mean()), float(error))
+    return mean_estimate(difference)
 
 
 def _scales(x):

@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from tfp_gmnvp import mixtures
 
-__all__ = ["MixtureCandidate", "choose_mixture", "fit_candidate"]
+__all__ = ["COVARIANCE_FLOOR", "MixtureCandidate", "choose_mixture", "fit_candidate"]
 
-_COVARIANCE_FLOOR = 1e-6
+#: Lower bound of the covariances relative to the points' variance; see `maximization`.
+COVARIANCE_FLOOR = 1e-6
 
 
 class MixtureCandidate(NamedTuple):
@@ -162,7 +163,7 @@ def _arguments(candidate, event_size) -> dict:
     return {
         "num_components": candidate.num_components,
         "covariance_type": candidate.covariance_type,
-        "covariance_floor": _COVARIANCE_FLOOR,
+        "covariance_floor": COVARIANCE_FLOOR,
         "prior": candidate.prior(event_size),
     }
 
@@ -178,7 +179,7 @@ def _em(candidate, event_size, num_iterations):
             z, responsibilities, parameters.loc, covariance_type
         )
         return mixtures.maximization(
-            statistics, covariance_type, covariance_floor=_COVARIANCE_FLOOR, prior=prior
+            statistics, covariance_type, covariance_floor=COVARIANCE_FLOOR, prior=prior
         )
 
     @functools.partial(tf.function, reduce_retracing=True)

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfp_gmnvp import criteria, evaluate
 from tfp_gmnvp.flow import gaussian_mixture_flow
+from tfp_gmnvp.summaries import mean_estimate
 from tfp_gmnvp.training import FlowModel
 
 __all__ = ["ComponentScores", "ComponentSelection", "select_components"]
@@ -237,11 +238,7 @@ def _scores(models, x, held_out) -> tuple[ComponentScores, ...]:
 
 
 def _held_out_scores(log_prob, best):
-    return float(log_prob.mean()), _standard_error(log_prob), _standard_error(best - log_prob)
-
-
-def _standard_error(values) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
+    return *mean_estimate(log_prob), mean_estimate(best - log_prob).standard_error
 
 
 def _mean_or_lowest(values):

@@ -6,12 +6,13 @@ import numbers
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.seeds import stateless_seed
 
-__all__ = ["MonteCarloEstimate", "entropy", "kl_divergence"]
+__all__ = ["MonteCarloEstimate", "entropy", "kl_divergence", "mean_estimate"]
 
 tfd = tfp.distributions
 
@@ -30,6 +31,24 @@ class MonteCarloEstimate(NamedTuple):
 
     estimate: tf.Tensor
     standard_error: tf.Tensor
+
+
+def mean_estimate(values: np.ndarray) -> MonteCarloEstimate:
+    """The mean of independent values, and its standard error.
+
+    Args:
+      values: `[N]`, N >= 2.
+
+    Returns:
+      `MonteCarloEstimate` of two floats.
+
+    #### Examples
+
+    >>> mean_estimate(np.array([1.0, 3.0]))
+    MonteCarloEstimate(estimate=2.0, standard_error=1.0)
+    """
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
+    return MonteCarloEstimate(float(np.mean(values)), float(error))
 
 
 def entropy(flow: tfd.Distribution, *, num_samples: int = 10_000, seed=None) -> MonteCarloEstimate:
