@@ -25,7 +25,16 @@ TESTS = pathlib.Path(__file__).parent
     ],
 )
 def test_under_tf_keras(module):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / module)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n0",
+        "-p",
+        "no:cacheprovider",
+        str(TESTS / module),
+    ]
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1"}
     run = subprocess.run(
         command, env=environment, cwd=TESTS.parent, capture_output=True, text=True, check=False
