@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp import bijectors, fit_arguments, labels, mixtures, replicas, row_batches, streams
 from tfp_gmnvp.callbacks import UpdateBetweenEpochs
+from tfp_gmnvp.finite_steps import FiniteSteps, SkippedSteps
 from tfp_gmnvp.keras_methods import KerasMethods
 from tfp_gmnvp.keras_weights import UpdateState, adopt, set_trainable, tf_variable
 from tfp_gmnvp.mixture_updates import FullBatchEM, MixtureUpdate
@@ -57,7 +58,7 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
     >>> model.compile("adam", mixture_update=tfp_gmnvp.StepwiseEM())
     >>> history = model.fit(x, epochs=2, verbose=0)
     >>> sorted(history.history)
-    ['loss']
+    ['loss', 'skipped_steps']
     >>> model.predict(x, verbose=0).shape
     (64,)
     """
@@ -98,6 +99,7 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         self._num_components = mixture.components_distribution.batch_shape[-1]
         self.mixture_update, self.label_weight = None, 1.0
         self._update_state = UpdateState()
+        self._finite_steps = FiniteSteps()
         self.built = True
 
     def compile(
@@ -181,9 +183,13 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
             loss = penalty - replicas.share_of_mean(objective, sample_weight)
         gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
         gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-        known = mixtures.known_log_joint(log_joint, y)
-        self.mixture_update.on_batch(self.distribution.distribution, z, known, sample_weight)
+
+        def update(gradients):
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+            known = mixtures.known_log_joint(log_joint, y)
+            self.mixture_update.on_batch(self.distribution.distribution, z, known, sample_weight)
+
+        self._finite_steps.take(update, loss, gradients)
         return self._report(log_prob, log_joint, y, sample_weight)
 
     def test_step(self, data):
@@ -206,7 +212,11 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
 
         Returns:
           A Keras `History`; `loss` and `val_loss` are the mean -log p(x) in nats per point. With
-          labels there is `accuracy`, too, of those points that have one.
+          labels there is `accuracy`, too, of those points that have one. `skipped_steps` counts the
+          steps of each epoch whose loss or gradient was not finite, and which changed nothing.
+
+        Raises:
+          FloatingPointError: if ten steps in a row were skipped.
         """
         self._check_compiled("fit")
         fit = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
@@ -223,7 +233,8 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
             x, y, sample_weight = streams.head(batches, 10_000)
             self.initialize_mixture(x, sample_weight, y)
         shared = distribute(batches, self.distribute_strategy, data=fit["x"])
-        fit["callbacks"] = [UpdateBetweenEpochs(self, shared), *fit["callbacks"]]
+        between_epochs = UpdateBetweenEpochs(self, shared)
+        fit["callbacks"] = [between_epochs, SkippedSteps(self._finite_steps), *fit["callbacks"]]
         history = super().fit(**row_batches.fit_by_rows(fit, self._shuffle_seed))
         with self.distribute_strategy.scope():
             self.mixture_update.on_train_end(self.distribution, batches)
