@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import inspect
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp import checks
 from tfp_gmnvp.bijectors import SinglePassChain, real_nvp, standardization
 from tfp_gmnvp.configuration import record_arguments
 from tfp_gmnvp.mixtures import component_log_joint, gaussian_mixture
@@ -177,10 +179,6 @@ def _with_defaults(bijector_arguments):
 
 
 def _standardization(data, event_size, dtype):
-    bijector = standardization(data, dtype=dtype)
-    size = bijector.mean.shape[0]
-    if size != event_size:
-        raise ValueError(
-            f"`standardize` must have {event_size} columns, as `event_size` says, got {size}."
-        )
-    return bijector
+    data = np.asarray(checks.as_array(data, "standardize"))
+    checks.check_points(data, [event_size], tf.float64, name="standardize")
+    return standardization(data, dtype=dtype)

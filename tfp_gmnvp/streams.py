@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp import checks
 from tfp_gmnvp.labels import as_labels
 
 __all__ = ["Batch", "head", "training_batches"]
@@ -106,6 +107,8 @@ def _refuse(x):
 def _slices(x, y, sample_weight, dtype):
     for start in range(0, len(x), _BATCH_SIZE):
         rows = slice(start, start + _BATCH_SIZE)
+        if isinstance(x, np.memmap):  # which nobody has seen yet
+            checks.check_finite("x", x[rows], dtype, range(start, len(x)))
         yield _unpack(_rows((x, y, sample_weight), rows), dtype)
 
 

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import bijectors, fit_arguments, labels, mixtures, replicas, row_batches, streams
+from tfp_gmnvp import (
+    bijectors,
+    checks,
+    fit_arguments,
+    labels,
+    mixtures,
+    replicas,
+    row_batches,
+    streams,
+)
+from tfp_gmnvp.batch_checks import value_errors_of_batches
 from tfp_gmnvp.callbacks import UpdateBetweenEpochs
 from tfp_gmnvp.finite_steps import FiniteSteps, SkippedSteps
 from tfp_gmnvp.keras_methods import KerasMethods
@@ -221,24 +232,9 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         self._check_compiled("fit")
         fit = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
         fit.update(fit.pop("kwargs", {}))
-        fit = fit_arguments.training_arguments(fit, self._num_components)
-        batches = streams.training_batches(
-            fit["x"],
-            fit["y"],
-            fit["sample_weight"],
-            steps_per_epoch=fit.get("steps_per_epoch"),
-            dtype=self.distribution.dtype,
-        )
-        if not self._is_initialized.numpy():
-            x, y, sample_weight = streams.head(batches, 10_000)
-            self.initialize_mixture(x, sample_weight, y)
-        shared = distribute(batches, self.distribute_strategy, data=fit["x"])
-        between_epochs = UpdateBetweenEpochs(self, shared)
-        fit["callbacks"] = [between_epochs, SkippedSteps(self._finite_steps), *fit["callbacks"]]
-        history = super().fit(**row_batches.fit_by_rows(fit, self._shuffle_seed))
-        with self.distribute_strategy.scope():
-            self.mixture_update.on_train_end(self.distribution, batches)
-        return history
+        fit = fit_arguments.training_arguments(fit, self.distribution)
+        with value_errors_of_batches():
+            return self._fit(fit, super().fit)
 
     def initialize_mixture(self, x, sample_weight=None, y=None) -> None:
         """Sets the mixture down on the latents of these points by k-means++ and `first_fit`.
@@ -249,14 +245,21 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
           x: points `[N, D]`, at least K of them.
           sample_weight: weights `[N]` or `None`.
           y: labels `[N]` in -1 .. K-1, whose components are set down on their points; or `None`.
+
+        Raises:
+          TypeError: if points or weights are not numbers.
+          ValueError: if there are fewer points than components, or data that will not do.
         """
-        y = labels.checked_labels(y, len(x), self._num_components)
-        mixture = self.distribution.distribution
+        flow = self.distribution
+        data = fit_arguments.points_and_labels(x, y, sample_weight, flow)
+        checks.check_enough("x", data["x"], self._num_components)
+        y, sample_weight = data["y"], data["sample_weight"]
+        mixture = flow.distribution
         components = mixture.components_distribution
-        x = tf.cast(x, self.distribution.dtype)
-        if not tf.reduce_all(tf.math.is_finite(x)):
-            raise ValueError("`x` must be finite, and it holds NaN or infinity.")
-        bijectors.initialize(self.distribution.bijector, x, sample_weight)
+        x = tf.cast(data["x"], flow.dtype)
+        z = flow.bijector.inverse(x)
+        checks.check_rows("x", z.numpy(), np.isfinite, "points within the support of the bijector")
+        bijectors.initialize(flow.bijector, x, sample_weight)
         update = self.mixture_update or MixtureUpdate()
         parameters = mixtures.first_fit(
             self.distribution.bijector.inverse(x),
@@ -273,6 +276,27 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
             parameters = mixtures.MixtureParameters(*replicas.from_first_replica(parameters))
             mixtures.assign_parameters(mixture, parameters)
         self._is_initialized.assign(True)
+
+    def _fit(self, arguments, keras_fit):
+        """Initialises, if need be, and trains, on data that was checked or checks itself."""
+        dtype = self.distribution.dtype
+        batches = streams.training_batches(
+            arguments["x"],
+            arguments["y"],
+            arguments["sample_weight"],
+            steps_per_epoch=arguments.get("steps_per_epoch"),
+            dtype=dtype,
+        )
+        if not self._is_initialized.numpy():
+            x, y, sample_weight = streams.head(batches, 10_000)
+            self.initialize_mixture(x, sample_weight, y)
+        shared = distribute(batches, self.distribute_strategy, data=arguments["x"])
+        ours = [UpdateBetweenEpochs(self, shared), SkippedSteps(self._finite_steps)]
+        arguments["callbacks"] = [*ours, *arguments["callbacks"]]
+        history = keras_fit(**row_batches.fit_by_rows(arguments, self._shuffle_seed, dtype))
+        with self.distribute_strategy.scope():
+            self.mixture_update.on_train_end(self.distribution, batches)
+        return history
 
     def _check_compiled(self, method):
         if self.mixture_update is None:
