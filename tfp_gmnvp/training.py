@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import math
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import (
     bijectors,
+    checks,
     conditioning,
     fit_arguments,
     labels,
@@ -18,8 +20,10 @@ from tfp_gmnvp import (
     row_batches,
     streams,
 )
+from tfp_gmnvp.batch_checks import value_errors_of_batches
 from tfp_gmnvp.callbacks import UpdateBetweenEpochs
 from tfp_gmnvp.compiled_steps import CompiledStep
+from tfp_gmnvp.finite_steps import FiniteSteps, SkippedSteps, if_finite
 from tfp_gmnvp.keras_methods import KerasMethods
 from tfp_gmnvp.keras_weights import UpdateState, adopt, set_trainable, tf_variable
 from tfp_gmnvp.mixture_updates import FullBatchEM, MixtureUpdate
@@ -81,7 +85,7 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
     >>> model.compile("adam", mixture_update=tfp_gmnvp.StepwiseEM())
     >>> history = model.fit(x, epochs=2, verbose=0)
     >>> sorted(history.history)
-    ['loss']
+    ['loss', 'skipped_steps']
     >>> model.predict(x, verbose=0).shape
     (64,)
     """
@@ -127,6 +131,7 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         self._num_components = mixture.components_distribution.batch_shape[-1]
         self.mixture_update, self.label_weight = None, 1.0
         self._update_state = UpdateState()
+        self._finite_steps = FiniteSteps()
         self.built = True
 
     def compile(
@@ -210,9 +215,9 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
     def train_step(self, data):
         """One gradient step on the bijector and one update of the mixture."""
         results, y, sample_weight = self._step(*self._unpack(data))
-        z, log_joint, log_prob = results
+        z, log_joint, log_prob, is_finite = results
         if not self._updates_within_step:
-            self._update_mixture(z, log_joint, y, sample_weight)
+            if_finite(is_finite, lambda: self._update_mixture(z, log_joint, y, sample_weight))
         return self._report(log_prob, log_joint, y, sample_weight)
 
     def _make_steps(self, jit_compile):
@@ -234,10 +239,14 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
             loss = penalty - replicas.share_of_mean(objective, sample_weight)
         gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
         gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-        if self._updates_within_step:
-            self._update_mixture(z, log_joint, y, sample_weight)
-        return z, log_joint, log_prob
+
+        def update(gradients):
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+            if self._updates_within_step:
+                self._update_mixture(z, log_joint, y, sample_weight)
+
+        is_finite = self._finite_steps.take(update, loss, gradients)
+        return z, log_joint, log_prob, is_finite
 
     def _update_mixture(self, z, log_joint, y, sample_weight):
         known = mixtures.known_log_joint(log_joint, y)
@@ -267,7 +276,11 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
 
         Returns:
           A Keras `History`; `loss` and `val_loss` are the mean -log p(x) in nats per point. With
-          labels there is `accuracy`, too, of those points that have one.
+          labels there is `accuracy`, too, of those points that have one. `skipped_steps` counts the
+          steps of each epoch whose loss or gradient was not finite, and which changed nothing.
+
+        Raises:
+          FloatingPointError: if ten steps in a row were skipped.
         """
         self._check_compiled("fit")
         x = self._paired(x)
@@ -275,23 +288,9 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         fit.update(fit.pop("kwargs", {}))
         validation = conditioning.validation_paired(self.distribution, fit.get("validation_data"))
         fit["validation_data"] = validation
-        fit = fit_arguments.training_arguments(fit, self._num_components)
-        batches = streams.training_batches(
-            fit["x"],
-            fit["y"],
-            fit["sample_weight"],
-            steps_per_epoch=fit.get("steps_per_epoch"),
-            dtype=self.distribution.dtype,
-        )
-        if not self._is_initialized.numpy():
-            x, y, sample_weight = streams.head(batches, 10_000)
-            self.initialize_mixture(x, sample_weight, y)
-        shared = distribute(batches, self.distribute_strategy, data=fit["x"])
-        fit["callbacks"] = [UpdateBetweenEpochs(self, shared), *fit["callbacks"]]
-        history = super().fit(**row_batches.fit_by_rows(fit, self._shuffle_seed))
-        with self.distribute_strategy.scope():
-            self.mixture_update.on_train_end(self.distribution, batches)
-        return history
+        fit = fit_arguments.training_arguments(fit, self.distribution)
+        with value_errors_of_batches():
+            return self._fit(fit, super().fit)
 
     def initialize_mixture(self, x, sample_weight=None, y=None) -> None:
         """Sets the mixture down on the latents of these points by k-means++ and `first_fit`.
@@ -302,19 +301,25 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
           x: points `[N, D]`, at least K of them; with a context the pair `(x, context)`.
           sample_weight: weights `[N]` or `None`.
           y: labels `[N]` in -1 .. K-1, whose components are set down on their points; or `None`.
+
+        Raises:
+          TypeError: if points or weights are not numbers.
+          ValueError: if there are fewer points than components, or data that will not do.
         """
-        rows = conditioning.as_rows(x, self.distribution.dtype)
-        y = labels.checked_labels(y, len(rows), self._num_components)
-        mixture = self.distribution.distribution
+        flow = self.distribution
+        data = fit_arguments.points_and_labels(self._paired(x), y, sample_weight, flow)
+        checks.check_enough("x", data["x"], self._num_components)
+        y, sample_weight = data["y"], data["sample_weight"]
+        mixture = flow.distribution
         components = mixture.components_distribution
-        if not tf.reduce_all(tf.math.is_finite(rows)):
-            raise ValueError("`x` must be finite, and it holds NaN or infinity.")
-        x, condition = conditioning.points_and_condition(self.distribution, rows)
-        bijectors.initialize(self.distribution.bijector, x, sample_weight, **condition)
+        rows = conditioning.as_rows(data["x"], flow.dtype)
+        z = self._latents(rows).numpy()
+        checks.check_rows("x", z, np.isfinite, "points within the support of the bijector")
+        x, condition = conditioning.points_and_condition(flow, rows)
+        bijectors.initialize(flow.bijector, x, sample_weight, **condition)
         update = self.mixture_update or MixtureUpdate()
-        latents = self._latents(rows)
         parameters = mixtures.first_fit(
-            latents,
+            self._latents(rows),
             self._num_components,
             components.covariance_type,
             rank=getattr(components, "rank", None),
@@ -329,6 +334,27 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
             parameters = mixtures.MixtureParameters(*replicas.from_first_replica(parameters))
             mixtures.start_mixture(mixture, parameters)
         self._is_initialized.assign(True)
+
+    def _fit(self, arguments, keras_fit):
+        """Initialises, if need be, and trains, on data that was checked or checks itself."""
+        dtype = self.distribution.dtype
+        batches = streams.training_batches(
+            arguments["x"],
+            arguments["y"],
+            arguments["sample_weight"],
+            steps_per_epoch=arguments.get("steps_per_epoch"),
+            dtype=dtype,
+        )
+        if not self._is_initialized.numpy():
+            x, y, sample_weight = streams.head(batches, 10_000)
+            self.initialize_mixture(x, sample_weight, y)
+        shared = distribute(batches, self.distribute_strategy, data=arguments["x"])
+        ours = [UpdateBetweenEpochs(self, shared), SkippedSteps(self._finite_steps)]
+        arguments["callbacks"] = [*ours, *arguments["callbacks"]]
+        history = keras_fit(**row_batches.fit_by_rows(arguments, self._shuffle_seed, dtype))
+        with self.distribute_strategy.scope():
+            self.mixture_update.on_train_end(self.distribution, batches)
+        return history
 
     def _check_compiled(self, method):
         if self.mixture_update is None:
