@@ -42,6 +42,7 @@ def check_batches(
     Traceback (most recent call last):
     ValueError: `x in a batch` must hold finite numbers in float32, and 1 of its 2 rows do not, ...
     """
+    is_tuple = isinstance(batches.element_spec, tuple)
     x, _, weights = tf.keras.utils.unpack_x_y_sample_weight(batches.element_spec)
     parts = x if isinstance(x, tuple) else (x,)
     if not all(isinstance(part, tf.TensorSpec) for part in parts):
@@ -56,10 +57,10 @@ def check_batches(
         )
 
     def check(*element):
-        parts = tf.keras.utils.unpack_x_y_sample_weight(element if len(element) > 1 else element[0])
+        parts = tf.keras.utils.unpack_x_y_sample_weight(element if is_tuple else element[0])
         with tf.control_dependencies([_check_in_graph(*parts, num_components, dtype)]):
             checked = tf.nest.map_structure(tf.identity, element)
-        return checked if isinstance(batches.element_spec, tuple) else checked[0]
+        return checked if is_tuple else checked[0]
 
     return batches.map(check)
 
