@@ -351,9 +351,9 @@ def test_fit_says_what_is_wrong():
         model.fit(tf.data.Dataset.from_tensors(points()), validation_split=0.5)
     with pytest.raises(ValueError, match=r"`validation_split` must be in \(0, 1\), got 2"):
         model.fit(points(), validation_split=2)
-    with pytest.raises(ValueError, match="`x` must be finite"):
+    with pytest.raises(ValueError, match="`x` must hold finite"):
         model.fit(np.where(points() > 3, np.nan, points()))
-    with pytest.raises(ValueError, match="at least as many points as clusters"):
+    with pytest.raises(ValueError, match="at least as many points as the mixture"):
         model.fit(points(1))
     with pytest.raises(ValueError, match="vectors of size 3"):
         model.fit(points()[:, :2])

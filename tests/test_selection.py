@@ -166,8 +166,8 @@ def test_errors(x):
         ("`num_folds` must be a whole number from 2 to 150", {"num_folds": 1}),
         ("`batch_size` must be a whole number >= 1", {"batch_size": 0}),
         (r"`x` must have shape \[N, D\]", {"x": x[:, 0]}),
-        ("`x` must be finite", {"x": np.full([4, 2], np.nan)}),
-        ("`x_test` must be finite", {"x_test": np.full([4, 2], np.nan)}),
+        ("`x` must hold finite", {"x": np.full([4, 2], np.nan)}),
+        ("`x_test` must hold finite", {"x_test": np.full([4, 2], np.nan)}),
     ):
         arguments = {"x": x, "num_components": [1], "seed": 0, **call}
         with pytest.raises(ValueError, match=message):

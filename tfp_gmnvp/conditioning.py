@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.distributions import transformed_distribution
 
-from tfp_gmnvp import bijectors, mixtures
+from tfp_gmnvp import bijectors, checks, mixtures
 
 __all__ = [
     "ConditionalFlow",
@@ -15,6 +15,7 @@ __all__ = [
     "condition",
     "paired",
     "points_and_condition",
+    "row_shape",
     "validation_paired",
 ]
 
@@ -110,7 +111,7 @@ def paired(flow: tfd.TransformedDistribution, x):
     is_pair = isinstance(x, (tuple, list))
     if not size or not (is_pair or hasattr(x, "shape") or hasattr(x, "to_numpy")):
         return x
-    parts = [np.asarray(part) for part in (x if is_pair else [x])]
+    parts = [np.asarray(checks.as_array(part)) for part in (x if is_pair else [x])]
     shapes = [part.shape for part in parts]
     num_points = len(parts[0])
     if shapes == [(num_points, event_size + size)]:
@@ -146,6 +147,19 @@ def validation_paired(flow: tfd.TransformedDistribution, data):
     if isinstance(first, (tuple, list)):
         return (paired(flow, first), *others)
     return (paired(flow, data),)
+
+
+def row_shape(flow: tfd.TransformedDistribution) -> list[int]:
+    """The shape of a point, or `[D + C]` of a row of point and context.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> row_shape(gaussian_mixture_flow(2, context_size=1)), row_shape(gaussian_mixture_flow(2))
+    ([3], [2])
+    """
+    size = bijectors.context_size(flow.bijector)
+    return [flow.event_shape[-1] + size] if size else flow.event_shape.as_list()
 
 
 def as_rows(x, dtype) -> tf.Tensor:

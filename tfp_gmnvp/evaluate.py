@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp import checks
+
 tfd = tfp.distributions
 
 __all__ = [
@@ -58,14 +60,10 @@ def require_plane(flow: tfd.TransformedDistribution, function: str) -> None:
 
 def as_points(flow: tfd.TransformedDistribution, x: np.ndarray, name: str = "x") -> np.ndarray:
     """`x` as an `[N, D]` array of the flow's dtype, or an error that says what is wrong."""
-    size = event_size(flow)
-    points = np.asarray(x, dtype=tf.as_dtype(flow.dtype).as_numpy_dtype)
-    if points.ndim != 2 or points.shape[1] != size or not len(points):
-        raise ValueError(f"{name} must have shape [N, {size}], got {list(points.shape)}.")
-    if not np.isfinite(points).all():
-        row = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-        raise ValueError(f"{name} must be finite, row {row} is {points[row].tolist()}.")
-    return points
+    event_size(flow)  # which says what is no flow
+    points = np.asarray(checks.as_array(x, name))
+    checks.check_points(points, flow.event_shape, flow.dtype, name=name)
+    return points.astype(tf.as_dtype(flow.dtype).as_numpy_dtype, copy=False)
 
 
 def mixture_of(flow: tfd.TransformedDistribution) -> Mixture:

@@ -5,30 +5,34 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp import batch_checks, checks, conditioning
 from tfp_gmnvp.labels import checked_labels, no_labels
 
-__all__ = ["as_array", "points_and_labels", "training_arguments"]
+__all__ = ["points_and_labels", "training_arguments"]
 
 
-def training_arguments(arguments: dict, num_components: int = 1) -> dict:
+def training_arguments(arguments: dict, flow) -> dict:
     """The arguments of `fit` such that both Kerases read points and weights as they are meant.
 
     Args:
       arguments: those of `keras.Model.fit` by name, `x` among them.
-      num_components: K, which says what labels there can be.
+      flow: that is to be trained, which says what points and labels there can be.
 
     Returns:
       The arguments with arrays for lists and tables, the last rows taken off for validation
       where there is a `validation_split`, and targets that are labels, or keep the sample weights.
 
     Raises:
-      ValueError: if there is a `class_weight`, a `validation_split` of what is no array, or labels
-        that are no components.
+      ValueError: if there is a `class_weight`, a `validation_split` of what is no array, labels
+        that are no components, or other data that will not do.
+      TypeError: if data holds no numbers.
 
     #### Examples
 
+    >>> from tfp_gmnvp import gaussian_mixture_flow
     >>> x = np.arange(8.0).reshape(4, 2)
-    >>> arguments = training_arguments({"x": x, "validation_split": 0.25})
+    >>> arguments = {"x": x, "validation_split": 0.25}
+    >>> arguments = training_arguments(arguments, gaussian_mixture_flow(2, seed=0))
     >>> len(arguments["x"]), arguments["validation_data"][0].tolist()
     (3, [[6.0, 7.0]])
     """
@@ -38,65 +42,75 @@ def training_arguments(arguments: dict, num_components: int = 1) -> dict:
             "`[class_weight[k] for k in labels]`."
         )
     data = (arguments["x"], arguments.get("y"), arguments.get("sample_weight"))
-    arguments = {**arguments, **points_and_labels(*data, num_components)}
+    for name in ("batch_size", "validation_batch_size", "steps_per_epoch"):
+        if arguments.get(name) is not None:
+            checks.check_whole_number(name, arguments[name])
+    arguments = {**arguments, **points_and_labels(*data, flow)}
     fraction = arguments.pop("validation_split", None)
     if fraction and arguments.get("validation_data") is None:
         arguments.update(
             _split(arguments["x"], arguments["y"], arguments["sample_weight"], fraction)
         )
-    arguments["validation_data"] = _validation_data(
-        arguments.get("validation_data"), num_components
-    )
+    arguments["validation_data"] = _validation_data(arguments.get("validation_data"), flow)
     arguments["callbacks"] = _as_list(arguments.get("callbacks"))
     if isinstance(arguments["x"], tf.data.Dataset):
         arguments.setdefault("shuffle", False)  # its default makes Keras warn of a data set
     return arguments
 
 
-def points_and_labels(x, y, sample_weight, num_components: int) -> dict:
+def points_and_labels(x, y, sample_weight, flow, *, of: str = "") -> dict:
     """Points, labels and weights of one call of a Keras method.
 
     Args:
-      x: what Keras takes for `x`.
+      x: what Keras takes for `x`; points with contexts as `conditioning.paired` makes them.
       y: labels `[N]` in -1 .. K-1 that go with an array, or `None`.
       sample_weight: weights `[N]` that go with an array, or `None`.
-      num_components: K.
+      flow: that the points are for.
+      of: what follows their names in errors.
 
     Returns:
-      The arguments `x`, `y` and `sample_weight`, as arrays where they are lists or tables.
+      The arguments `x`, `y` and `sample_weight`, as arrays where they are lists or tables. A
+      `tf.data.Dataset` checks its batches when their turn comes, as an `np.memmap` has them
+      checked by whoever reads it.
 
     Raises:
-      ValueError: if `y` holds what are no labels.
+      TypeError: if points or weights are not numbers.
+      ValueError: if points, weights or labels will not do; see `checks`.
 
     #### Examples
 
-    >>> data = points_and_labels([[0.0], [1.0]], [1, -1], None, num_components=2)
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> flow = gaussian_mixture_flow(2, 2, seed=0)
+    >>> data = points_and_labels([[0, 5], [1, 3]], [1, -1], None, flow)
     >>> data["x"].shape, data["y"].tolist()
-    ((2, 1), [1, -1])
+    ((2, 2), [1, -1])
     """
-    x, sample_weight = as_array(x), as_array(sample_weight)
-    if hasattr(x, "shape"):
-        y = checked_labels(as_array(y), len(x), num_components)
-        if y is None and sample_weight is not None:
-            y = no_labels(len(x))
+    num_components = flow.distribution.components_distribution.batch_shape[-1]
+    row_shape = conditioning.row_shape(flow)
+    x, y = checks.as_array(x, f"x{of}"), checks.as_array(y, f"y{of}")
+    sample_weight = checks.as_array(sample_weight, f"sample_weight{of}")
+    if isinstance(x, tf.data.Dataset):
+        x = batch_checks.check_batches(x, row_shape, num_components, flow.dtype)
+    elif hasattr(x, "shape"):
+        checks.check_points(x, row_shape, flow.dtype, name=f"x{of}")
+        y = checked_labels(y, len(x), num_components, name=f"y{of}")
+        if sample_weight is not None:
+            checks.check_weights(sample_weight, len(x), name=f"sample_weight{of}")
+            y = no_labels(len(x)) if y is None else y
     return {"x": x, "y": y, "sample_weight": sample_weight}
 
 
-def as_array(x):
-    """Lists and tables as arrays, and all else as it is; Keras takes a list for several inputs."""
-    return np.asarray(x) if isinstance(x, (list, tuple)) or hasattr(x, "to_numpy") else x
-
-
-def _validation_data(data, num_components):
+def _validation_data(data, flow):
     """Validation data as `(x,)` or with labels and weights; a data set as it is."""
     if isinstance(data, list) and np.ndim(data[0]) == 1:
         data = np.asarray(data)  # points, rather than `[x, y]`
     if hasattr(data, "shape") or hasattr(data, "to_numpy"):
         data = (data,)
     if not isinstance(data, (tuple, list)):
-        return data
+        return points_and_labels(data, None, None, flow)["x"]
     data = tf.keras.utils.unpack_x_y_sample_weight(tuple(data))
-    x, y, sample_weight = points_and_labels(*data, num_components).values()
+    data = points_and_labels(*data, flow, of=" of validation_data")
+    x, y, sample_weight = data.values()
     if sample_weight is None:
         return (x,) if y is None else (x, y)
     return x, y, sample_weight

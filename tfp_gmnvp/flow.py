@@ -6,9 +6,11 @@ import difflib
 import inspect
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp import checks
 from tfp_gmnvp.bijectors import MLP, SinglePassChain, real_nvp, standardization
 from tfp_gmnvp.conditioning import ConditionalFlow
 from tfp_gmnvp.configuration import record_arguments
@@ -208,10 +210,6 @@ def _gate(num_components, context_size, gate_units, reparameterize, *, dtype, se
 
 
 def _standardization(data, event_size, dtype):
-    bijector = standardization(data, dtype=dtype)
-    size = bijector.mean.shape[0]
-    if size != event_size:
-        raise ValueError(
-            f"`standardize` must have {event_size} columns, as `event_size` says, got {size}."
-        )
-    return bijector
+    data = np.asarray(checks.as_array(data, "standardize"))
+    checks.check_points(data, [event_size], tf.float64, name="standardize")
+    return standardization(data, dtype=dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 from tfp_gmnvp import conditioning, fit_arguments, parameter_table, row_batches
+from tfp_gmnvp.batch_checks import value_errors_of_batches
 
 __all__ = ["KerasMethods"]
 
@@ -46,29 +47,30 @@ class KerasMethods:
         """
         arguments = inspect.signature(super().evaluate).bind(x, y, *args, **kwargs).arguments
         arguments.update(arguments.pop("kwargs", {}))
-        data = (self._paired(x), y, arguments.get("sample_weight"))
-        arguments.update(fit_arguments.points_and_labels(*data, self._num_components))
-        return super().evaluate(**row_batches.read_by_rows(arguments))
+        arguments.update(self._checked(x, y, arguments.get("sample_weight")))
+        with value_errors_of_batches():
+            return super().evaluate(**row_batches.read_by_rows(arguments, self.distribution.dtype))
 
     def predict(self, x, *args, **kwargs):
         """log p(x) in nats, `[N]`; arguments as of `keras.Model.predict`."""
         arguments = inspect.signature(super().predict).bind(x, *args, **kwargs).arguments
-        arguments["x"] = fit_arguments.as_array(self._paired(x))
-        return super().predict(**row_batches.read_by_rows(arguments))
+        arguments["x"] = self._checked(x)["x"]
+        with value_errors_of_batches():
+            return super().predict(**row_batches.read_by_rows(arguments, self.distribution.dtype))
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One step on one batch; arguments as of `keras.Model.train_on_batch`."""
-        data = fit_arguments.points_and_labels(
-            self._paired(x), y, sample_weight, self._num_components
-        )
+        data = self._checked(x, y, sample_weight)
         return super().train_on_batch(**data, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """The loss of one batch; arguments as of `keras.Model.test_on_batch`."""
-        data = fit_arguments.points_and_labels(
-            self._paired(x), y, sample_weight, self._num_components
-        )
+        data = self._checked(x, y, sample_weight)
         return super().test_on_batch(**data, **kwargs)
+
+    def _checked(self, x, y=None, sample_weight=None):
+        flow = self.distribution
+        return fit_arguments.points_and_labels(self._paired(x), y, sample_weight, flow)
 
     def _paired(self, x):
         return conditioning.paired(self.distribution, x)

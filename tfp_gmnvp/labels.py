@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp.checks import check_labels
 from tfp_gmnvp.mixtures import known_log_joint
 
 __all__ = [
@@ -61,13 +62,16 @@ def as_labels(y) -> tf.Tensor | None:
     return tf.reshape(tf.cast(y, tf.int32), [-1])
 
 
-def checked_labels(y, num_points: int, num_components: int) -> np.ndarray | None:
+def checked_labels(
+    y, num_points: int, num_components: int, *, name: str = "y"
+) -> np.ndarray | None:
     """An array of labels, if it is one.
 
     Args:
       y: whole numbers `[N]` or `[N, 1]`, or `None`.
       num_points: N.
       num_components: K.
+      name: what it is called in errors.
 
     Returns:
       An int32 array `[N]`, or `None`.
@@ -87,16 +91,11 @@ def checked_labels(y, num_points: int, num_components: int) -> np.ndarray | None
         return None
     if y.shape not in ((num_points,), (num_points, 1)):
         raise ValueError(
-            f"`y` must hold one label for each of the {num_points} points, got shape {y.shape}."
+            f"`{name}` must hold one label for each of the {num_points} points, got shape "
+            f"{list(y.shape)}."
         )
-    y = y.reshape(-1)
-    is_label = np.isin(y, np.arange(-1, num_components))
-    if not is_label.all():
-        raise ValueError(
-            f"`y` must hold numbers of components, 0 .. {num_components - 1}, or -1 where there is "
-            f"no label, got {y[~is_label][0]}. More classes take more components."
-        )
-    return y.astype(np.int32)
+    check_labels(y, num_components, name=name)
+    return y.reshape(-1).astype(np.int32)
 
 
 def in_range(labels: tf.Tensor | None, num_components: int) -> tf.Tensor | None:

@@ -7,12 +7,13 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp import checks
 from tfp_gmnvp.labels import no_labels
 
 __all__ = ["fit_by_rows", "read_by_rows", "row_batches"]
 
 
-def fit_by_rows(arguments: dict, shuffle_seed) -> dict:
+def fit_by_rows(arguments: dict, shuffle_seed, dtype=tf.float32) -> dict:
     """The arguments of `fit`, with data sets of batches for arrays of NumPy.
 
     Keras would copy an array, and shuffle by a random state that all of the process shares.
@@ -21,6 +22,7 @@ def fit_by_rows(arguments: dict, shuffle_seed) -> dict:
       arguments: by name, those of `fit`.
       shuffle_seed: a function without arguments that returns the seed `[2]` of the epoch that is
         about to begin; it is called in the graph of the data set.
+      dtype: float dtype that points are cast to.
 
     Returns:
       The arguments as they are if `x` is no array; else those that do the same with a data set.
@@ -31,23 +33,24 @@ def fit_by_rows(arguments: dict, shuffle_seed) -> dict:
     >>> fit_by_rows(arguments, lambda: tf.constant([0, 1]))["x"].cardinality().numpy().item()
     3
     """
-    arguments = _validation_by_rows(arguments)
+    arguments = _validation_by_rows(arguments, dtype)
     x, steps = arguments["x"], arguments.get("steps_per_epoch")
     if not isinstance(x, np.ndarray) or arguments.get("shuffle") == "batch":
         return arguments
     data = {name: arguments.pop(name) for name in ("x", "y", "sample_weight")}
     size = _batch_size(x, arguments.pop("batch_size", None), steps)
     seed = shuffle_seed if arguments.get("shuffle", True) else None
-    batches = row_batches(**data, batch_size=size, shuffle_seed=seed)
+    batches = row_batches(**data, batch_size=size, shuffle_seed=seed, dtype=dtype)
     arguments["shuffle"] = False  # its default makes Keras warn of a data set
     return {**arguments, "x": batches.repeat() if steps else batches}
 
 
-def read_by_rows(arguments: dict) -> dict:
+def read_by_rows(arguments: dict, dtype=tf.float32) -> dict:
     """The arguments of `evaluate` or `predict`, with data sets of batches for memory maps.
 
     Args:
       arguments: by name, among them `x`.
+      dtype: float dtype that points are cast to.
 
     Returns:
       The arguments as they are, unless `x` is an `np.memmap`, which Keras would copy whole.
@@ -64,11 +67,17 @@ def read_by_rows(arguments: dict) -> dict:
     data = {name: arguments.get(name) for name in ("x", "y", "sample_weight")}
     size = _batch_size(x, arguments.get("batch_size"), steps)
     others = {name: a for name, a in arguments.items() if name not in (*data, "batch_size")}
-    return {**others, "x": row_batches(**data, batch_size=size)}
+    return {**others, "x": row_batches(**data, batch_size=size, dtype=dtype)}
 
 
 def row_batches(
-    x: np.ndarray, y=None, sample_weight=None, *, batch_size: int, shuffle_seed=None
+    x: np.ndarray,
+    y=None,
+    sample_weight=None,
+    *,
+    batch_size: int,
+    shuffle_seed=None,
+    dtype=tf.float32,
 ) -> tf.data.Dataset:
     """Batches of rows that are read when their turn comes.
 
@@ -82,6 +91,7 @@ def row_batches(
       batch_size: rows of a batch; the last one has what is left.
       shuffle_seed: a function that returns the seed `[2]` of a pass over the data, when it begins;
         `None` for the order that there is.
+      dtype: float dtype that points are cast to.
 
     Returns:
       A data set of `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
@@ -98,7 +108,10 @@ def row_batches(
     num_rows, num_batches = len(x), math.ceil(len(x) / batch_size)
 
     def read(rows):
-        return [np.ascontiguousarray(array[rows]) for array in arrays]
+        parts = [np.ascontiguousarray(array[rows]) for array in arrays]
+        if isinstance(x, np.memmap):  # which nobody has seen yet
+            checks.check_finite("x", parts[0], dtype, rows)
+        return parts
 
     def batch(number, seed):
         start = number * batch_size
@@ -126,10 +139,10 @@ def _batch_size(x, batch_size, steps):
     return batch_size or (math.ceil(len(x) / steps) if steps else 32)
 
 
-def _validation_by_rows(arguments):
+def _validation_by_rows(arguments, dtype):
     arguments, validation = dict(arguments), arguments.get("validation_data")
     if isinstance(validation, tuple) and isinstance(validation[0], np.memmap):
         size = arguments.pop("validation_batch_size", None) or arguments.get("batch_size")
         size = _batch_size(validation[0], size, None)
-        arguments["validation_data"] = row_batches(*validation, batch_size=size)
+        arguments["validation_data"] = row_batches(*validation, batch_size=size, dtype=dtype)
     return arguments

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import numbers
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import criteria, evaluate
+from tfp_gmnvp import checks, criteria, evaluate
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.summaries import mean_estimate
 from tfp_gmnvp.training import FlowModel
@@ -187,7 +188,10 @@ def _fit(make_model, seed, batch_size, fit_options, num_components, x):
             f"`make_model` must return a compiled `FlowModel`, got {type(model).__name__}."
         )
     points = evaluate.as_points(model.distribution, x)
-    model.fit(_shuffled_batches(points, batch_size, seed), **{"verbose": 0, **fit_options})
+    try:
+        model.fit(_shuffled_batches(points, batch_size, seed), **{"verbose": 0, **fit_options})
+    except FloatingPointError as error:  # the others may yet do
+        warnings.warn(f"With {num_components} components: {error}", stacklevel=4)
     return model
 
 
@@ -247,11 +251,10 @@ def _mean_or_lowest(values):
 
 
 def _checked_points(name, x):
-    x = np.asarray(x)
+    x = np.asarray(checks.as_array(x, name))
     if x.ndim != 2 or len(x) < 2:
         raise ValueError(f"`{name}` must have shape [N, D], N >= 2, got {list(x.shape)}.")
-    if not np.isfinite(x).all():
-        raise ValueError(f"`{name}` must be finite, and it holds NaN or infinity.")
+    checks.check_points(x, x.shape[1:], name=name)
     return x
 
 
@@ -265,7 +268,10 @@ def _checked_numbers(num_components) -> list[int]:
 def _check_choices(criterion, num_folds, batch_size, num_points) -> None:
     if criterion not in CRITERIA:
         known = ", ".join(map(repr, CRITERIA))
-        raise ValueError(f"`criterion` must be one of {known}, got {criterion!r}.")
+        raise ValueError(
+            f"`criterion` must be one of {known}, got {criterion!r}."
+            + checks.did_you_mean(criterion, list(CRITERIA))
+        )
     if not isinstance(num_folds, numbers.Integral) or not 2 <= num_folds <= num_points:
         raise ValueError(
             f"`num_folds` must be a whole number from 2 to {num_points}, the number of points, "

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp import checks
 from tfp_gmnvp.conditioning import as_rows
 from tfp_gmnvp.labels import as_labels
 
@@ -133,6 +134,8 @@ def _slices(x, y, sample_weight, dtype):
     batch_size = rows_at_once(x, _BATCH_SIZE)
     for start in range(0, len(x), batch_size):
         rows = slice(start, start + batch_size)
+        if isinstance(x, np.memmap):  # which nobody has seen yet
+            checks.check_finite("x", x[rows], dtype, range(start, len(x)))
         yield _unpack(_rows((x, y, sample_weight), rows), dtype)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import (
     bijectors,
+    checks,
     conditioning,
     fit_arguments,
     labels,
@@ -17,7 +19,9 @@ from tfp_gmnvp import (
     row_batches,
     streams,
 )
+from tfp_gmnvp.batch_checks import value_errors_of_batches
 from tfp_gmnvp.callbacks import UpdateBetweenEpochs
+from tfp_gmnvp.finite_steps import FiniteSteps, SkippedSteps
 from tfp_gmnvp.keras_methods import KerasMethods
 from tfp_gmnvp.keras_weights import UpdateState, adopt, set_trainable
 from tfp_gmnvp.mixture_updates import FullBatchEM, MixtureUpdate
@@ -78,7 +82,7 @@ class FlowModel(SavedByConfiguration, TrainingSteps, KerasMethods, ReplicatedMod
     >>> model.compile("adam", mixture_update=tfp_gmnvp.StepwiseEM())
     >>> history = model.fit(x, epochs=2, verbose=0)
     >>> sorted(history.history)
-    ['loss']
+    ['loss', 'skipped_steps']
     >>> model.predict(x, verbose=0).shape
     (64,)
     """
@@ -124,6 +128,7 @@ class FlowModel(SavedByConfiguration, TrainingSteps, KerasMethods, ReplicatedMod
         self._num_components = mixture.components_distribution.batch_shape[-1]
         self.mixture_update, self.label_weight = None, 1.0
         self._update_state = UpdateState()
+        self._finite_steps = FiniteSteps()
         self.built = True
 
     def compile(
@@ -219,7 +224,11 @@ class FlowModel(SavedByConfiguration, TrainingSteps, KerasMethods, ReplicatedMod
 
         Returns:
           A Keras `History`; `loss` and `val_loss` are the mean -log p(x) in nats per point. With
-          labels there is `accuracy`, too, of those points that have one.
+          labels there is `accuracy`, too, of those points that have one. `skipped_steps` counts the
+          steps of each epoch whose loss or gradient was not finite, and which changed nothing.
+
+        Raises:
+          FloatingPointError: if ten steps in a row were skipped.
         """
         self._check_compiled("fit")
         x = self._paired(x)
@@ -227,23 +236,9 @@ class FlowModel(SavedByConfiguration, TrainingSteps, KerasMethods, ReplicatedMod
         fit.update(fit.pop("kwargs", {}))
         validation = conditioning.validation_paired(self.distribution, fit.get("validation_data"))
         fit["validation_data"] = validation
-        fit = fit_arguments.training_arguments(fit, self._num_components)
-        batches = streams.training_batches(
-            fit["x"],
-            fit["y"],
-            fit["sample_weight"],
-            steps_per_epoch=fit.get("steps_per_epoch"),
-            dtype=self.distribution.dtype,
-        )
-        if not self._is_initialized.numpy():
-            x, y, sample_weight = streams.head(batches, 10_000)
-            self.initialize_mixture(x, sample_weight, y)
-        shared = distribute(batches, self.distribute_strategy, data=fit["x"])
-        fit["callbacks"] = [UpdateBetweenEpochs(self, shared), *fit["callbacks"]]
-        history = super().fit(**row_batches.fit_by_rows(fit, self._shuffle_seed))
-        with self.distribute_strategy.scope():
-            self.mixture_update.on_train_end(self.distribution, batches)
-        return history
+        fit = fit_arguments.training_arguments(fit, self.distribution)
+        with value_errors_of_batches():
+            return self._fit(fit, super().fit)
 
     def initialize_mixture(self, x, sample_weight=None, y=None) -> None:
         """Sets the mixture down on the latents of these points by k-means++ and `first_fit`.
@@ -254,19 +249,25 @@ class FlowModel(SavedByConfiguration, TrainingSteps, KerasMethods, ReplicatedMod
           x: points `[N, D]`, at least K of them; with a context the pair `(x, context)`.
           sample_weight: weights `[N]` or `None`.
           y: labels `[N]` in -1 .. K-1, whose components are set down on their points; or `None`.
+
+        Raises:
+          TypeError: if points or weights are not numbers.
+          ValueError: if there are fewer points than components, or data that will not do.
         """
-        rows = conditioning.as_rows(x, self.distribution.dtype)
-        y = labels.checked_labels(y, len(rows), self._num_components)
-        mixture = self.distribution.distribution
+        flow = self.distribution
+        data = fit_arguments.points_and_labels(self._paired(x), y, sample_weight, flow)
+        checks.check_enough("x", data["x"], self._num_components)
+        y, sample_weight = data["y"], data["sample_weight"]
+        mixture = flow.distribution
         components = mixture.components_distribution
-        if not tf.reduce_all(tf.math.is_finite(rows)):
-            raise ValueError("`x` must be finite, and it holds NaN or infinity.")
-        x, condition = conditioning.points_and_condition(self.distribution, rows)
-        bijectors.initialize(self.distribution.bijector, x, sample_weight, **condition)
+        rows = conditioning.as_rows(data["x"], flow.dtype)
+        z = self._latents(rows).numpy()
+        checks.check_rows("x", z, np.isfinite, "points within the support of the bijector")
+        x, condition = conditioning.points_and_condition(flow, rows)
+        bijectors.initialize(flow.bijector, x, sample_weight, **condition)
         update = self.mixture_update or MixtureUpdate()
-        latents = self._latents(rows)
         parameters = mixtures.first_fit(
-            latents,
+            self._latents(rows),
             self._num_components,
             components.covariance_type,
             rank=getattr(components, "rank", None),
@@ -281,6 +282,27 @@ class FlowModel(SavedByConfiguration, TrainingSteps, KerasMethods, ReplicatedMod
             parameters = mixtures.MixtureParameters(*replicas.from_first_replica(parameters))
             mixtures.start_mixture(mixture, parameters)
         self._is_initialized.assign(True)
+
+    def _fit(self, arguments, keras_fit):
+        """Initialises, if need be, and trains, on data that was checked or checks itself."""
+        dtype = self.distribution.dtype
+        batches = streams.training_batches(
+            arguments["x"],
+            arguments["y"],
+            arguments["sample_weight"],
+            steps_per_epoch=arguments.get("steps_per_epoch"),
+            dtype=dtype,
+        )
+        if not self._is_initialized.numpy():
+            x, y, sample_weight = streams.head(batches, 10_000)
+            self.initialize_mixture(x, sample_weight, y)
+        shared = distribute(batches, self.distribute_strategy, data=arguments["x"])
+        ours = [UpdateBetweenEpochs(self, shared), SkippedSteps(self._finite_steps)]
+        arguments["callbacks"] = [*ours, *arguments["callbacks"]]
+        history = keras_fit(**row_batches.fit_by_rows(arguments, self._shuffle_seed, dtype))
+        with self.distribute_strategy.scope():
+            self.mixture_update.on_train_end(self.distribution, batches)
+        return history
 
     def _check_compiled(self, method):
         if self.mixture_update is None:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_gmnvp import bijectors, conditioning, labels, mixtures, replicas
 from tfp_gmnvp.compiled_steps import CompiledStep
+from tfp_gmnvp.finite_steps import if_finite
 from tfp_gmnvp.keras_weights import tf_variable
 
 __all__ = ["TrainingSteps"]
@@ -27,9 +28,9 @@ class TrainingSteps:
     def train_step(self, data):
         """One gradient step on the bijector and one update of the mixture."""
         results, y, sample_weight = self._step(*self._unpack(data))
-        z, log_joint, log_prob = results
+        z, log_joint, log_prob, is_finite = results
         if not self._updates_within_step:
-            self._update_mixture(z, log_joint, y, sample_weight)
+            if_finite(is_finite, lambda: self._update_mixture(z, log_joint, y, sample_weight))
         return self._report(log_prob, log_joint, y, sample_weight)
 
     def _make_steps(self, jit_compile):
@@ -51,10 +52,14 @@ class TrainingSteps:
             loss = penalty - replicas.share_of_mean(objective, sample_weight)
         gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
         gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-        if self._updates_within_step:
-            self._update_mixture(z, log_joint, y, sample_weight)
-        return z, log_joint, log_prob
+
+        def update(gradients):
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+            if self._updates_within_step:
+                self._update_mixture(z, log_joint, y, sample_weight)
+
+        is_finite = self._finite_steps.take(update, loss, gradients)
+        return z, log_joint, log_prob, is_finite
 
     def _update_mixture(self, z, log_joint, y, sample_weight):
         known = mixtures.known_log_joint(log_joint, y)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp import checks
 from tfp_gmnvp.bijectors.act_norm import ActNorm
 from tfp_gmnvp.bijectors.affine import Affine
 from tfp_gmnvp.bijectors.chain import SinglePassChain
@@ -154,6 +155,7 @@ def _coupling(coupling, max_log_scale):
     raise ValueError(
         '`coupling` must be "affine", "spline" or a `CouplingTransform` such as '
         f"`RationalQuadratic()`, got {coupling!r}."
+        + checks.did_you_mean(coupling, ["affine", "spline"])
     )
 
 
@@ -171,7 +173,10 @@ def _builder(conditioner, conditioner_fn, context_size, **settings):
 
 def _named(argument, name, choices):
     if name not in choices:
-        raise ValueError(f"`{argument}` must be one of {list(choices)}, got {name!r}.")
+        raise ValueError(
+            f"`{argument}` must be one of {list(choices)}, got {name!r}."
+            + checks.did_you_mean(name, list(choices))
+        )
     return choices[name]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp import checks
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
 __all__ = ["standardization"]
@@ -28,6 +29,7 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
       A `tfb.Bijector` of vectors `[..., D]` or images `[..., H, W, C]`.
 
     Raises:
+      TypeError: if `data` does not hold numbers.
       ValueError: if `data` has another shape, or is not finite.
 
     #### Examples
@@ -36,14 +38,13 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
     >>> bijector.inverse([2.0, 10.0]).numpy().tolist()
     [1.0, -1.0]
     """
-    data = np.asarray(data, dtype=np.float64)
+    data = np.asarray(checks.as_array(data, "data"))
     if data.ndim not in (2, 4) or not data.size:
         raise ValueError(
             f"`data` must have shape [N, D] or [N, H, W, C] with N >= 1, got {list(data.shape)}."
         )
-    if not np.isfinite(data).all():
-        row = int(np.argmin(np.isfinite(data.reshape(len(data), -1)).all(axis=1)))
-        raise ValueError(f"`data` must be finite, but row {row} is {data[row]}.")
+    checks.check_points(data, data.shape[1:], tf.float64, name="data")
+    data = data.astype(np.float64)
     mean, std = data.mean(axis=0), data.std(axis=0)
     std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
     constant = {"trainable": False, "dtype": dtype}

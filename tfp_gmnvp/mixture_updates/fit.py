@@ -92,9 +92,8 @@ def fit_mixture(
     >>> fit_mixture(flow, x).converged
     True
     """
-    num_components = flow.distribution.components_distribution.batch_shape[-1]
     x = conditioning.paired(flow, x)
-    data = fit_arguments.points_and_labels(x, y, sample_weight, num_components)
+    data = fit_arguments.points_and_labels(x, y, sample_weight, flow)
     batches = streams.training_batches(**data, dtype=flow.dtype)
     return fit_latents(
         flow,

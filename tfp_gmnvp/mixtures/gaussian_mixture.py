@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import numbers
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.checks import did_you_mean
 from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
 from tfp_gmnvp.mixtures.family import GaussianMixture, ReparameterizedMixture
@@ -284,8 +284,7 @@ def _check_rank(rank, covariance_type):
 def _check_covariance_type(covariance_type):
     if covariance_type in COVARIANCE_TYPES:
         return
-    near = difflib.get_close_matches(str(covariance_type), COVARIANCE_TYPES, n=1)
     raise ValueError(
         f"`covariance_type` must be one of {', '.join(map(repr, COVARIANCE_TYPES))}, "
-        f"got {covariance_type!r}." + (f" Did you mean {near[0]!r}?" if near else "")
+        f"got {covariance_type!r}." + did_you_mean(covariance_type, COVARIANCE_TYPES)
     )

@@ -1,0 +1,93 @@
+"""A step whose loss or gradient is not finite changes nothing. It runs under tf_keras, too."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras_models import UPDATES, make_model, next_losses, points
+
+from tfp_gmnvp.finite_steps import FiniteSteps
+
+keras = tf.keras
+
+
+def state(model):
+    """All that a step could change: weights, the mixture's update's and the optimizer's state."""
+    optimizer = model.optimizer.variables
+    optimizer = optimizer() if callable(optimizer) else optimizer
+    return [tf.convert_to_tensor(v).numpy() for v in (*model.get_weights(), *optimizer)]
+
+
+def assert_same(actual, expected):
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("arguments", [{"run_eagerly": True}, {}, {"jit_compile": True}])
+@pytest.mark.parametrize("update", ["stepwise", "gradient"])
+def test_a_step_on_points_beyond_all_bounds_changes_nothing(update, arguments):
+    model = make_model(update, **arguments)
+    model.train_on_batch(points(40))
+    before = state(model)
+    far = points(40)
+    far[7] = 1e30  # finite, and its square is not
+    model.train_on_batch(far)
+    assert_same(state(model), before)
+    model.train_on_batch(points(40))
+    assert not all(np.array_equal(a, b) for a, b in zip(state(model), before, strict=True))
+    assert int(model._finite_steps.skipped) == 1
+    assert int(model._finite_steps.in_a_row) == 0
+
+
+def with_bad_rows(*rows):
+    x = points()
+    x[list(rows)] = 1e30
+    return tf.data.Dataset.from_tensor_slices(x).batch(40)
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_every_epoch_shows_how_many_steps_were_skipped(update):
+    model = make_model(update)
+    model.initialize_mixture(points())
+    assert model.fit(points(), epochs=2, verbose=0).history["skipped_steps"] == [0, 0]
+    skipping = model.fit(with_bad_rows(50, 51, 119), epochs=3, verbose=0).history
+    assert skipping["skipped_steps"] == [2, 2, 2]
+    assert np.isfinite(next_losses(model, epochs=1)).all()
+
+
+def test_the_steps_that_are_not_skipped_are_those_of_training_without_the_others():
+    with_bad, without = make_model("stepwise"), make_model("stepwise")
+    for model in (with_bad, without):
+        model.initialize_mixture(points())
+    with_bad.fit(with_bad_rows(50), epochs=2, verbose=0)
+    good = points()[np.r_[0:40, 80:120]]
+    without.fit(good, batch_size=40, shuffle=False, epochs=2, verbose=0)
+    assert_same(state(with_bad), state(without))
+
+
+def test_after_several_in_a_row_training_stops_with_advice():
+    model = make_model("stepwise")
+    model.initialize_mixture(points())
+    before = state(model)
+    far = tf.data.Dataset.from_tensors(np.full([40, 3], 1e30, np.float32)).repeat(50)
+    with pytest.raises(FloatingPointError, match=r"10 steps in a row.*`learning_rate`"):
+        model.fit(far, verbose=0)
+    assert_same(state(model), before)
+    assert np.isfinite(next_losses(model, epochs=1)).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+def test_one_entry_of_one_gradient_suffices(bad):
+    steps, taken = FiniteSteps(), []
+    gradients = [tf.ones([3]), None, tf.constant([0.0, bad])]
+    steps.take(taken.append, tf.constant(0.0), gradients)
+    steps.take(taken.append, tf.constant(bad if abs(bad) > 1e38 or bad != bad else np.nan), [])
+    assert not taken
+    steps.take(taken.append, tf.constant(0.0), gradients[:2])
+    assert len(taken) == 1
+    assert (int(steps.skipped), int(steps.in_a_row)) == (2, 0)
+
+
+def test_counts_are_no_weights():
+    model = make_model("stepwise")
+    names = [w.name for w in model.weights]
+    assert not any("skipped" in name for name in names)

@@ -1,0 +1,221 @@
+"""What users give as data, checked before anything is touched: points, labels and weights."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = [
+    "as_array",
+    "check_dtype",
+    "check_enough",
+    "check_finite",
+    "check_labels",
+    "check_points",
+    "check_rows",
+    "check_weight_values",
+    "check_weights",
+    "check_whole_number",
+    "did_you_mean",
+]
+
+_CHUNK = 65_536
+
+
+def as_array(x, name: str = "x"):
+    """Lists and tables as arrays, and all else as it is.
+
+    Args:
+      x: anything; a list, a masked array and what has a `to_numpy` become arrays.
+      name: what it is called in errors.
+
+    Raises:
+      ValueError: if rows have different lengths, or entries are masked.
+
+    #### Examples
+
+    >>> as_array([[0, 1]]).tolist(), as_array(None)
+    ([[0, 1]], None)
+    """
+    if isinstance(x, np.ma.MaskedArray):
+        check_rows(name, np.ma.getmaskarray(x), lambda rows: ~rows, "without masked entries")
+        return x.data
+    if not isinstance(x, (list, tuple)) and not hasattr(x, "to_numpy"):
+        return x
+    try:
+        return np.asarray(x.to_numpy() if hasattr(x, "to_numpy") else x)
+    except ValueError as error:
+        raise ValueError(f"`{name}` must have rows of one length: {error}") from error
+
+
+def check_points(x, event_shape: Sequence[int], dtype=tf.float32, *, name: str = "x") -> None:
+    """Raises an error unless an array holds points, `[N, *event_shape]`, all finite.
+
+    Args:
+      x: an array or tensor; of an `np.memmap`, which may be large, only shape and dtype are seen.
+      event_shape: the shape of a point.
+      dtype: float dtype that the points are cast to, whose range they must not leave.
+      name: what the array is called in errors.
+
+    Raises:
+      TypeError: if it does not hold numbers.
+      ValueError: if its shape is another, or it holds NaN or infinity.
+
+    #### Examples
+
+    >>> check_points(np.zeros([5, 2]), [2])
+    """
+    check_dtype(name, x)
+    event_shape = [int(size) for size in event_shape]
+    if list(x.shape[1:]) != event_shape or not len(x.shape) or not x.shape[0]:
+        size = f"vectors of size {event_shape[0]}" if len(event_shape) == 1 else "points"
+        sizes = ", ".join(["N", *map(str, event_shape)])
+        raise ValueError(
+            f"`{name}` must hold {size}, shape [{sizes}] with N >= 1, got shape {list(x.shape)}."
+        )
+    if not isinstance(x, np.memmap):
+        check_finite(name, np.asarray(x), dtype)
+
+
+def check_enough(name: str, x, num_components: int) -> None:
+    """Raises a `ValueError` if there are fewer points than components.
+
+    #### Examples
+
+    >>> check_enough("x", np.zeros([5, 2]), 5)
+    """
+    if len(x) < num_components:
+        raise ValueError(
+            f"`{name}` must hold at least as many points as the mixture has components, "
+            f"{num_components}, got {len(x)}."
+        )
+
+
+def check_finite(name: str, x: np.ndarray, dtype=tf.float32, rows=None) -> None:
+    """Raises a `ValueError` if there are NaN or infinity, or what is so in the dtype."""
+    highest = float(tf.as_dtype(dtype).max)
+
+    def is_finite(values):
+        return np.abs(values.astype(np.float64)) <= highest  # which is false of NaN
+
+    check_rows(name, x, is_finite, f"finite numbers in {tf.as_dtype(dtype).name}", rows)
+
+
+def check_labels(y: np.ndarray, num_components: int, rows=None, *, name: str = "y") -> None:
+    """Raises a `ValueError` unless all labels are numbers of components, or -1.
+
+    #### Examples
+
+    >>> check_labels(np.array([0, 1, -1]), 2)
+    """
+    check_rows(
+        name,
+        y,
+        lambda values: np.isin(values, np.arange(-1, num_components)),
+        f"numbers of components, 0 .. {num_components - 1}, or -1 where there is no label",
+        rows,
+        hint=" More classes take more components.",
+    )
+
+
+def check_weights(weights, num_points: int, *, name: str = "sample_weight") -> None:
+    """Raises an error unless these are weights `[N]`, finite, not negative, and not all zero.
+
+    #### Examples
+
+    >>> check_weights(np.ones([5]), 5)
+    """
+    check_dtype(name, weights)
+    if tuple(weights.shape) not in ((num_points,), (num_points, 1)):
+        raise ValueError(
+            f"`{name}` must hold one weight for each of the {num_points} points, got shape "
+            f"{list(weights.shape)}."
+        )
+    weights = np.asarray(weights)
+    check_weight_values(name, weights)
+    if not np.any(weights):
+        raise ValueError(f"`{name}` must have a weight above zero, and all {num_points} are zero.")
+
+
+def check_whole_number(name: str, value, smallest: int = 1) -> None:
+    """Raises a `ValueError` unless this is a whole number that is large enough.
+
+    #### Examples
+
+    >>> check_whole_number("batch_size", 32)
+    """
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_whole or value < smallest:
+        raise ValueError(f"`{name}` must be a whole number >= {smallest}, got {value!r}.")
+
+
+def did_you_mean(found, choices: Sequence) -> str:
+    """The end of an error's sentence that suggests the nearest choice, if one is near.
+
+    #### Examples
+
+    >>> did_you_mean("splines", ["affine", "spline"])
+    " Did you mean 'spline'?"
+    """
+    names = [choice for choice in choices if isinstance(choice, str)]
+    near = difflib.get_close_matches(str(found), names, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def check_rows(
+    name: str, array: np.ndarray, is_good: Callable, must_be: str, rows=None, hint: str = ""
+) -> None:
+    """Raises a `ValueError` that counts the rows with a bad entry, and shows the first.
+
+    Args:
+      name: what the array is called.
+      array: `[N, ...]`.
+      is_good: of some rows, whether each entry is good.
+      must_be: what good entries are.
+      rows: the numbers of the rows in the whole `[N]`; `None` for 0 .. N-1.
+      hint: what follows.
+    """
+    count, first = 0, None
+    for start in range(0, len(array), _CHUNK):
+        good = np.asarray(is_good(array[start : start + _CHUNK]))
+        bad = np.flatnonzero(~good.reshape(len(good), -1).all(axis=1))
+        if len(bad) and first is None:
+            first = start + int(bad[0])
+        count += len(bad)
+    if not count:
+        return
+    number = first if rows is None else int(rows[first])
+    raise ValueError(
+        f"`{name}` must hold {must_be}, and {count} of its {len(array)} rows do not, the "
+        f"first of them row {number}, got {_shown(np.asarray(array[first]))}.{hint}"
+    )
+
+
+def _shown(row):
+    values = ", ".join(str(value) for value in row.ravel()[:8])
+    return values if row.size <= 8 else f"{values}, ..."
+
+
+def check_dtype(name: str, x) -> None:
+    """Raises a `TypeError` unless the dtype is that of real numbers."""
+    try:
+        dtype = tf.as_dtype(x.dtype)
+    except TypeError:
+        dtype = None
+    if dtype is None or not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
+        raise TypeError(
+            f"`{name}` must hold real numbers, got dtype {getattr(x.dtype, 'name', x.dtype)}: "
+            "convert it, for one by `np.asarray(..., dtype=float)`."
+        )
+
+
+def check_weight_values(name: str, weights: np.ndarray, rows=None) -> None:
+    """Raises a `ValueError` if a weight is negative, or not finite."""
+
+    def is_weight(values):
+        return (values >= 0) & (values < np.inf)
+
+    check_rows(name, weights, is_weight, "finite weights that are not negative", rows)
