@@ -106,9 +106,9 @@ def test_held_out_log_likelihood_of_a_gaussian():
 def test_errors(x):
     flow = gmnvp.gaussian_mixture_flow(3, 2, num_couplings=1, seed=0)
     for criterion in (gmnvp.bic, gmnvp.aic, gmnvp.icl, gmnvp.held_out_log_likelihood):
-        with pytest.raises(ValueError, match=r"shape \[N, 3\], got \[300, 2\]"):
+        with pytest.raises(ValueError, match=r"shape \[N, 3\] .*got shape \[300, 2\]"):
             criterion(flow, x[:, :2])
-        with pytest.raises(ValueError, match="finite numbers.*first of them row 1"):
+        with pytest.raises(ValueError, match=r"finite numbers.*first of them row 1"):
             criterion(flow, [[0.0, 0.0, 0.0], [0.0, np.inf, 0.0]])
     with pytest.raises(ValueError, match="at least 2 points"):
         gmnvp.held_out_log_likelihood(flow, x[:1])

@@ -46,7 +46,7 @@ def as_array(x, name: str = "x"):
     if not isinstance(x, (list, tuple)) and not hasattr(x, "to_numpy"):
         return x
     try:
-        return np.asarray(x)
+        return np.asarray(x.to_numpy() if hasattr(x, "to_numpy") else x)
     except ValueError as error:
         raise ValueError(f"`{name}` must have rows of one length: {error}") from error
 
