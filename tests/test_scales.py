@@ -43,13 +43,19 @@ def test_training_stays_finite(name, seed):
     make, num_components, dtype = CASES[name]
     x = make(np.random.default_rng(seed)).astype(dtype.as_numpy_dtype)
     flow = gmnvp.gaussian_mixture_flow(
-        x.shape[1], num_components, num_couplings=4, standardize=x, dtype=dtype, seed=seed
+        x.shape[1],
+        num_components,
+        num_couplings=2,
+        hidden_units=(16,),
+        standardize=x,
+        dtype=dtype,
+        seed=seed,
     )
     model = gmnvp.FlowModel(flow, seed=seed)
     model.compile("adam", mixture_update=gmnvp.FullBatchEM(), run_eagerly=True)
     batches = tf.data.Dataset.from_tensor_slices(x).batch(50)
-    history = model.fit(batches, epochs=3, verbose=0).history
-    assert history["skipped_steps"] == [0, 0, 0]
+    history = model.fit(batches, epochs=2, verbose=0).history
+    assert history["skipped_steps"] == [0, 0]
     assert np.isfinite(history["loss"]).all()
     parameters = mixtures.mixture_parameters(flow.distribution)
     assert np.linalg.eigvalsh(parameters.covariance).min() > 0
