@@ -80,8 +80,9 @@ class SavedByConfiguration:
         """
         of_optimizer = getattr(getattr(self, "optimizer", None), "variables", ())
         of_optimizer = of_optimizer() if callable(of_optimizer) else of_optimizer
-        variables = [getattr(v, "value", v) for v in (*self.weights, *of_optimizer)]
-        variables = [v for v in variables if isinstance(v, tf.Variable)]
+        variables = [
+            v if isinstance(v, tf.Variable) else v.value for v in (*self.weights, *of_optimizer)
+        ]
         with all_or_none(variables, filepath):
             return super().load_weights(filepath, *args, **kwargs)
 
