@@ -257,7 +257,7 @@ class FlowModel(SavedByConfiguration, KerasMethods, ReplicatedModel, keras.Model
         mixture = flow.distribution
         components = mixture.components_distribution
         x = tf.cast(data["x"], flow.dtype)
-        z = flow.bijector.inverse(x)
+        z = flow.bijector.inverse(tf.identity(x))  # another tensor: not to be cached
         checks.check_rows("x", z.numpy(), np.isfinite, "points within the support of the bijector")
         bijectors.initialize(flow.bijector, x, sample_weight)
         update = self.mixture_update or MixtureUpdate()
