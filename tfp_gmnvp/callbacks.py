@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["FigureCallback", "UpdateBetweenEpochs"]
+__all__ = ["FigureCallback", "ResumeAtWeights", "UpdateBetweenEpochs"]
 
 keras = tf.keras
 
@@ -143,3 +143,24 @@ class UpdateBetweenEpochs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Counts the epoch; before any other callback, which may save the model."""
         self._flow_model._num_epochs.assign_add(1)
+
+
+class ResumeAtWeights(keras.callbacks.Callback):
+    """Goes on with the epoch that the weights say, after any other callback restored them.
+
+    Keras' `BackupAndRestore` writes the weights first and the number of the epoch in another file
+    after it: killed in between, it would train that epoch twice.
+    """
+
+    def __init__(self, flow_model):
+        """Notes how many epochs the model has been trained for."""
+        super().__init__()
+        self._flow_model = flow_model
+        self._before = int(flow_model._num_epochs.numpy())
+
+    def on_train_begin(self, logs=None):
+        """Corrects the number of the first epoch, where it is one behind."""
+        trained = int(self._flow_model._num_epochs.numpy()) - self._before
+        restored = getattr(self._flow_model, "_initial_epoch", None) or 0
+        if trained == restored + 1:
+            self._flow_model._initial_epoch = trained

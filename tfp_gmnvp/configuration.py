@@ -98,6 +98,7 @@ def flow_arguments(config: Mapping) -> dict:
     >>> arguments["standardize"].shape
     (1, 3)
     """
+    _check_known(config)
     arguments = {
         name: keras.utils.deserialize_keras_object(value) if isinstance(value, dict) else value
         for name, value in config.items()
@@ -105,6 +106,33 @@ def flow_arguments(config: Mapping) -> dict:
     shape = config.get("image_shape") or [config["event_size"]]
     stand_in = np.zeros([1, *shape]) if config.get("standardize") else None
     return {**arguments, "standardize": stand_in}
+
+
+def _check_known(config):
+    """Raises a `ValueError` where a file names what is neither Keras' own nor registered.
+
+    Under tf_keras it would be imported from whatever module the file says.
+    """
+    if isinstance(config, (list, tuple)):
+        for part in config:
+            _check_known(part)
+    if not isinstance(config, Mapping):
+        return
+    if "class_name" in config:
+        names = [config.get("registered_name"), config.get("config"), config["class_name"]]
+        is_registered = any(
+            isinstance(name, str) and keras.utils.get_registered_object(name) is not None
+            for name in names
+        )
+        root = str(config.get("module")).split(".")[0]
+        if not is_registered and root not in ("keras", "tf_keras"):
+            raise ValueError(
+                f"The file asks for {config.get('module')}.{names[1] or names[2]}, which is "
+                "neither Keras' own nor registered, and is not loaded. If you trust it, register "
+                "it by `keras.utils.register_keras_serializable` before."
+            )
+    for part in config.values():
+        _check_known(part)
 
 
 def serialized(name: str, value) -> dict:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import tensorflow as tf
 
 from tfp_gmnvp.configuration import flow_config, serialized
 from tfp_gmnvp.image_flow import build_flow
+from tfp_gmnvp.whole_files import all_or_none, written_whole
 
 __all__ = ["SavedByConfiguration"]
 
@@ -59,7 +62,7 @@ class SavedByConfiguration:
         self.compile(**keras.utils.deserialize_keras_object(config))
 
     def save(self, filepath, *args, **kwargs) -> None:
-        """Saves the model as `keras.Model.save` does.
+        """Saves the model as `keras.Model.save` does; a file is there whole or not at all.
 
         Raises:
           ValueError: if the configuration of the flow or of the mixture's update cannot be
@@ -67,4 +70,33 @@ class SavedByConfiguration:
         """
         self.get_config()
         self.get_compile_config()
-        super().save(filepath, *args, **kwargs)
+        self._write(super().save, ".keras", filepath, *args, **kwargs)
+
+    def save_weights(self, filepath, *args, **kwargs):
+        """As of `keras.Model.save_weights`; a file is there whole or not at all."""
+        return self._write(super().save_weights, ".h5", filepath, *args, **kwargs)
+
+    def load_weights(self, filepath, *args, **kwargs):
+        """As of `keras.Model.load_weights`, but all weights or none.
+
+        Raises:
+          OSError: if the file cannot be read; the model stays as it was.
+          ValueError: if the weights are those of another model; it stays as it was, too.
+        """
+        of_optimizer = getattr(getattr(self, "optimizer", None), "variables", ())
+        of_optimizer = of_optimizer() if callable(of_optimizer) else of_optimizer
+        variables = [
+            v if isinstance(v, tf.Variable) else v.value for v in (*self.weights, *of_optimizer)
+        ]
+        with all_or_none(variables, filepath):
+            return super().load_weights(filepath, *args, **kwargs)
+
+    def _write(self, write, suffix, filepath, *args, **kwargs):
+        """Writes a single local file by way of another; what else Keras writes, as it does."""
+        path = str(filepath)
+        is_file = path.endswith(suffix) and "://" not in path and not os.path.isdir(path)
+        asks = os.path.exists(path) and not kwargs.get("overwrite", not args or args[0])
+        if not is_file or asks or kwargs.get("zipped") is False or kwargs.get("max_shard_size"):
+            return write(filepath, *args, **kwargs)
+        with written_whole(path) as new:
+            return write(new, *args, **kwargs)

@@ -20,7 +20,7 @@ from tfp_gmnvp import (
     streams,
 )
 from tfp_gmnvp.batch_checks import value_errors_of_batches
-from tfp_gmnvp.callbacks import UpdateBetweenEpochs
+from tfp_gmnvp.callbacks import ResumeAtWeights, UpdateBetweenEpochs
 from tfp_gmnvp.finite_steps import FiniteSteps, SkippedSteps
 from tfp_gmnvp.keras_methods import KerasMethods
 from tfp_gmnvp.keras_weights import UpdateState, adopt, set_trainable
@@ -298,7 +298,7 @@ class FlowModel(SavedByConfiguration, TrainingSteps, KerasMethods, ReplicatedMod
             self.initialize_mixture(x, sample_weight, y)
         shared = distribute(batches, self.distribute_strategy, data=arguments["x"])
         ours = [UpdateBetweenEpochs(self, shared), SkippedSteps(self._finite_steps)]
-        arguments["callbacks"] = [*ours, *arguments["callbacks"]]
+        arguments["callbacks"] = [*ours, *arguments["callbacks"], ResumeAtWeights(self)]
         history = keras_fit(**row_batches.fit_by_rows(arguments, self._shuffle_seed, dtype))
         with self.distribute_strategy.scope():
             self.mixture_update.on_train_end(self.distribution, batches)

@@ -1,0 +1,73 @@
+"""Files that are written whole or not at all, and weights that are loaded whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+__all__ = ["all_or_none", "written_whole"]
+
+
+@contextlib.contextmanager
+def written_whole(path: str | os.PathLike) -> Iterator[str]:
+    """Gives the path of a file to write, which takes the place of `path` when all went well.
+
+    A process that is killed meanwhile leaves what was at `path` before, and a hidden directory
+    beside it.
+
+    Args:
+      path: of a local file.
+
+    Yields:
+      A path that ends in the same name, in the same file system.
+
+    #### Examples
+
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     with written_whole(directory + "/a") as path:
+    ...         _ = Path(path).write_text("whole")
+    ...     print(os.listdir(directory))
+    ['a']
+    """
+    path = Path(path)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as directory:
+        new = os.path.join(directory, path.name)
+        yield new
+        os.replace(new, path)
+
+
+@contextlib.contextmanager
+def all_or_none(variables: Sequence[tf.Variable], path: str | os.PathLike) -> Iterator[None]:
+    """Gives variables their values back if what loads them from a file fails.
+
+    Args:
+      variables: that are to be loaded.
+      path: of the file, for the error.
+
+    Raises:
+      ValueError, OSError: if loading fails: that the variables are as they were, and why.
+
+    #### Examples
+
+    >>> variable = tf.Variable(1.0)
+    >>> with all_or_none([variable], "weights.h5"):
+    ...     _ = variable.assign(2.0)
+    ...     raise ValueError("No more weights.")
+    Traceback (most recent call last):
+    ValueError: `filepath` 'weights.h5' does not fit this model, and the model stays ...
+    """
+    before = [tf.identity(variable) for variable in variables]
+    try:
+        yield
+    except Exception as error:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+        kind = OSError if isinstance(error, OSError) else ValueError
+        what = "cannot be read" if kind is OSError else "does not fit this model"
+        path = os.fspath(path)
+        raise kind(f"`filepath` {path!r} {what}, and the model stays as it was: {error}") from error
