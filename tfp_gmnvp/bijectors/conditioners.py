@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.bijectors.context import join_context
-from tfp_gmnvp.seeds import stateless_seed
+from tfp_gmnvp.seeds import RNG, stateless_seed
 
 __all__ = ["MLP", "TrackedConditioner", "penalty", "uses_dropout"]
 
@@ -144,7 +144,7 @@ class MLP(tf.Module):
         if dropout_seed is None or not self.dropout:
             return hidden
         seed = tf.random.experimental.stateless_fold_in(dropout_seed, layer)
-        return tf.nn.experimental.stateless_dropout(hidden, self.dropout, seed)
+        return tf.nn.experimental.stateless_dropout(hidden, self.dropout, seed, rng_alg=RNG)
 
 
 def dense(hidden: tf.Tensor, layer: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.mixtures.triangular import inverse_tril
+from tfp_gmnvp.seeds import RNG
 
 __all__ = ["DiagComponents", "GaussianComponents", "TriLComponents"]
 
@@ -71,7 +72,7 @@ class GaussianComponents(tfd.Distribution):
           A tensor `[n, D]`.
         """
         shape = tf.concat([tf.shape(component), self._noise_shape()[-1:]], axis=0)
-        noise = tf.random.stateless_normal(shape, seed, dtype=self.dtype)
+        noise = tf.random.stateless_normal(shape, seed, dtype=self.dtype, alg=RNG)
         return tf.gather(self.loc, component) + self._scale_matvec_at(component, noise)
 
     def _noise_shape(self):
@@ -107,6 +108,7 @@ class GaussianComponents(tfd.Distribution):
             tf.concat([[n], self._noise_shape()], axis=0),
             tfp.random.sanitize_seed(seed),
             dtype=self.dtype,
+            alg=RNG,
         )
         return self.loc + self._scale_matvec(noise)
 
@@ -178,8 +180,10 @@ class TriLComponents(GaussianComponents):
         if z.shape[-2] != 1:
             return tf.linalg.matvec(inverse, z - loc)
         center = tf.reduce_mean(loc, axis=0)
-        whitened = tf.einsum("kij,...j->...ki", inverse, z[..., 0, :] - center)
-        return whitened - tf.linalg.matvec(inverse, loc - center)
+        rows = tf.reshape(inverse, [-1, inverse.shape[-1]])  # of all factors, for one product
+        products = tf.tensordot(z[..., 0, :] - center, rows, axes=[[-1], [1]])
+        shape = tf.concat([tf.shape(products)[:-1], inverse.shape[:2]], axis=0)
+        return tf.reshape(products, shape) - tf.linalg.matvec(inverse, loc - center)
 
     def _scale_matvec(self, noise):
         scale_tril = tf.convert_to_tensor(self.scale_tril) + tf.zeros_like(self.loc)[..., None]
@@ -189,9 +193,10 @@ class TriLComponents(GaussianComponents):
         scale_tril = tf.convert_to_tensor(self.scale_tril)
         if scale_tril.shape[0] == 1:
             return tf.matmul(noise, scale_tril[0], transpose_b=True)
-        of_all = tf.einsum("kij,nj->nki", scale_tril, noise)
-        is_drawn = tf.one_hot(component, scale_tril.shape[0], dtype=self.dtype)
-        return tf.reduce_sum(is_drawn[..., tf.newaxis] * of_all, axis=-2)
+        size = scale_tril.shape[-1]
+        of_all = tf.matmul(noise, tf.reshape(scale_tril, [-1, size]), transpose_b=True)
+        of_all = tf.reshape(of_all, [-1, scale_tril.shape[0], size])
+        return tf.gather(of_all, component, batch_dims=1)
 
     def _log_det_scale(self):
         diagonal = tf.linalg.diag_part(self.scale_tril)
