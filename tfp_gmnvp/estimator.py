@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp import evaluate, mixtures
+from tfp_gmnvp.checks import check_number, check_whole_number
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.mixture_choice import (
     COVARIANCE_FLOOR,
@@ -195,8 +196,7 @@ def _checked_rows(x, validation_fraction, steps) -> np.ndarray:
         raise ValueError(f"`x` must have shape [N, D], N >= 20 and D >= 2, got {list(x.shape)}.")
     if not np.isfinite(x).all():
         raise ValueError("`x` must be finite, and it holds NaN or infinity.")
-    if not 0 < validation_fraction < 1:
-        raise ValueError(f"`validation_fraction` must be in (0, 1), got {validation_fraction!r}.")
-    if steps < 1:
-        raise ValueError(f"`steps` must be at least 1, got {steps!r}.")
+    within = "be in (0, 1)"
+    check_number("validation_fraction", validation_fraction, lambda part: 0 < part < 1, within)
+    check_whole_number("steps", steps)
     return x

@@ -277,5 +277,4 @@ def _check_choices(criterion, num_folds, batch_size, num_points) -> None:
             f"`num_folds` must be a whole number from 2 to {num_points}, the number of points, "
             f"got {num_folds!r}."
         )
-    if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
-        raise ValueError(f"`batch_size` must be a whole number >= 1, got {batch_size!r}.")
+    checks.check_whole_number("batch_size", batch_size)

@@ -166,8 +166,7 @@ class FlowModel(SavedByConfiguration, TrainingSteps, KerasMethods, ReplicatedMod
                     f"`{name}` cannot be chosen: a flow's loss, and all that it reports, is its "
                     "negative log-likelihood."
                 )
-        if not label_weight >= 0:
-            raise ValueError(f"`label_weight` must not be negative, got {label_weight!r}.")
+        checks.check_number("label_weight", label_weight, lambda w: w >= 0, "not be negative")
         mixture_update.build(self.distribution)
         self.mixture_update, self.label_weight = mixture_update, label_weight
         self._update_state = UpdateState(mixture_update.variables)

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.bijectors.context import join_context
+from tfp_gmnvp.checks import check_number
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["MLP", "TrackedConditioner", "penalty", "uses_dropout"]
@@ -64,10 +65,8 @@ class MLP(tf.Module):
             [0, 1), or `l2` is negative.
         """
         super().__init__(name=name)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1), got {dropout!r}.")
-        if not l2 >= 0:
-            raise ValueError(f"`l2` must not be negative, got {l2!r}.")
+        check_number("dropout", dropout, lambda share: 0 <= share < 1, "be in [0, 1)")
+        check_number("l2", l2, lambda weight: weight >= 0, "not be negative")
         self.dropout, self.l2, self.context_size = dropout, l2, context_size
         self._activation = _activation(activation)
         self._dtype = tf.as_dtype(dtype)

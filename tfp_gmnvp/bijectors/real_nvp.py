@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import numbers
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -97,10 +96,8 @@ def real_nvp(
     4
     """
     split_sizes(event_size)
-    if not isinstance(num_couplings, numbers.Integral) or num_couplings < 1:
-        raise ValueError(f"`num_couplings` must be a whole number >= 1, got {num_couplings!r}.")
-    if not isinstance(context_size, numbers.Integral) or context_size < 0:
-        raise ValueError(f"`context_size` must be a whole number >= 0, got {context_size!r}.")
+    checks.check_whole_number("num_couplings", num_couplings)
+    checks.check_whole_number("context_size", context_size, 0)
     coupling = _coupling(coupling, max_log_scale)
     seeds = tfp.random.split_seed(stateless_seed(seed), n=int(num_couplings) + 1)
     build = _builder(
@@ -172,7 +169,7 @@ def _builder(conditioner, conditioner_fn, context_size, **settings):
 
 
 def _named(argument, name, choices):
-    if name not in choices:
+    if name not in list(choices):
         raise ValueError(
             f"`{argument}` must be one of {list(choices)}, got {name!r}."
             + checks.did_you_mean(name, list(choices))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numbers
-
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.checks import did_you_mean
+from tfp_gmnvp.checks import check_whole_number, did_you_mean
 from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
 from tfp_gmnvp.mixtures.family import GaussianMixture, ReparameterizedMixture
@@ -75,8 +73,8 @@ def gaussian_mixture(
     >>> mixture.log_prob([0.0, 0.0]).shape.as_list(), len(mixture.trainable_variables)
     ([], 3)
     """
-    _check_positive("num_components", num_components)
-    _check_positive("event_size", event_size)
+    check_whole_number("num_components", num_components)
+    check_whole_number("event_size", event_size)
     _check_covariance_type(covariance_type)
     _check_rank(rank, covariance_type)
     seed = stateless_seed(seed)
@@ -266,14 +264,9 @@ def _check_shapes(probs, loc, covariance, loc_shape, covariance_type, rank=None)
             )
 
 
-def _check_positive(name, value):
-    if not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(f"`{name}` must be a whole number >= 1, got {value!r}.")
-
-
 def _check_rank(rank, covariance_type):
     if covariance_type == "low_rank":
-        _check_positive("rank", rank)
+        check_whole_number("rank", rank)
     elif rank is not None:
         raise ValueError(
             f"`rank` goes with covariances of type 'low_rank', got {rank!r} for "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
-import numbers
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.checks import check_whole_number
 from tfp_gmnvp.mixtures import em, factor_analysis
 from tfp_gmnvp.mixtures.gaussian_mixture import as_mixture, component_log_joint
 from tfp_gmnvp.mixtures.labels import known_log_joint
@@ -135,8 +135,7 @@ def first_fit(
     >>> parameters.loc.numpy().round().ravel().tolist()
     [9.0, 0.0]
     """
-    if not isinstance(n_init, numbers.Integral) or n_init < 1:
-        raise ValueError(f"`n_init` must be a whole number >= 1, got {n_init!r}.")
+    check_whole_number("n_init", n_init)
     m_step = functools.partial(
         em.maximization,
         covariance_type=covariance_type,
