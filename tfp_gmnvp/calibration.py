@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfp_gmnvp.checks import check_whole_number
+from tfp_gmnvp.checks import check_dtype, check_whole_number
 
 __all__ = ["Reliability", "calibration_error", "reliability"]
 
@@ -53,7 +53,9 @@ def reliability(probs, labels, *, num_bins: int = 10, equal_mass: bool = False) 
     ([0.7125], [0.75], [4])
     """
     check_whole_number("num_bins", num_bins)
-    probs, labels = np.asarray(probs, dtype=float), np.asarray(labels)
+    probs, labels = np.asarray(probs), np.asarray(labels)
+    check_dtype("probs", probs)
+    probs = probs.astype(float)
     if probs.ndim != 2 or labels.shape != probs.shape[:1]:
         raise ValueError(
             "`probs` must have shape [N, K] and `labels` [N], got shapes "

@@ -228,6 +228,8 @@ def _shown(row):
 
 def check_dtype(name: str, x) -> None:
     """Raises a `TypeError` unless the dtype is that of real numbers."""
+    if not hasattr(x, "dtype"):
+        raise TypeError(f"`{name}` must be an array of real numbers, got {x!r}.")
     try:
         dtype = tf.as_dtype(x.dtype)
     except TypeError:

@@ -80,9 +80,10 @@ def maximization(
     >>> parameters.loc.numpy().tolist(), parameters.covariance.numpy().tolist()
     ([[1.0]], [1.0])
     """
-    mass = tf.maximum(statistics.mass, np.finfo(statistics.mass.dtype.as_numpy_dtype).tiny)
+    tiny = np.finfo(statistics.mass.dtype.as_numpy_dtype).tiny
+    mass = tf.maximum(statistics.mass, tiny)
     total = tf.reduce_sum(mass)
-    probs = mass / total
+    probs = tf.maximum(mass / total, tiny)  # whose logarithm is finite
     step = statistics.first / mass[:, tf.newaxis]
     covariance = _covariance(statistics, mass, step, covariance_type)
     loc, _ = parts(statistics.reference, covariance_type)
