@@ -184,7 +184,8 @@ def _start(points, num_components, seed, sample_weight, labels):
 def _with_loadings(points, start, rank, seed):
     """The start with covariances in its reference: the points' variance, loadings at random."""
     responsibilities, centers = start
-    spread = tf.math.reduce_variance(points, axis=0) + tf.zeros_like(centers)
+    spread = em.above_zero(tf.math.reduce_variance(points, axis=0), tf.reduce_mean(points, axis=0))
+    spread += tf.zeros_like(centers)
     (seed,) = tfp.random.split_seed(stateless_seed(seed), n=1, salt="loadings")
     covariance = factor_analysis.initial_loadings(spread, rank, seed=seed)
     return responsibilities, factor_analysis.pack(centers, covariance)
