@@ -22,6 +22,7 @@ from tfp_gmnvp.calibration import calibration_error, reliability
 from tfp_gmnvp.callbacks import FigureCallback
 from tfp_gmnvp.clustering_scores import adjusted_rand_index, normalized_mutual_information
 from tfp_gmnvp.conditioning import condition
+from tfp_gmnvp.copying import copy_flow
 from tfp_gmnvp.criteria import aic, bic, held_out_log_likelihood, icl, num_parameters
 from tfp_gmnvp.estimator import DensityFit, fit_density
 from tfp_gmnvp.export import export_flow, to_tflite
@@ -75,6 +76,7 @@ __all__ = [
     "bic",
     "calibration_error",
     "condition",
+    "copy_flow",
     "datasets",
     "export_flow",
     "fit_density",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import NamedTuple
 
 import numpy as np
+
+from tfp_gmnvp.checks import check_dtype, check_whole_number
 
 __all__ = ["Reliability", "calibration_error", "reliability"]
 
@@ -51,9 +52,10 @@ def reliability(probs, labels, *, num_bins: int = 10, equal_mass: bool = False) 
     >>> curve.confidence.round(4).tolist(), curve.accuracy.tolist(), curve.count.tolist()
     ([0.7125], [0.75], [4])
     """
-    if not isinstance(num_bins, numbers.Integral) or num_bins < 1:
-        raise ValueError(f"`num_bins` must be a whole number >= 1, got {num_bins!r}.")
-    probs, labels = np.asarray(probs, dtype=float), np.asarray(labels)
+    check_whole_number("num_bins", num_bins)
+    probs, labels = np.asarray(probs), np.asarray(labels)
+    check_dtype("probs", probs)
+    probs = probs.astype(float)
     if probs.ndim != 2 or labels.shape != probs.shape[:1]:
         raise ValueError(
             "`probs` must have shape [N, K] and `labels` [N], got shapes "

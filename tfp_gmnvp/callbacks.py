@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp.checks import check_whole_number
+
 __all__ = ["FigureCallback", "ResumeAtWeights", "UpdateBetweenEpochs"]
 
 keras = tf.keras
@@ -71,8 +73,7 @@ class FigureCallback(keras.callbacks.Callback):
             raise ValueError(
                 "`directory` or `log_dir` must be given: figures have to go somewhere."
             )
-        if not isinstance(every, int) or every < 1:
-            raise ValueError(f"`every` must be a whole number >= 1, got {every!r}.")
+        check_whole_number("every", every)
         self._x, self._every, self._dpi = np.asarray(x), every, dpi
         self._style = {"labels": labels, "seed": seed}
         self._directory = None if directory is None else Path(directory)

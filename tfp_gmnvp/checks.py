@@ -1,8 +1,10 @@
-"""What users give as data, checked before anything is touched: points, labels and weights."""
+"""What users give, checked before anything is touched: points, labels, weights, numbers."""
 
 from __future__ import annotations
 
 import difflib
+import math
+import numbers
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,6 +16,7 @@ __all__ = [
     "check_enough",
     "check_finite",
     "check_labels",
+    "check_number",
     "check_points",
     "check_rows",
     "check_weight_values",
@@ -140,6 +143,30 @@ def check_weights(weights, num_points: int, *, name: str = "sample_weight") -> N
         raise ValueError(f"`{name}` must have a weight above zero, and all {num_points} are zero.")
 
 
+def check_number(name: str, value, is_good: Callable[[float], bool], must: str) -> None:
+    """Raises an error unless this is a finite number that is good.
+
+    Args:
+      name: what it is called.
+      value: anything.
+      is_good: of a number, whether it is within its range.
+      must: what it must be, for the error.
+
+    Raises:
+      TypeError: if it is no number.
+      ValueError: if it is not good, or not finite.
+
+    #### Examples
+
+    >>> check_number("l2", 0.1, lambda l2: l2 >= 0, "not be negative")
+    """
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a number, got {value!r}.")
+    if not (abs(value) < math.inf and is_good(value)):
+        but = "" if abs(value) < math.inf else ", and finite"
+        raise ValueError(f"`{name}` must {must}{but}, got {value!r}.")
+
+
 def check_whole_number(name: str, value, smallest: int = 1) -> None:
     """Raises a `ValueError` unless this is a whole number that is large enough.
 
@@ -147,7 +174,7 @@ def check_whole_number(name: str, value, smallest: int = 1) -> None:
 
     >>> check_whole_number("batch_size", 32)
     """
-    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_whole or value < smallest:
         raise ValueError(f"`{name}` must be a whole number >= {smallest}, got {value!r}.")
 
@@ -201,6 +228,8 @@ def _shown(row):
 
 def check_dtype(name: str, x) -> None:
     """Raises a `TypeError` unless the dtype is that of real numbers."""
+    if not hasattr(x, "dtype"):
+        raise TypeError(f"`{name}` must be an array of real numbers, got {x!r}.")
     try:
         dtype = tf.as_dtype(x.dtype)
     except TypeError:

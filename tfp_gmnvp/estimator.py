@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import evaluate, mixtures
+from tfp_gmnvp import checks, evaluate, mixtures
+from tfp_gmnvp.checks import check_number, check_whole_number
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.mixture_choice import (
     COVARIANCE_FLOOR,
@@ -190,13 +191,13 @@ def _scales(x):
 
 
 def _checked_rows(x, validation_fraction, steps) -> np.ndarray:
-    x = np.asarray(x, np.float64)
+    x = np.asarray(checks.as_array(x))
+    checks.check_dtype("x", x)
+    x = x.astype(np.float64)
     if x.ndim != 2 or x.shape[1] < 2 or len(x) < 20:
         raise ValueError(f"`x` must have shape [N, D], N >= 20 and D >= 2, got {list(x.shape)}.")
-    if not np.isfinite(x).all():
-        raise ValueError("`x` must be finite, and it holds NaN or infinity.")
-    if not 0 < validation_fraction < 1:
-        raise ValueError(f"`validation_fraction` must be in (0, 1), got {validation_fraction!r}.")
-    if steps < 1:
-        raise ValueError(f"`steps` must be at least 1, got {steps!r}.")
+    checks.check_finite("x", x)
+    within = "be in (0, 1)"
+    check_number("validation_fraction", validation_fraction, lambda part: 0 < part < 1, within)
+    check_whole_number("steps", steps)
     return x

@@ -15,11 +15,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp._version import __version__
+from tfp_gmnvp.argument_checks import check_choice
 from tfp_gmnvp.bijectors import context_size
 from tfp_gmnvp.conditioning import condition
-from tfp_gmnvp.flow import posterior, predict_component
+from tfp_gmnvp.flow import check_flow, posterior, predict_component
 from tfp_gmnvp.mixtures import component_log_joint
-from tfp_gmnvp.mixtures.components import GaussianComponents
 
 __all__ = ["export_flow", "to_tflite"]
 
@@ -91,7 +91,7 @@ def export_flow(
     >>> int(loaded.describe()["num_components"])
     3
     """
-    _check_flow(flow)
+    check_flow(flow)
     if "://" in os.fspath(path):
         raise ValueError(f"`path` must be a local directory, got {os.fspath(path)!r}.")
     with _replacing(Path(path).resolve(), overwrite) as directory:
@@ -127,14 +127,11 @@ def to_tflite(flow: tfd.TransformedDistribution, function: str = "log_prob") -> 
     >>> model[4:8]
     b'TFL3'
     """
-    _check_flow(flow)
+    check_flow(flow)
     if flow.dtype != tf.float32:
         raise ValueError(f"`flow` must be of dtype float32, got {flow.dtype.name}.")
     functions = _point_functions(flow)
-    if function not in functions:
-        raise ValueError(
-            f"`function` must be one of {', '.join(map(repr, functions))}, got {function!r}."
-        )
+    check_choice("function", function, list(functions))
     call, source, target = functions[function]
 
     def pointwise(*rows):
@@ -265,26 +262,6 @@ def _description(flow):
         "dtype": flow.dtype.name,
         "version": __version__,
     }
-
-
-def _is_flow(value):
-    # By what it holds: what TFP returns for non-composite parts is of a private class.
-    mixture = getattr(value, "distribution", None)
-    return (
-        isinstance(value, tfd.Distribution)
-        and isinstance(getattr(value, "bijector", None), tfp.bijectors.Bijector)
-        and isinstance(getattr(mixture, "components_distribution", None), GaussianComponents)
-    )
-
-
-def _check_flow(flow):
-    if _is_flow(flow):
-        return
-    hint = ". Its `distribution` is one" if _is_flow(getattr(flow, "distribution", None)) else ""
-    raise TypeError(
-        "`flow` must be a flow over a Gaussian mixture, as `gaussian_mixture_flow` returns, "
-        f"got {flow!r}{hint}."
-    )
 
 
 @contextlib.contextmanager

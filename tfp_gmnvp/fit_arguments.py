@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import tensorflow as tf
 
@@ -45,8 +47,13 @@ def training_arguments(arguments: dict, flow) -> dict:
     for name in ("batch_size", "validation_batch_size", "steps_per_epoch"):
         if arguments.get(name) is not None:
             checks.check_whole_number(name, arguments[name])
-    arguments = {**arguments, **points_and_labels(*data, flow)}
+    for name in ("epochs", "initial_epoch"):
+        if name in arguments:
+            checks.check_whole_number(name, arguments[name], 0)
     fraction = arguments.pop("validation_split", None)
+    if fraction is not None:
+        checks.check_number("validation_split", fraction, lambda f: 0 <= f < 1, "be in (0, 1)")
+    arguments = {**arguments, **points_and_labels(*data, flow)}
     if fraction and arguments.get("validation_data") is None:
         arguments.update(
             _split(arguments["x"], arguments["y"], arguments["sample_weight"], fraction)
@@ -89,6 +96,9 @@ def points_and_labels(x, y, sample_weight, flow, *, of: str = "") -> dict:
     row_shape = conditioning.row_shape(flow)
     x, y = checks.as_array(x, f"x{of}"), checks.as_array(y, f"y{of}")
     sample_weight = checks.as_array(sample_weight, f"sample_weight{of}")
+    is_data = hasattr(x, "__getitem__") or hasattr(x, "__iter__")
+    if not is_data or isinstance(x, (str, bytes, Mapping)):
+        raise TypeError(f"`x{of}` must be an array or batches of points, got {x!r}.")
     if isinstance(x, tf.data.Dataset):
         x = batch_checks.check_batches(x, row_shape, num_components, flow.dtype)
     elif hasattr(x, "shape"):
@@ -102,12 +112,16 @@ def points_and_labels(x, y, sample_weight, flow, *, of: str = "") -> dict:
 
 def _validation_data(data, flow):
     """Validation data as `(x,)` or with labels and weights; a data set as it is."""
+    if data is None:
+        return None
+    if isinstance(data, (list, tuple)) and not data:
+        raise ValueError("`validation_data` must hold points, got none.")
     if isinstance(data, list) and np.ndim(data[0]) == 1:
         data = np.asarray(data)  # points, rather than `[x, y]`
     if hasattr(data, "shape") or hasattr(data, "to_numpy"):
         data = (data,)
     if not isinstance(data, (tuple, list)):
-        return points_and_labels(data, None, None, flow)["x"]
+        return points_and_labels(data, None, None, flow, of=" of validation_data")["x"]
     data = tf.keras.utils.unpack_x_y_sample_weight(tuple(data))
     data = points_and_labels(*data, flow, of=" of validation_data")
     x, y, sample_weight = data.values()
@@ -123,8 +137,6 @@ def _split(x, y, sample_weight, fraction):
             f"`validation_split` takes rows off an array, and `x` is a {type(x).__name__}: give "
             "`validation_data` instead."
         )
-    if not 0 < fraction < 1:
-        raise ValueError(f"`validation_split` must be in (0, 1), got {fraction!r}.")
     size = int(len(x) * (1 - fraction))
     head, tail = (
         [None if rows is None else rows[part] for rows in (x, y, sample_weight)]
@@ -138,4 +150,8 @@ def _as_list(callbacks):
     if callbacks is None:
         return []
     callbacks = getattr(callbacks, "callbacks", callbacks)  # of a `CallbackList`
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    for callback in callbacks:
+        if not hasattr(callback, "set_model"):
+            raise TypeError(f"`callbacks` must be callbacks of Keras', got {callback!r}.")
+    return callbacks

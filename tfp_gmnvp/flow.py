@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,13 +12,16 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import checks
+from tfp_gmnvp.argument_checks import as_sizes
 from tfp_gmnvp.bijectors import MLP, SinglePassChain, real_nvp, standardization
 from tfp_gmnvp.conditioning import ConditionalFlow
 from tfp_gmnvp.configuration import record_arguments
 from tfp_gmnvp.mixtures import component_log_joint, gated_mixture, gaussian_mixture
+from tfp_gmnvp.mixtures.components import GaussianComponents
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = [
+    "check_flow",
     "gaussian_mixture_flow",
     "posterior",
     "predict_component",
@@ -87,6 +91,8 @@ def gaussian_mixture_flow(
     [4, 2]
     """
     seed = stateless_seed(seed)
+    if not (name is None or isinstance(name, str)):
+        raise TypeError(f"`name` must be a string or `None`, got {name!r}.")
     bijector_arguments = _with_defaults(bijector_arguments)
     arguments = dict(locals())
     arguments.update(arguments.pop("bijector_arguments"))
@@ -173,6 +179,10 @@ def sample_component(
     """
     components = flow.distribution.components_distribution
     num_components = components.batch_shape[-1]
+    try:
+        component = operator.index(component)
+    except TypeError:
+        raise TypeError(f"`component` must be a whole number, got {component!r}.") from None
     if not 0 <= component < num_components:
         raise ValueError(f"`component` must be in 0 .. {num_components - 1}, got {component!r}.")
     if flow.batch_shape.rank != 0:  # that of contexts
@@ -180,6 +190,32 @@ def sample_component(
         sample_shape = tf.concat([sample_shape, flow.batch_shape_tensor()], axis=0)
     z = components.sample(sample_shape, seed=stateless_seed(seed))[..., component, :]
     return flow.bijector.forward(z)
+
+
+def check_flow(flow, name: str = "flow") -> None:
+    """Raises a `TypeError` unless this is a flow over a Gaussian mixture.
+
+    #### Examples
+
+    >>> check_flow(gaussian_mixture_flow(2, seed=0))
+    """
+    if _is_flow(flow):
+        return
+    hint = ". Its `distribution` is one" if _is_flow(getattr(flow, "distribution", None)) else ""
+    raise TypeError(
+        f"`{name}` must be a flow over a Gaussian mixture, as `gaussian_mixture_flow` returns, "
+        f"got {flow!r}{hint}."
+    )
+
+
+def _is_flow(value):
+    # By what it holds: what TFP returns for non-composite parts is of a private class.
+    mixture = getattr(value, "distribution", None)
+    return (
+        isinstance(value, tfd.Distribution)
+        and isinstance(getattr(value, "bijector", None), tfp.bijectors.Bijector)
+        and isinstance(getattr(mixture, "components_distribution", None), GaussianComponents)
+    )
 
 
 def _with_defaults(bijector_arguments):
@@ -203,6 +239,7 @@ def _gate(num_components, context_size, gate_units, reparameterize, *, dtype, se
         raise ValueError("`gate_units` are of a network that reads a context: give `context_size`.")
     if reparameterize:
         raise ValueError("Samples under a gate are not reparameterised: leave one of the two out.")
+    gate_units = as_sizes("gate_units", gate_units)
     seed = tf.random.experimental.stateless_fold_in(seed, num_components)
     return MLP(
         context_size, num_components, hidden_units=gate_units, dtype=dtype, seed=seed, name="gate"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numbers
-
 import tensorflow as tf
 import tensorflow_probability as tfp
+
+from tfp_gmnvp.checks import check_whole_number
 
 __all__ = ["interpolate"]
 
@@ -43,8 +43,7 @@ def interpolate(
     >>> interpolate(flow, [1.0, 1.0], [4.0, 9.0], 3).numpy().round(4).tolist()
     [[1.0, 1.0], [2.0, 3.0], [4.0, 9.0]]
     """
-    if not isinstance(num, numbers.Integral) or num < 2:
-        raise ValueError(f"`num` must be a whole number >= 2, got {num!r}.")
+    check_whole_number("num", num, 2)
     a, b = (_as_points(flow, name, x) for name, x in (("a", a), ("b", b)))
     start, end = flow.bijector.inverse(a), flow.bijector.inverse(b)
     rank = tf.maximum(tf.rank(start), tf.rank(end))

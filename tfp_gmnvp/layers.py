@@ -60,7 +60,12 @@ class FlowLayer(keras.layers.Layer):
             the model.
           name: name of the layer.
           **kwargs: as of `keras.layers.Layer`.
+
+        Raises:
+          TypeError: if `distribution` is no distribution.
         """
+        if not isinstance(distribution, tfd.Distribution):
+            raise TypeError(f"`distribution` must be a flow, got {distribution!r}.")
         kwargs.setdefault("dtype", tf.as_dtype(distribution.dtype).name)
         super().__init__(name=name, **kwargs)
         self.distribution = distribution

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import evaluate
+from tfp_gmnvp.checks import check_number
 
 __all__ = ["OutlierDetector"]
 
@@ -60,8 +61,7 @@ class OutlierDetector:
           ValueError: if `contamination` is out of its range, x is not `[N, D]` and finite, or
             its log-density is not a number.
         """
-        if not 0.0 <= contamination < 1.0:
-            raise ValueError(f"`contamination` must be in [0, 1), got {contamination!r}.")
+        check_number("contamination", contamination, lambda share: 0 <= share < 1, "be in [0, 1)")
         self.flow, self.contamination = flow, contamination
         log_prob = np.sort(evaluate.log_prob(flow, evaluate.as_points(flow, x)))
         if np.isnan(log_prob).any():

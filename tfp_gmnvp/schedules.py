@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfp_gmnvp.checks import check_number
+
 __all__ = ["PowerSchedule"]
 
 keras = tf.keras
@@ -35,10 +37,8 @@ class PowerSchedule(keras.optimizers.schedules.LearningRateSchedule):
         Raises:
           ValueError: if an argument is out of its range.
         """
-        if not 0 <= exponent <= 1:
-            raise ValueError(f"`exponent` must be in [0, 1], got {exponent!r}.")
-        if not offset >= 1:
-            raise ValueError(f"`offset` must be at least 1, got {offset!r}.")
+        check_number("exponent", exponent, lambda alpha: 0 <= alpha <= 1, "be in [0, 1]")
+        check_number("offset", offset, lambda steps: steps >= 1, "be at least 1")
         self.exponent, self.offset = exponent, offset
 
     def __call__(self, step):

@@ -26,6 +26,9 @@ def stateless_seed(seed) -> tf.Tensor:
     Returns:
       An int32 tensor `[2]`.
 
+    Raises:
+      TypeError: if it is none of these.
+
     #### Examples
 
     >>> stateless_seed(7).numpy().tolist(), stateless_seed([7, 0]).numpy().tolist()
@@ -34,4 +37,17 @@ def stateless_seed(seed) -> tf.Tensor:
     if isinstance(seed, numbers.Integral):
         low, high = int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF
         seed = np.array([low, high], np.uint32).view(np.int32)
+    elif seed is not None and not tf.is_tensor(seed):
+        _check_pair(seed)
     return tfp.random.sanitize_seed(seed)
+
+
+def _check_pair(seed):
+    if (
+        not isinstance(seed, (list, tuple, np.ndarray))
+        or len(seed) != 2
+        or not all(isinstance(number, numbers.Integral) or tf.is_tensor(number) for number in seed)
+    ):
+        raise TypeError(
+            f"`seed` must be a whole number, a stateless seed of two, or `None`, got {seed!r}."
+        )

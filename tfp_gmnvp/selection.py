@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp import checks, criteria, evaluate
+from tfp_gmnvp.argument_checks import as_tuple, check_choice
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.summaries import mean_estimate
 from tfp_gmnvp.training import FlowModel
@@ -259,23 +260,17 @@ def _checked_points(name, x):
 
 
 def _checked_numbers(num_components) -> list[int]:
-    found = list(num_components)
+    found = list(as_tuple("num_components", num_components))
     if not found or not all(isinstance(k, numbers.Integral) and k >= 1 for k in found):
         raise ValueError(f"`num_components` must be whole numbers >= 1, got {found!r}.")
     return sorted({int(k) for k in found})
 
 
 def _check_choices(criterion, num_folds, batch_size, num_points) -> None:
-    if criterion not in CRITERIA:
-        known = ", ".join(map(repr, CRITERIA))
-        raise ValueError(
-            f"`criterion` must be one of {known}, got {criterion!r}."
-            + checks.did_you_mean(criterion, list(CRITERIA))
-        )
+    check_choice("criterion", criterion, list(CRITERIA))
     if not isinstance(num_folds, numbers.Integral) or not 2 <= num_folds <= num_points:
         raise ValueError(
             f"`num_folds` must be a whole number from 2 to {num_points}, the number of points, "
             f"got {num_folds!r}."
         )
-    if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
-        raise ValueError(f"`batch_size` must be a whole number >= 1, got {batch_size!r}.")
+    checks.check_whole_number("batch_size", batch_size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.checks import check_whole_number
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["MonteCarloEstimate", "entropy", "kl_divergence", "mean_estimate"]
@@ -131,8 +131,7 @@ def kl_divergence(
 
 
 def _samples(flow, num_samples, seed):
-    if not isinstance(num_samples, numbers.Integral) or num_samples < 2:
-        raise ValueError(f"`num_samples` must be a whole number >= 2, got {num_samples!r}.")
+    check_whole_number("num_samples", num_samples, 2)
     if flow.batch_shape.rank != 0:
         raise ValueError(f"`flow` must have batch shape [], got {flow.batch_shape}.")
     return flow.sample(num_samples, seed=stateless_seed(seed))

@@ -22,6 +22,7 @@ from tfp_gmnvp import (
 from tfp_gmnvp.batch_checks import value_errors_of_batches
 from tfp_gmnvp.callbacks import ResumeAtWeights, UpdateBetweenEpochs
 from tfp_gmnvp.finite_steps import FiniteSteps, SkippedSteps
+from tfp_gmnvp.flow import check_flow
 from tfp_gmnvp.keras_methods import KerasMethods
 from tfp_gmnvp.keras_weights import UpdateState, adopt, set_trainable
 from tfp_gmnvp.mixture_updates import FullBatchEM, MixtureUpdate
@@ -106,7 +107,13 @@ class FlowModel(SavedByConfiguration, TrainingSteps, KerasMethods, ReplicatedMod
           n_init: number of starts of that initialisation, the best of which is kept.
           seed: integer or stateless seed `[2]` of that initialisation.
           name: name of the model.
+
+        Raises:
+          TypeError: if `distribution` is no such flow.
+          ValueError: if `n_init` is below one.
         """
+        check_flow(distribution, "distribution")
+        checks.check_whole_number("n_init", n_init)
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, name=name)
         replicas.check_created_in_scope(distribution.variables, self.distribute_strategy)
         self.distribution = distribution
@@ -166,8 +173,7 @@ class FlowModel(SavedByConfiguration, TrainingSteps, KerasMethods, ReplicatedMod
                     f"`{name}` cannot be chosen: a flow's loss, and all that it reports, is its "
                     "negative log-likelihood."
                 )
-        if not label_weight >= 0:
-            raise ValueError(f"`label_weight` must not be negative, got {label_weight!r}.")
+        checks.check_number("label_weight", label_weight, lambda w: w >= 0, "not be negative")
         mixture_update.build(self.distribution)
         self.mixture_update, self.label_weight = mixture_update, label_weight
         self._update_state = UpdateState(mixture_update.variables)

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
+from tfp_gmnvp.checks import check_number
 
 __all__ = ["Affine", "affine"]
 
@@ -35,8 +36,7 @@ class Affine(CouplingTransform):
         Raises:
           ValueError: if it is not positive.
         """
-        if not self.max_log_scale > 0:
-            raise ValueError(f"`max_log_scale` must be positive, got {self.max_log_scale!r}.")
+        check_number("max_log_scale", self.max_log_scale, lambda bound: bound > 0, "be positive")
 
     @property
     def num_parameters(self) -> int:

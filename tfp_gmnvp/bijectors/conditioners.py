@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
-import numbers
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.argument_checks import as_sizes
 from tfp_gmnvp.bijectors.context import join_context
+from tfp_gmnvp.checks import check_number, check_whole_number
 from tfp_gmnvp.seeds import RNG, stateless_seed
 
 __all__ = ["MLP", "TrackedConditioner", "penalty", "uses_dropout"]
@@ -64,20 +65,14 @@ class MLP(tf.Module):
             [0, 1), or `l2` is negative.
         """
         super().__init__(name=name)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1), got {dropout!r}.")
-        if not l2 >= 0:
-            raise ValueError(f"`l2` must not be negative, got {l2!r}.")
+        check_number("dropout", dropout, lambda share: 0 <= share < 1, "be in [0, 1)")
+        check_number("l2", l2, lambda weight: weight >= 0, "not be negative")
         self.dropout, self.l2, self.context_size = dropout, l2, context_size
         self._activation = _activation(activation)
         self._dtype = tf.as_dtype(dtype)
-        sizes = [input_size, *hidden_units, output_size]
-        for size in sizes:
-            if not isinstance(size, numbers.Integral) or size < 1:
-                raise ValueError(
-                    "`input_size`, `hidden_units` and `output_size` must be whole numbers >= 1, "
-                    f"got {sizes}."
-                )
+        for argument, size in (("input_size", input_size), ("output_size", output_size)):
+            check_whole_number(argument, size)
+        sizes = [input_size, *as_sizes("hidden_units", hidden_units), output_size]
         sizes[0] += context_size
         seeds = tfp.random.split_seed(stateless_seed(seed), n=len(sizes))
         self._salt = seeds[-1][0]

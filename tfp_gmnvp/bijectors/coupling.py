@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -14,6 +13,7 @@ from tfp_gmnvp.bijectors.single_pass import (
     forward_and_log_det,
     inverse_and_log_det,
 )
+from tfp_gmnvp.checks import check_whole_number
 
 __all__ = ["Coupling"]
 
@@ -97,6 +97,5 @@ class Coupling(SinglePassBijector):
 
 def split_sizes(event_size: int) -> tuple[int, int]:
     """The sizes of a coupling's two parts."""
-    if not isinstance(event_size, numbers.Integral) or event_size < 2:
-        raise ValueError(f"`event_size` must be a whole number >= 2, got {event_size!r}.")
+    check_whole_number("event_size", event_size, 2)
     return event_size // 2, event_size - event_size // 2

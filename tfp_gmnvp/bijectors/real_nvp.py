@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import numbers
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,6 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import checks
+from tfp_gmnvp.argument_checks import check_choice
 from tfp_gmnvp.bijectors.act_norm import ActNorm
 from tfp_gmnvp.bijectors.affine import Affine
 from tfp_gmnvp.bijectors.chain import SinglePassChain
@@ -97,10 +97,8 @@ def real_nvp(
     4
     """
     split_sizes(event_size)
-    if not isinstance(num_couplings, numbers.Integral) or num_couplings < 1:
-        raise ValueError(f"`num_couplings` must be a whole number >= 1, got {num_couplings!r}.")
-    if not isinstance(context_size, numbers.Integral) or context_size < 0:
-        raise ValueError(f"`context_size` must be a whole number >= 0, got {context_size!r}.")
+    checks.check_whole_number("num_couplings", num_couplings)
+    checks.check_whole_number("context_size", context_size, 0)
     coupling = _coupling(coupling, max_log_scale)
     seeds = tfp.random.split_seed(stateless_seed(seed), n=int(num_couplings) + 1)
     build = _builder(
@@ -142,13 +140,13 @@ def real_nvp(
 
 def _coupling(coupling, max_log_scale):
     """The object that a name stands for."""
-    if coupling == "affine":
+    if isinstance(coupling, str) and coupling == "affine":
         return Affine() if max_log_scale is None else Affine(max_log_scale)
     if max_log_scale is not None:
         raise ValueError(
             f'`max_log_scale` goes with `coupling="affine"` alone, got `coupling={coupling!r}`.'
         )
-    if coupling == "spline":
+    if isinstance(coupling, str) and coupling == "spline":
         return RationalQuadratic()
     if isinstance(coupling, CouplingTransform):
         return coupling
@@ -161,6 +159,8 @@ def _coupling(coupling, max_log_scale):
 
 def _builder(conditioner, conditioner_fn, context_size, **settings):
     """What makes a conditioner of its sizes."""
+    if not (conditioner_fn is None or callable(conditioner_fn)):
+        raise TypeError(f"`conditioner_fn` must be callable, got {conditioner_fn!r}.")
     networks = {"mlp": MLP, "residual": ResidualMLP}
     if conditioner_fn is None:
         build = _named("conditioner", conditioner, networks)
@@ -172,11 +172,7 @@ def _builder(conditioner, conditioner_fn, context_size, **settings):
 
 
 def _named(argument, name, choices):
-    if name not in choices:
-        raise ValueError(
-            f"`{argument}` must be one of {list(choices)}, got {name!r}."
-            + checks.did_you_mean(name, list(choices))
-        )
+    check_choice(argument, name, choices)
     return choices[name]
 
 

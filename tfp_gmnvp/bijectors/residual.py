@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tfp_gmnvp.argument_checks import as_sizes
 from tfp_gmnvp.bijectors.conditioners import MLP, dense
 
 __all__ = ["ResidualMLP"]
@@ -46,7 +47,7 @@ class ResidualMLP(MLP):
         Raises:
           ValueError: if the widths differ or there is none, or as of `MLP`.
         """
-        widths = tuple(hidden_units)
+        widths = as_sizes("hidden_units", hidden_units)
         if len(set(widths)) != 1:
             raise ValueError(
                 "`hidden_units` of residual blocks must be one width, repeated, got "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
+from tfp_gmnvp.checks import check_number, check_whole_number
 
 __all__ = ["RationalQuadratic"]
 
@@ -60,10 +60,8 @@ class RationalQuadratic(CouplingTransform):
         Raises:
           ValueError: if there are fewer than two bins, or the bound is not positive and finite.
         """
-        if not isinstance(self.num_bins, numbers.Integral) or self.num_bins < 2:
-            raise ValueError(f"`num_bins` must be a whole number >= 2, got {self.num_bins!r}.")
-        if not 0 < self.bound < math.inf:
-            raise ValueError(f"`bound` must be positive and finite, got {self.bound!r}.")
+        check_whole_number("num_bins", self.num_bins, 2)
+        check_number("bound", self.bound, lambda bound: bound > 0, "be positive")
 
     @property
     def num_parameters(self) -> int:

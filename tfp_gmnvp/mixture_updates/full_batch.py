@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfp_gmnvp.checks import check_whole_number
 from tfp_gmnvp.conditioning import points_and_condition
 from tfp_gmnvp.mixture_updates.evidence import em_step, evidence, join_over_replicas, merge
-from tfp_gmnvp.mixture_updates.interleaved import InterleavedEM, at_least
+from tfp_gmnvp.mixture_updates.interleaved import InterleavedEM
 from tfp_gmnvp.mixtures import Prior, at_context
 from tfp_gmnvp.replica_batches import of_one_replica, on_each_replica
 
@@ -60,8 +61,9 @@ class FullBatchEM(InterleavedEM):
           ValueError: if `every` or `num_iterations` is below one, or another number negative.
           TypeError: if `prior` is no `Prior`, or `annealing` cannot be called.
         """
-        self.every = at_least("every", every, 1)
-        self.num_iterations = at_least("num_iterations", num_iterations, 1)
+        check_whole_number("every", every)
+        check_whole_number("num_iterations", num_iterations)
+        self.every, self.num_iterations = every, num_iterations
         super().__init__(covariance_floor, prior, annealing, final_iterations, tolerance)
 
     def build(self, flow):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 
 import tensorflow as tf
 
+from tfp_gmnvp.checks import check_number, check_whole_number
 from tfp_gmnvp.mixture_updates.base import MixtureUpdate
 from tfp_gmnvp.mixture_updates.fit import fit_latents
 from tfp_gmnvp.mixtures import Prior
 
-__all__ = ["InterleavedEM", "at_least"]
+__all__ = ["InterleavedEM"]
 
 
 class InterleavedEM(MixtureUpdate):
@@ -25,13 +25,15 @@ class InterleavedEM(MixtureUpdate):
     """
 
     def __init__(self, covariance_floor, prior, annealing, final_iterations, tolerance):
-        self.covariance_floor = _not_negative("covariance_floor", covariance_floor)
+        for name, value in (("covariance_floor", covariance_floor), ("tolerance", tolerance)):
+            check_number(name, value, lambda number: number >= 0, "not be negative")
+        check_whole_number("final_iterations", final_iterations, 0)
+        self.covariance_floor, self.tolerance = covariance_floor, tolerance
         self.prior = _as_prior(prior)
         if annealing is not None and not callable(annealing):
             raise TypeError(f"`annealing` must be a schedule or `None`, got {annealing!r}.")
         self.annealing = annealing
-        self.final_iterations = at_least("final_iterations", final_iterations, 0)
-        self.tolerance = _not_negative("tolerance", tolerance)
+        self.final_iterations = final_iterations
 
     def on_train_end(self, flow, batches):
         if self.final_iterations:
@@ -55,22 +57,3 @@ def _as_prior(prior):
     if prior is not None and not isinstance(prior, Prior):
         raise TypeError(f"`prior` must be a `Prior` or `None`, got {prior!r}.")
     return prior
-
-
-def at_least(name: str, value, smallest: int) -> int:
-    """The value if it is a whole number that is large enough.
-
-    #### Examples
-
-    >>> at_least("every", 2, 1)
-    2
-    """
-    if not isinstance(value, numbers.Integral) or value < smallest:
-        raise ValueError(f"`{name}` must be a whole number >= {smallest}, got {value!r}.")
-    return value
-
-
-def _not_negative(name, value):
-    if not value >= 0:
-        raise ValueError(f"`{name}` must not be negative, got {value!r}.")
-    return value

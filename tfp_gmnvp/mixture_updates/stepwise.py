@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp import mixtures
+from tfp_gmnvp.checks import check_number
 from tfp_gmnvp.mixture_updates.evidence import (
     Evidence,
     em_step,
@@ -67,8 +68,9 @@ class StepwiseEM(InterleavedEM):
           ValueError: if `step_size` is not in (0, 1], or another number negative.
           TypeError: if `prior` is no `Prior`, or `annealing` cannot be called.
         """
-        if not callable(step_size) and not 0 < step_size <= 1:
-            raise ValueError(f"`step_size` must be in (0, 1], or a schedule, got {step_size!r}.")
+        if not callable(step_size):
+            within = "be in (0, 1], or a schedule"
+            check_number("step_size", step_size, lambda size: 0 < size <= 1, within)
         self.step_size = step_size
         super().__init__(covariance_floor, prior, annealing, final_iterations, tolerance)
         self._step = None

@@ -13,7 +13,7 @@ from tfp_gmnvp.mixtures.covariance_floor import lift
 from tfp_gmnvp.mixtures.priors import Prior
 from tfp_gmnvp.mixtures.statistics import MixtureParameters, SufficientStatistics, parts
 
-__all__ = ["expectation", "maximization", "points_variance", "total_variance"]
+__all__ = ["above_zero", "expectation", "maximization", "points_variance", "total_variance"]
 
 
 def expectation(
@@ -80,9 +80,10 @@ def maximization(
     >>> parameters.loc.numpy().tolist(), parameters.covariance.numpy().tolist()
     ([[1.0]], [1.0])
     """
-    mass = tf.maximum(statistics.mass, np.finfo(statistics.mass.dtype.as_numpy_dtype).tiny)
+    tiny = np.finfo(statistics.mass.dtype.as_numpy_dtype).tiny
+    mass = tf.maximum(statistics.mass, tiny)
     total = tf.reduce_sum(mass)
-    probs = mass / total
+    probs = tf.maximum(mass / total, tiny)  # whose logarithm is finite
     step = statistics.first / mass[:, tf.newaxis]
     covariance = _covariance(statistics, mass, step, covariance_type)
     loc, _ = parts(statistics.reference, covariance_type)
@@ -127,8 +128,30 @@ def total_variance(parameters: MixtureParameters, covariance_type: str) -> tf.Te
     }[covariance_type](covariance)
     center = tf.reduce_sum(probs[:, tf.newaxis] * loc, axis=0)
     variance = tf.reduce_sum(probs[:, tf.newaxis] * (within + tf.square(loc - center)), axis=0)
+    return above_zero(variance, center)
+
+
+def above_zero(variance: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
+    """A variance of points, and where they are all but equal what keeps it off zero.
+
+    That is a millionth of the other entries', or what the dtype resolves about the center.
+
+    Args:
+      variance: of each entry, `[D]`.
+      center: the points' mean, `[D]`.
+
+    Returns:
+      A tensor `[D]`.
+
+    #### Examples
+
+    >>> variance = above_zero(tf.constant([0.0, 2.0]), tf.zeros([2]))
+    >>> [f"{entry:.0e}" for entry in variance.numpy()]
+    ['1e-06', '2e+00']
+    """
+    rounding = np.finfo(variance.dtype.as_numpy_dtype).eps * center
     smallest = tf.maximum(1e-6 * tf.reduce_mean(variance), 1e-30)
-    return tf.maximum(variance, smallest)
+    return tf.maximum(variance, tf.maximum(smallest, tf.square(rounding)))
 
 
 def points_variance(statistics: SufficientStatistics, covariance_type: str) -> tf.Tensor:

@@ -78,13 +78,17 @@ def posterior_map(covariance: tf.Tensor) -> tf.Tensor:
     >>> print(posterior_map(tf.constant([[[1.0, 2.0]]])).numpy().round(3))  # 2 / (1 + 2^2)
     [[[0.4]]]
     """
+    precision_tril, weighted = _posterior_precision(covariance)
+    return tf.linalg.cholesky_solve(precision_tril, tf.linalg.matrix_transpose(weighted))
+
+
+def _posterior_precision(covariance):
+    """The Cholesky factors `[K, R, R]` of the factors' posterior precisions, and Psi^-1 W."""
     variance, loadings = unpack(covariance)
     weighted = loadings / variance[..., tf.newaxis]
     precision = tf.matmul(weighted, loadings, transpose_a=True)
     precision += tf.eye(loadings.shape[-1], dtype=loadings.dtype)
-    return tf.linalg.cholesky_solve(
-        tf.linalg.cholesky(precision), tf.linalg.matrix_transpose(weighted)
-    )
+    return tf.linalg.cholesky(precision), weighted
 
 
 def second_moments(deviation: tf.Tensor, weights: tf.Tensor, covariance: tf.Tensor) -> tf.Tensor:
@@ -130,14 +134,16 @@ def loadings_step(second: tf.Tensor, step: tf.Tensor, covariance: tf.Tensor) -> 
     >>> print(loadings_step(moments, tf.zeros([1, 1]), covariance).numpy().round(5))
     [[[1. 2.]]]
     """
-    mapped = posterior_map(covariance)
+    precision_tril, weighted = _posterior_precision(covariance)
+    mapped = tf.linalg.cholesky_solve(precision_tril, tf.linalg.matrix_transpose(weighted))
     squares, cross = unpack(second)
     factor_step = tf.einsum("krd,kd->kr", mapped, step)
     squares -= tf.square(step)
     cross -= step[..., tf.newaxis] * factor_step[:, tf.newaxis]  # S B^T
-    _, loadings = unpack(covariance)
-    factor_moments = tf.eye(loadings.shape[-1], dtype=loadings.dtype)
-    factor_moments += tf.matmul(mapped, cross - loadings)
+    # The posterior covariance I - B W by its precision: no difference, and so never singular.
+    identity = tf.eye(weighted.shape[-1], batch_shape=weighted.shape[:-2], dtype=weighted.dtype)
+    factor_moments = tf.linalg.cholesky_solve(precision_tril, identity)
+    factor_moments += tf.matmul(mapped, cross)
     factor_moments = 0.5 * (factor_moments + tf.linalg.matrix_transpose(factor_moments))
     loadings = tf.linalg.matrix_transpose(
         tf.linalg.solve(factor_moments, tf.linalg.matrix_transpose(cross))

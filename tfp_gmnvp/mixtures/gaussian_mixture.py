@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numbers
-
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.checks import did_you_mean
+from tfp_gmnvp.argument_checks import check_choice
+from tfp_gmnvp.checks import check_whole_number
 from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
 from tfp_gmnvp.mixtures.family import GaussianMixture, ReparameterizedMixture
@@ -75,9 +74,9 @@ def gaussian_mixture(
     >>> mixture.log_prob([0.0, 0.0]).shape.as_list(), len(mixture.trainable_variables)
     ([], 3)
     """
-    _check_positive("num_components", num_components)
-    _check_positive("event_size", event_size)
-    _check_covariance_type(covariance_type)
+    check_whole_number("num_components", num_components)
+    check_whole_number("event_size", event_size)
+    check_choice("covariance_type", covariance_type, COVARIANCE_TYPES)
     _check_rank(rank, covariance_type)
     seed = stateless_seed(seed)
     with tf.name_scope(name):
@@ -133,7 +132,7 @@ def as_mixture(parameters: MixtureParameters, covariance_type: str) -> tfd.Mixtu
     >>> print(f"{mixture.log_prob([0.0, 0.0]):.4f}")
     -1.8379
     """
-    _check_covariance_type(covariance_type)
+    check_choice("covariance_type", covariance_type, COVARIANCE_TYPES)
     probs, loc, covariance = _as_tensors(parameters, tf.float32)
     _check_shapes(probs, loc, covariance, loc.shape, covariance_type)
     families = {"full": TriLComponents, "tied": TriLComponents, "low_rank": LowRankComponents}
@@ -266,25 +265,11 @@ def _check_shapes(probs, loc, covariance, loc_shape, covariance_type, rank=None)
             )
 
 
-def _check_positive(name, value):
-    if not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(f"`{name}` must be a whole number >= 1, got {value!r}.")
-
-
 def _check_rank(rank, covariance_type):
     if covariance_type == "low_rank":
-        _check_positive("rank", rank)
+        check_whole_number("rank", rank)
     elif rank is not None:
         raise ValueError(
             f"`rank` goes with covariances of type 'low_rank', got {rank!r} for "
             f"{covariance_type!r}."
         )
-
-
-def _check_covariance_type(covariance_type):
-    if covariance_type in COVARIANCE_TYPES:
-        return
-    raise ValueError(
-        f"`covariance_type` must be one of {', '.join(map(repr, COVARIANCE_TYPES))}, "
-        f"got {covariance_type!r}." + did_you_mean(covariance_type, COVARIANCE_TYPES)
-    )

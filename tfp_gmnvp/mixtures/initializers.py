@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
-import numbers
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.checks import check_whole_number
 from tfp_gmnvp.mixtures import em, factor_analysis
 from tfp_gmnvp.mixtures.gaussian_mixture import as_mixture, component_log_joint
 from tfp_gmnvp.mixtures.labels import known_log_joint
@@ -135,8 +135,7 @@ def first_fit(
     >>> parameters.loc.numpy().round().ravel().tolist()
     [9.0, 0.0]
     """
-    if not isinstance(n_init, numbers.Integral) or n_init < 1:
-        raise ValueError(f"`n_init` must be a whole number >= 1, got {n_init!r}.")
+    check_whole_number("n_init", n_init)
     m_step = functools.partial(
         em.maximization,
         covariance_type=covariance_type,
@@ -185,7 +184,8 @@ def _start(points, num_components, seed, sample_weight, labels):
 def _with_loadings(points, start, rank, seed):
     """The start with covariances in its reference: the points' variance, loadings at random."""
     responsibilities, centers = start
-    spread = tf.math.reduce_variance(points, axis=0) + tf.zeros_like(centers)
+    spread = em.above_zero(tf.math.reduce_variance(points, axis=0), tf.reduce_mean(points, axis=0))
+    spread += tf.zeros_like(centers)
     (seed,) = tfp.random.split_seed(stateless_seed(seed), n=1, salt="loadings")
     covariance = factor_analysis.initial_loadings(spread, rank, seed=seed)
     return responsibilities, factor_analysis.pack(centers, covariance)

@@ -6,6 +6,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from tfp_gmnvp.checks import check_number
 from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.statistics import MixtureParameters
 
@@ -55,12 +56,11 @@ class Prior:
     scale: float | None = None
 
     def __post_init__(self):
-        if not self.concentration >= 1:
-            raise ValueError(f"`concentration` must be at least 1, got {self.concentration!r}.")
+        check_number("concentration", self.concentration, lambda c: c >= 1, "be at least 1")
         for name in ("degrees_of_freedom", "scale"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"`{name}` must be positive, or None, got {value!r}.")
+            if value is not None:
+                check_number(name, value, lambda number: number > 0, "be positive, or None")
 
     def posterior_mode(
         self,

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.bijectors.chain import SinglePassChain
+from tfp_gmnvp.checks import check_number
 
 __all__ = ["logit_pixels"]
 
@@ -38,10 +39,8 @@ def logit_pixels(
     >>> print(logit_pixels(16).inverse([0.0, 8.0, 16.0]).numpy().round(3))
     [-2.944  0.     2.944]
     """
-    if not num_levels >= 1:
-        raise ValueError(f"`num_levels` must be at least 1, got {num_levels!r}.")
-    if not 0 < alpha < 0.5:
-        raise ValueError(f"`alpha` must be in (0, 0.5), got {alpha!r}.")
+    check_number("num_levels", num_levels, lambda levels: levels >= 1, "be at least 1")
+    check_number("alpha", alpha, lambda share: 0 < share < 0.5, "be in (0, 0.5)")
     scale = tf.constant(num_levels / (1 - 2 * alpha), dtype)
     shift = tf.constant(-alpha, dtype)
     return SinglePassChain([tfb.Scale(scale), tfb.Shift(shift), tfb.Sigmoid()], name=name)

@@ -14,6 +14,7 @@ from tfp_gmnvp.bijectors.images.coupling import ImageCoupling
 from tfp_gmnvp.bijectors.images.masks import channel_mask, check_image_shape, checkerboard_mask
 from tfp_gmnvp.bijectors.images.normalization import ChannelActNorm
 from tfp_gmnvp.bijectors.images.shapes import FactorOut, Flatten, Squeeze
+from tfp_gmnvp.checks import check_number, check_whole_number
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["image_real_nvp"]
@@ -70,16 +71,14 @@ def image_real_nvp(
     (1, 3)
     """
     height, width, _ = shape = check_image_shape(image_shape)
-    if not isinstance(num_scales, int) or num_scales < 1:
-        raise ValueError(f"`num_scales` must be a whole number >= 1, got {num_scales!r}.")
+    check_whole_number("num_scales", num_scales)
     divisor = 2 ** (num_scales - 1)
     if height % divisor or width % divisor or height * width < 2 * divisor**2:
         raise ValueError(
             f"`image_shape` must have a height and a width that {num_scales} scales can halve, "
             f"{num_scales - 1} times, to more than one pixel, got {list(image_shape)}."
         )
-    if not max_log_scale > 0:
-        raise ValueError(f"`max_log_scale` must be positive, got {max_log_scale!r}.")
+    check_number("max_log_scale", max_log_scale, lambda bound: bound > 0, "be positive")
     settings = {"num_blocks": num_blocks, "activation": activation, "dtype": dtype}
     architecture = _Architecture(num_scales, max_log_scale, settings)
     parts = _scale(architecture, shape, 0, num_filters, stateless_seed(seed))
