@@ -18,9 +18,9 @@ _MOST_IN_A_ROW = 10
 class FiniteSteps:
     """Takes a step if its loss and its gradient are finite, and counts those that are not taken.
 
-    A step that is skipped leaves all variables as they were, the optimizer's among them. Only
-    where there are several replicas an optimizer with momentum moves on by that, as if the gradient
-    were zero.
+    A step that is skipped leaves all variables as they were, the optimizer's among them. Only under
+    a `tf.distribute` strategy an optimizer with momentum moves on by that, as if the gradient were
+    zero.
 
     The counts are no weights of the model: nothing saves them.
 
@@ -58,9 +58,9 @@ class FiniteSteps:
         is_finite = _are_finite(loss, gradients)
         self.skipped.assign_add(tf.cast(~is_finite, tf.int64))
         self.in_a_row.assign(tf.where(is_finite, tf.constant(0, tf.int64), self.in_a_row + 1))
-        if replicas.num_replicas() == 1:
+        if not tf.distribute.has_strategy():
             if_finite(is_finite, lambda: update(gradients))
-        else:  # which exchange their gradients within the optimizer: it cannot be left out
+        else:  # whose replicas exchange their gradients within the optimizer: not to be left out
             update([None if g is None else tf.where(is_finite, g, 0) for g in gradients])
         return is_finite
 
