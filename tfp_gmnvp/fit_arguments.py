@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import types
+
 import numpy as np
 import tensorflow as tf
 
@@ -60,8 +62,8 @@ def training_arguments(arguments: dict, flow) -> dict:
         )
     arguments["validation_data"] = _validation_data(arguments.get("validation_data"), flow)
     arguments["callbacks"] = _as_list(arguments.get("callbacks"))
-    if isinstance(arguments["x"], tf.data.Dataset):
-        arguments.setdefault("shuffle", False)  # its default makes Keras warn of a data set
+    if isinstance(arguments["x"], (tf.data.Dataset, types.GeneratorType)):
+        arguments.setdefault("shuffle", False)  # its default makes Keras warn of these
     return arguments
 
 
