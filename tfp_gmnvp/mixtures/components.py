@@ -8,7 +8,7 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.mixtures.triangular import inverse_tril
+from tfp_gmnvp.mixtures.triangular import inverse_tril, products_with_each
 
 __all__ = ["DiagComponents", "GaussianComponents", "TriLComponents"]
 
@@ -178,7 +178,7 @@ class TriLComponents(GaussianComponents):
         if z.shape[-2] != 1:
             return tf.linalg.matvec(inverse, z - loc)
         center = tf.reduce_mean(loc, axis=0)
-        whitened = tf.einsum("kij,...j->...ki", inverse, z[..., 0, :] - center)
+        whitened = products_with_each(inverse, z[..., 0, :] - center)
         return whitened - tf.linalg.matvec(inverse, loc - center)
 
     def _scale_matvec(self, noise):
@@ -189,7 +189,7 @@ class TriLComponents(GaussianComponents):
         scale_tril = tf.convert_to_tensor(self.scale_tril)
         if scale_tril.shape[0] == 1:
             return tf.matmul(noise, scale_tril[0], transpose_b=True)
-        of_all = tf.einsum("kij,nj->nki", scale_tril, noise)
+        of_all = products_with_each(scale_tril, noise)
         is_drawn = tf.one_hot(component, scale_tril.shape[0], dtype=self.dtype)
         return tf.reduce_sum(is_drawn[..., tf.newaxis] * of_all, axis=-2)
 
