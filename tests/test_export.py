@@ -218,7 +218,7 @@ def test_serving_evaluates_each_conditioner_once():
         operations = signature.get_concrete_function().graph.get_operations()
         return sum(operation.type == "MatMul" for operation in operations)
 
-    assert products(module.log_prob) == products(module.signatures(flow)["serving_default"]) == 4
+    assert products(module.log_prob) == products(module.signatures(flow)["serving_default"]) == 5
 
 
 def test_keras_conditioners_travel_along(tmp_path):

@@ -205,8 +205,8 @@ def test_every_variable_has_a_gradient(standardize):
 def test_one_pass_and_one_contraction():
     flow, _ = perturbed_flow(standardize=DATA)
     counts = count_ops(flow.log_prob, tf.TensorSpec([None, 2], tf.float64))
-    assert counts["MatMul"] == 4 * 2
-    assert counts["Einsum"] == 1
+    assert counts["MatMul"] == 4 * 2 + 1
+    assert "Einsum" not in counts
 
 
 def test_seeds():

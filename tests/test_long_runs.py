@@ -3,6 +3,10 @@
 import pathlib
 
 import pytest
+import tensorflow as tf
+from support import count_ops
+
+import tfp_gmnvp as gmnvp
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "examples" / "benchmarks"
 
@@ -48,3 +52,14 @@ def test_the_script_prints_what_has_grown(long_run, capsys):
     script, model = long_run
     script.report(model, "calls", script.evaluation(model), 4, 2)
     assert "grown" in capsys.readouterr().out
+
+
+def test_no_batches_of_products_whose_memory_would_grow_with_every_shape():
+    flow = gmnvp.gaussian_mixture_flow(3, 2, num_couplings=2, hidden_units=(8,), seed=0)
+    x = tf.TensorSpec([None, 3])
+    for counts in (
+        count_ops(flow.log_prob, x),
+        count_ops(lambda x: flow.sample(tf.shape(x)[0], seed=[0, 1]), x),
+    ):
+        assert "Einsum" not in counts
+        assert counts.get("BatchMatMulV2", 0) <= 1  # of the means, whose shape does not change

@@ -244,8 +244,9 @@ def test_one_evaluation_of_each_conditioner_per_step(x):
     step = tf.function(model.train_step).get_concrete_function((tf.TensorSpec([None, 3]),))
     num_products = [op.type for op in step.graph.get_operations()].count("MatMul")
     num_layers = 2 * 2  # two couplings of two layers
+    of_mixture = 2  # forward, and the gradient of the latents
     # forward, and the gradients of kernels and inputs, but not of the data itself
-    assert num_products == 3 * num_layers - 1
+    assert num_products == 3 * num_layers - 1 + of_mixture
 
 
 def test_first_fit_sets_the_mixture_down_once(x):

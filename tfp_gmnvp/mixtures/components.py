@@ -8,7 +8,7 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.mixtures.triangular import inverse_tril
+from tfp_gmnvp.mixtures.triangular import inverse_tril, products_with_each
 from tfp_gmnvp.seeds import RNG
 
 __all__ = ["DiagComponents", "GaussianComponents", "TriLComponents"]
@@ -180,10 +180,8 @@ class TriLComponents(GaussianComponents):
         if z.shape[-2] != 1:
             return tf.linalg.matvec(inverse, z - loc)
         center = tf.reduce_mean(loc, axis=0)
-        rows = tf.reshape(inverse, [-1, inverse.shape[-1]])  # of all factors, for one product
-        products = tf.tensordot(z[..., 0, :] - center, rows, axes=[[-1], [1]])
-        shape = tf.concat([tf.shape(products)[:-1], inverse.shape[:2]], axis=0)
-        return tf.reshape(products, shape) - tf.linalg.matvec(inverse, loc - center)
+        whitened = products_with_each(inverse, z[..., 0, :] - center)
+        return whitened - tf.linalg.matvec(inverse, loc - center)
 
     def _scale_matvec(self, noise):
         scale_tril = tf.convert_to_tensor(self.scale_tril) + tf.zeros_like(self.loc)[..., None]
@@ -193,9 +191,7 @@ class TriLComponents(GaussianComponents):
         scale_tril = tf.convert_to_tensor(self.scale_tril)
         if scale_tril.shape[0] == 1:
             return tf.matmul(noise, scale_tril[0], transpose_b=True)
-        size = scale_tril.shape[-1]
-        of_all = tf.matmul(noise, tf.reshape(scale_tril, [-1, size]), transpose_b=True)
-        of_all = tf.reshape(of_all, [-1, scale_tril.shape[0], size])
+        of_all = products_with_each(scale_tril, noise)
         return tf.gather(of_all, component, batch_dims=1)
 
     def _log_det_scale(self):

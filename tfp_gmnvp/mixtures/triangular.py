@@ -1,10 +1,10 @@
-"""Linear algebra of Cholesky factors."""
+"""Linear algebra of Cholesky factors, many at once."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-__all__ = ["inverse_tril"]
+__all__ = ["inverse_tril", "products_with_each"]
 
 
 def inverse_tril(scale_tril: tf.Tensor) -> tf.Tensor:
@@ -23,3 +23,28 @@ def inverse_tril(scale_tril: tf.Tensor) -> tf.Tensor:
     """
     identity = tf.eye(scale_tril.shape[-1], dtype=scale_tril.dtype)
     return tf.linalg.triangular_solve(scale_tril, tf.broadcast_to(identity, tf.shape(scale_tril)))
+
+
+def products_with_each(matrices: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
+    """The products `M_k v` of every matrix with every vector.
+
+    It is one product of two matrices. Batches of products, `tf.einsum` among them, keep memory for
+    every shape that they have seen, in eager mode on CPU.
+
+    Args:
+      matrices: `[K, I, J]`.
+      vectors: `[..., J]`.
+
+    Returns:
+      A tensor `[..., K, I]`.
+
+    #### Examples
+
+    >>> products_with_each(tf.constant([[[2.0]], [[3.0]]]), tf.constant([5.0])).numpy().tolist()
+    [[10.0], [15.0]]
+    """
+    size = matrices.shape[-1]
+    flat = tf.reshape(matrices, [-1, size])
+    rows = tf.matmul(tf.reshape(vectors, [-1, size]), flat, transpose_b=True)
+    shape = tf.concat([tf.shape(vectors)[:-1], tf.shape(matrices)[:-1]], axis=0)
+    return tf.reshape(rows, shape)
