@@ -211,14 +211,6 @@ def test_samples_agree_with_log_prob(covariance_type):
         assert_samples_agree_with_log_prob(mixture, radius=1.0, center=center, rtol=0.05)
 
 
-@each_covariance_type
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_compiled_or_not_a_seed_gives_the_same_samples(covariance_type, jit_compile):
-    mixture = mixture_with(random_parameters(3, 4, covariance_type), covariance_type)
-    sample = tf.function(lambda: mixture.sample(50, seed=[1, 2]), jit_compile=jit_compile)
-    np.testing.assert_allclose(sample(), mixture.sample(50, seed=[1, 2]), rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize("size", [1, 2])
 def test_sample_shapes_and_seeds(size):
     mixture = gaussian_mixture(3, size, seed=0)

@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 
 __all__ = ["RNG", "stateless_seed"]
 
-#: How random numbers are made, compiled or not; XLA's own choice takes 50 times as long on a CPU.
+#: How random numbers are made: what XLA chooses by itself takes 50 times as long on a CPU.
 RNG = "philox"
 
 
