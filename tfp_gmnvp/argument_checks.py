@@ -1,14 +1,22 @@
-"""Arguments that are one of several choices, and sizes of layers."""
+"""What users give as arguments, checked at once: numbers, choices and sizes of layers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from tfp_gmnvp.checks import did_you_mean
-
-__all__ = ["as_sizes", "as_tuple", "check_choice"]
+__all__ = [
+    "as_sizes",
+    "as_tuple",
+    "check_choice",
+    "check_number",
+    "check_whole_number",
+    "did_you_mean",
+]
 
 
 def check_choice(name: str, value, choices: Sequence) -> None:
@@ -59,3 +67,52 @@ def as_sizes(name: str, value) -> tuple[int, ...]:
     if not all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
         raise ValueError(f"`{name}` must hold whole numbers >= 1, got {list(sizes)!r}.")
     return tuple(int(size) for size in sizes)
+
+
+def check_number(name: str, value, is_good: Callable[[float], bool], must: str) -> None:
+    """Raises an error unless this is a finite number that is good.
+
+    Args:
+      name: what it is called.
+      value: anything.
+      is_good: of a number, whether it is within its range.
+      must: what it must be, for the error.
+
+    Raises:
+      TypeError: if it is no number.
+      ValueError: if it is not good, or not finite.
+
+    #### Examples
+
+    >>> check_number("l2", 0.1, lambda l2: l2 >= 0, "not be negative")
+    """
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a number, got {value!r}.")
+    if not (abs(value) < math.inf and is_good(value)):
+        but = "" if abs(value) < math.inf else ", and finite"
+        raise ValueError(f"`{name}` must {must}{but}, got {value!r}.")
+
+
+def check_whole_number(name: str, value, smallest: int = 1) -> None:
+    """Raises a `ValueError` unless this is a whole number that is large enough.
+
+    #### Examples
+
+    >>> check_whole_number("batch_size", 32)
+    """
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or value < smallest:
+        raise ValueError(f"`{name}` must be a whole number >= {smallest}, got {value!r}.")
+
+
+def did_you_mean(found, choices: Sequence) -> str:
+    """The end of an error's sentence that suggests the nearest choice, if one is near.
+
+    #### Examples
+
+    >>> did_you_mean("splines", ["affine", "spline"])
+    " Did you mean 'spline'?"
+    """
+    names = [choice for choice in choices if isinstance(choice, str)]
+    near = difflib.get_close_matches(str(found), names, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

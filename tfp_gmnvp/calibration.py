@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfp_gmnvp.checks import check_dtype, check_whole_number
+from tfp_gmnvp.argument_checks import check_whole_number
+from tfp_gmnvp.checks import check_dtype
 
 __all__ = ["Reliability", "calibration_error", "reliability"]
 

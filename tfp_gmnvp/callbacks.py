@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp.checks import check_whole_number
+from tfp_gmnvp.argument_checks import check_whole_number
 
 __all__ = ["FigureCallback", "ResumeAtWeights", "UpdateBetweenEpochs"]
 

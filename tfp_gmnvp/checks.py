@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import math
-import numbers
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,13 +13,10 @@ __all__ = [
     "check_enough",
     "check_finite",
     "check_labels",
-    "check_number",
     "check_points",
     "check_rows",
     "check_weight_values",
     "check_weights",
-    "check_whole_number",
-    "did_you_mean",
 ]
 
 _CHUNK = 65_536
@@ -141,55 +135,6 @@ def check_weights(weights, num_points: int, *, name: str = "sample_weight") -> N
     check_weight_values(name, weights)
     if not np.any(weights):
         raise ValueError(f"`{name}` must have a weight above zero, and all {num_points} are zero.")
-
-
-def check_number(name: str, value, is_good: Callable[[float], bool], must: str) -> None:
-    """Raises an error unless this is a finite number that is good.
-
-    Args:
-      name: what it is called.
-      value: anything.
-      is_good: of a number, whether it is within its range.
-      must: what it must be, for the error.
-
-    Raises:
-      TypeError: if it is no number.
-      ValueError: if it is not good, or not finite.
-
-    #### Examples
-
-    >>> check_number("l2", 0.1, lambda l2: l2 >= 0, "not be negative")
-    """
-    if not isinstance(value, numbers.Real):
-        raise TypeError(f"`{name}` must be a number, got {value!r}.")
-    if not (abs(value) < math.inf and is_good(value)):
-        but = "" if abs(value) < math.inf else ", and finite"
-        raise ValueError(f"`{name}` must {must}{but}, got {value!r}.")
-
-
-def check_whole_number(name: str, value, smallest: int = 1) -> None:
-    """Raises a `ValueError` unless this is a whole number that is large enough.
-
-    #### Examples
-
-    >>> check_whole_number("batch_size", 32)
-    """
-    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_whole or value < smallest:
-        raise ValueError(f"`{name}` must be a whole number >= {smallest}, got {value!r}.")
-
-
-def did_you_mean(found, choices: Sequence) -> str:
-    """The end of an error's sentence that suggests the nearest choice, if one is near.
-
-    #### Examples
-
-    >>> did_you_mean("splines", ["affine", "spline"])
-    " Did you mean 'spline'?"
-    """
-    names = [choice for choice in choices if isinstance(choice, str)]
-    near = difflib.get_close_matches(str(found), names, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def check_rows(

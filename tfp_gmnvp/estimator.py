@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp import checks, evaluate, mixtures
-from tfp_gmnvp.checks import check_number, check_whole_number
+from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.mixture_choice import (
     COVARIANCE_FLOOR,

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp import batch_checks, checks, conditioning
+from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.labels import checked_labels, no_labels
 
 __all__ = ["points_and_labels", "training_arguments"]
@@ -47,13 +48,13 @@ def training_arguments(arguments: dict, flow) -> dict:
     data = (arguments["x"], arguments.get("y"), arguments.get("sample_weight"))
     for name in ("batch_size", "validation_batch_size", "steps_per_epoch"):
         if arguments.get(name) is not None:
-            checks.check_whole_number(name, arguments[name])
+            check_whole_number(name, arguments[name])
     for name in ("epochs", "initial_epoch"):
         if name in arguments:
-            checks.check_whole_number(name, arguments[name], 0)
+            check_whole_number(name, arguments[name], 0)
     fraction = arguments.pop("validation_split", None)
     if fraction is not None:
-        checks.check_number("validation_split", fraction, lambda f: 0 <= f < 1, "be in (0, 1)")
+        check_number("validation_split", fraction, lambda f: 0 <= f < 1, "be in (0, 1)")
     arguments = {**arguments, **points_and_labels(*data, flow)}
     if fraction and arguments.get("validation_data") is None:
         arguments.update(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.checks import check_whole_number
+from tfp_gmnvp.argument_checks import check_whole_number
 
 __all__ = ["interpolate"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import evaluate
-from tfp_gmnvp.checks import check_number
+from tfp_gmnvp.argument_checks import check_number
 
 __all__ = ["OutlierDetector"]
 

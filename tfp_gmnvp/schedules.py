@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfp_gmnvp.checks import check_number
+from tfp_gmnvp.argument_checks import check_number
 
 __all__ = ["PowerSchedule"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp import checks, criteria, evaluate
-from tfp_gmnvp.argument_checks import as_tuple, check_choice
+from tfp_gmnvp.argument_checks import as_tuple, check_choice, check_whole_number
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.summaries import mean_estimate
 from tfp_gmnvp.training import FlowModel
@@ -273,4 +273,4 @@ def _check_choices(criterion, num_folds, batch_size, num_points) -> None:
             f"`num_folds` must be a whole number from 2 to {num_points}, the number of points, "
             f"got {num_folds!r}."
         )
-    checks.check_whole_number("batch_size", batch_size)
+    check_whole_number("batch_size", batch_size)

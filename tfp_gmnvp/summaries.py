@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.checks import check_whole_number
+from tfp_gmnvp.argument_checks import check_whole_number
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["MonteCarloEstimate", "entropy", "kl_divergence", "mean_estimate"]

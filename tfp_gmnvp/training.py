@@ -19,6 +19,7 @@ from tfp_gmnvp import (
     row_batches,
     streams,
 )
+from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.batch_checks import value_errors_of_batches
 from tfp_gmnvp.callbacks import ResumeAtWeights, UpdateBetweenEpochs
 from tfp_gmnvp.finite_steps import FiniteSteps, SkippedSteps
@@ -113,7 +114,7 @@ class FlowModel(SavedByConfiguration, TrainingSteps, KerasMethods, ReplicatedMod
           ValueError: if `n_init` is below one.
         """
         check_flow(distribution, "distribution")
-        checks.check_whole_number("n_init", n_init)
+        check_whole_number("n_init", n_init)
         super().__init__(dtype=tf.as_dtype(distribution.dtype).name, name=name)
         replicas.check_created_in_scope(distribution.variables, self.distribute_strategy)
         self.distribution = distribution
@@ -173,7 +174,7 @@ class FlowModel(SavedByConfiguration, TrainingSteps, KerasMethods, ReplicatedMod
                     f"`{name}` cannot be chosen: a flow's loss, and all that it reports, is its "
                     "negative log-likelihood."
                 )
-        checks.check_number("label_weight", label_weight, lambda w: w >= 0, "not be negative")
+        check_number("label_weight", label_weight, lambda w: w >= 0, "not be negative")
         mixture_update.build(self.distribution)
         self.mixture_update, self.label_weight = mixture_update, label_weight
         self._update_state = UpdateState(mixture_update.variables)

@@ -7,8 +7,8 @@ import dataclasses
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.argument_checks import check_number
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
-from tfp_gmnvp.checks import check_number
 
 __all__ = ["Affine", "affine"]
 

@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.argument_checks import as_sizes
+from tfp_gmnvp.argument_checks import as_sizes, check_number, check_whole_number
 from tfp_gmnvp.bijectors.context import join_context
-from tfp_gmnvp.checks import check_number, check_whole_number
 from tfp_gmnvp.seeds import RNG, stateless_seed
 
 __all__ = ["MLP", "TrackedConditioner", "penalty", "uses_dropout"]

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.argument_checks import check_whole_number
 from tfp_gmnvp.bijectors.affine import affine
 from tfp_gmnvp.bijectors.single_pass import (
     SinglePassBijector,
     forward_and_log_det,
     inverse_and_log_det,
 )
-from tfp_gmnvp.checks import check_whole_number
 
 __all__ = ["Coupling"]
 

@@ -9,8 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import checks
-from tfp_gmnvp.argument_checks import check_choice
+from tfp_gmnvp.argument_checks import check_choice, check_whole_number, did_you_mean
 from tfp_gmnvp.bijectors.act_norm import ActNorm
 from tfp_gmnvp.bijectors.affine import Affine
 from tfp_gmnvp.bijectors.chain import SinglePassChain
@@ -97,8 +96,8 @@ def real_nvp(
     4
     """
     split_sizes(event_size)
-    checks.check_whole_number("num_couplings", num_couplings)
-    checks.check_whole_number("context_size", context_size, 0)
+    check_whole_number("num_couplings", num_couplings)
+    check_whole_number("context_size", context_size, 0)
     coupling = _coupling(coupling, max_log_scale)
     seeds = tfp.random.split_seed(stateless_seed(seed), n=int(num_couplings) + 1)
     build = _builder(
@@ -152,8 +151,7 @@ def _coupling(coupling, max_log_scale):
         return coupling
     raise ValueError(
         '`coupling` must be "affine", "spline" or a `CouplingTransform` such as '
-        f"`RationalQuadratic()`, got {coupling!r}."
-        + checks.did_you_mean(coupling, ["affine", "spline"])
+        f"`RationalQuadratic()`, got {coupling!r}." + did_you_mean(coupling, ["affine", "spline"])
     )
 
 

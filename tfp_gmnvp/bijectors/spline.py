@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
-from tfp_gmnvp.checks import check_number, check_whole_number
 
 __all__ = ["RationalQuadratic"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfp_gmnvp.checks import check_whole_number
+from tfp_gmnvp.argument_checks import check_whole_number
 from tfp_gmnvp.conditioning import points_and_condition
 from tfp_gmnvp.mixture_updates.evidence import em_step, evidence, join_over_replicas, merge
 from tfp_gmnvp.mixture_updates.interleaved import InterleavedEM

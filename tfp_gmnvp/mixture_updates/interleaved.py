@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from tfp_gmnvp.checks import check_number, check_whole_number
+from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.mixture_updates.base import MixtureUpdate
 from tfp_gmnvp.mixture_updates.fit import fit_latents
 from tfp_gmnvp.mixtures import Prior

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp import mixtures
-from tfp_gmnvp.checks import check_number
+from tfp_gmnvp.argument_checks import check_number
 from tfp_gmnvp.mixture_updates.evidence import (
     Evidence,
     em_step,

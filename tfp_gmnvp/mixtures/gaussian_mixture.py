@@ -5,8 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.argument_checks import check_choice
-from tfp_gmnvp.checks import check_whole_number
+from tfp_gmnvp.argument_checks import check_choice, check_whole_number
 from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
 from tfp_gmnvp.mixtures.family import GaussianMixture, ReparameterizedMixture

@@ -8,7 +8,7 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.checks import check_whole_number
+from tfp_gmnvp.argument_checks import check_whole_number
 from tfp_gmnvp.mixtures import em, factor_analysis
 from tfp_gmnvp.mixtures.gaussian_mixture import as_mixture, component_log_joint
 from tfp_gmnvp.mixtures.labels import known_log_joint

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.argument_checks import check_number
 from tfp_gmnvp.bijectors.chain import SinglePassChain
-from tfp_gmnvp.checks import check_number
 
 __all__ = ["logit_pixels"]
 
