@@ -3,6 +3,10 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores, and small tensors few
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+import gc
 
 import hypothesis
 import matplotlib
@@ -22,3 +26,5 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("tfp_gmnvp")
+
+gc.set_threshold(50_000, 20, 50)  # graphs are made of many small objects, few of them garbage
