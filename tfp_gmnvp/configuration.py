@@ -124,8 +124,7 @@ def _check_known(config):
             isinstance(name, str) and keras.utils.get_registered_object(name) is not None
             for name in names
         )
-        root = str(config.get("module")).split(".")[0]
-        if not is_registered and root not in ("keras", "tf_keras"):
+        if not is_registered and not _is_of_keras(config.get("module"), config.get("config")):
             raise ValueError(
                 f"The file asks for {config.get('module')}.{names[1] or names[2]}, which is "
                 "neither Keras' own nor registered, and is not loaded. If you trust it, register "
@@ -133,6 +132,14 @@ def _check_known(config):
             )
     for part in config.values():
         _check_known(part)
+
+
+def _is_of_keras(module, name):
+    """Whether Keras' own is meant, whose functions are written as if they were Python's."""
+    if module == "builtins":
+        modules = (keras.activations, keras.initializers, keras.regularizers, keras.constraints)
+        return any(callable(getattr(of_keras, str(name), None)) for of_keras in modules)
+    return str(module).split(".")[0] in ("keras", "tf_keras")
 
 
 def serialized(name: str, value) -> dict:
