@@ -60,8 +60,8 @@ def training_arguments(arguments: dict, flow) -> dict:
         )
     arguments["validation_data"] = _validation_data(arguments.get("validation_data"), flow)
     arguments["callbacks"] = _as_list(arguments.get("callbacks"))
-    if isinstance(arguments["x"], tf.data.Dataset):
-        arguments.setdefault("shuffle", False)  # its default makes Keras warn of a data set
+    if isinstance(arguments["x"], tf.data.Dataset) or hasattr(arguments["x"], "__next__"):
+        arguments.setdefault("shuffle", False)  # its default makes Keras warn of what has an order
     return arguments
 
 
