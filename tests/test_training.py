@@ -244,7 +244,7 @@ def test_one_evaluation_of_each_conditioner_per_step(x):
     step = tf.function(model.train_step).get_concrete_function((tf.TensorSpec([None, 3]),))
     num_products = [op.type for op in step.graph.get_operations()].count("MatMul")
     num_layers = 2 * 2  # two couplings of two layers
-    of_mixture = 2  # forward, and the gradient of the latents
+    of_mixture = 3  # forward, and both gradients, of which the graph prunes one
     # forward, and the gradients of kernels and inputs, but not of the data itself
     assert num_products == 3 * num_layers - 1 + of_mixture
 
