@@ -39,6 +39,7 @@ from tfp_gmnvp.mixture_updates import FullBatchEM, GradientUpdate, MixtureUpdate
 from tfp_gmnvp.mixture_updates.fit import ConvergenceWarning, MixtureFit, fit_mixture
 from tfp_gmnvp.mixtures import Prior, gaussian_mixture
 from tfp_gmnvp.outliers import OutlierDetector
+from tfp_gmnvp.round_trip import round_trip_error
 from tfp_gmnvp.schedules import PowerSchedule
 from tfp_gmnvp.selection import ComponentScores, ComponentSelection, select_components
 from tfp_gmnvp.training import FlowModel
@@ -95,6 +96,7 @@ __all__ = [
     "predict_component",
     "real_nvp",
     "reliability",
+    "round_trip_error",
     "sample_component",
     "select_components",
     "standardization",

@@ -1,0 +1,41 @@
+"""How exactly a flow inverts itself in its dtype."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from tfp_gmnvp import evaluate
+
+__all__ = ["round_trip_error"]
+
+tfd = tfp.distributions
+
+
+def round_trip_error(flow: tfd.TransformedDistribution, x) -> float:
+    """How far points come back from where they were, by way of their latents z = f(x).
+
+        max_nd |f^-1(f(x_n))_d - x_nd| / max_n |x_nd|
+
+    Rounding alone makes it about the resolution of the dtype, 1e-7 or 1e-16. Where it is much
+    more, the flow is steep: it does not invert itself there, and its densities have lost digits,
+    too. A lower `max_log_scale`, weight decay, or `dtype=tf.float64` helps.
+
+    Args:
+      flow: a flow made by `gaussian_mixture_flow`.
+      x: points `[N, D]`.
+
+    Returns:
+      A number without a unit.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> flow = gaussian_mixture_flow(2, seed=0)
+    >>> round_trip_error(flow, [[0.0, 1.0], [2.0, -1.0]]) < 1e-6
+    True
+    """
+    x = evaluate.as_points(flow, x)
+    back = evaluate.forward(flow, evaluate.inverse(flow, x))
+    scale = np.maximum(np.abs(x).max(axis=0), np.finfo(x.dtype).tiny)
+    return float((np.abs(back - x) / scale).max())
