@@ -42,6 +42,7 @@ KIND = ("target", "method", "components", "coupling", "steps")
 SETTINGS = (
     "num_couplings",
     "hidden_units",
+    "activation",
     "em_every",
     "em_step_size",
     "sklearn_components",
@@ -178,6 +179,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--steps", type=int, default=3000)
     add("--num-couplings", type=int, default=8)
     add("--hidden-units", type=int, nargs="+", default=[64, 64])
+    add("--activation", default="silu", help="of our conditioners")
     add(
         "--em-every",
         type=int,

@@ -30,6 +30,7 @@ def flow_log_prob(case: dict, problem: density_data.Problem, options: dict):
         case["components"],
         num_couplings=options["num_couplings"],
         hidden_units=options["hidden_units"],
+        activation=options["activation"],
         coupling=case["coupling"],
         standardize=x,
         seed=case["seed"],
