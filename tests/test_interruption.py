@@ -26,9 +26,9 @@ def start(directory):
     script = pathlib.Path(interrupted_fit.__file__)
     environment = {**os.environ, "PYTHONPATH": str(script.parents[1])}
     directory.mkdir(exist_ok=True)
-    log = open(directory / "log", "a")  # noqa: SIM115
     command = [sys.executable, str(script), str(directory)]
-    return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    with open(directory / "log", "a") as log:
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
 
 def finish(process, directory):

@@ -15,6 +15,7 @@ __all__ = [
     "check_labels",
     "check_points",
     "check_rows",
+    "check_some_weight",
     "check_weight_values",
     "check_weights",
 ]
@@ -119,7 +120,7 @@ def check_labels(y: np.ndarray, num_components: int, rows=None, *, name: str = "
 
 
 def check_weights(weights, num_points: int, *, name: str = "sample_weight") -> None:
-    """Raises an error unless these are weights `[N]`, finite, not negative, and not all zero.
+    """Raises an error unless these are weights `[N]`, finite and not negative.
 
     #### Examples
 
@@ -131,10 +132,20 @@ def check_weights(weights, num_points: int, *, name: str = "sample_weight") -> N
             f"`{name}` must hold one weight for each of the {num_points} points, got shape "
             f"{list(weights.shape)}."
         )
-    weights = np.asarray(weights)
-    check_weight_values(name, weights)
-    if not np.any(weights):
-        raise ValueError(f"`{name}` must have a weight above zero, and all {num_points} are zero.")
+    check_weight_values(name, np.asarray(weights))
+
+
+def check_some_weight(weights, *, name: str = "sample_weight") -> None:
+    """Raises a `ValueError` if all weights are zero.
+
+    #### Examples
+
+    >>> check_some_weight(np.array([0.0, 1.0]))
+    """
+    if not np.any(np.asarray(weights)):
+        raise ValueError(
+            f"`{name}` must have a weight above zero, and all {len(weights)} are zero."
+        )
 
 
 def check_rows(

@@ -67,7 +67,7 @@ def training_arguments(arguments: dict, flow) -> dict:
     return arguments
 
 
-def points_and_labels(x, y, sample_weight, flow, *, of: str = "") -> dict:
+def points_and_labels(x, y, sample_weight, flow, *, of: str = "", is_batch: bool = False) -> dict:
     """Points, labels and weights of one call of a Keras method.
 
     Args:
@@ -76,6 +76,7 @@ def points_and_labels(x, y, sample_weight, flow, *, of: str = "") -> dict:
       sample_weight: weights `[N]` that go with an array, or `None`.
       flow: that the points are for.
       of: what follows their names in errors.
+      is_batch: whether they are one batch of several, which may all have weight zero.
 
     Returns:
       The arguments `x`, `y` and `sample_weight`, as arrays where they are lists or tables. A
@@ -108,6 +109,8 @@ def points_and_labels(x, y, sample_weight, flow, *, of: str = "") -> dict:
         y = checked_labels(y, len(x), num_components, name=f"y{of}")
         if sample_weight is not None:
             checks.check_weights(sample_weight, len(x), name=f"sample_weight{of}")
+            if not is_batch:
+                checks.check_some_weight(sample_weight, name=f"sample_weight{of}")
             y = no_labels(len(x)) if y is None else y
     return {"x": x, "y": y, "sample_weight": sample_weight}
 

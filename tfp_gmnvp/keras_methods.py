@@ -60,17 +60,17 @@ class KerasMethods:
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One step on one batch; arguments as of `keras.Model.train_on_batch`."""
-        data = self._checked(x, y, sample_weight)
+        data = self._checked(x, y, sample_weight, is_batch=True)
         return super().train_on_batch(**data, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """The loss of one batch; arguments as of `keras.Model.test_on_batch`."""
-        data = self._checked(x, y, sample_weight)
+        data = self._checked(x, y, sample_weight, is_batch=True)
         return super().test_on_batch(**data, **kwargs)
 
-    def _checked(self, x, y=None, sample_weight=None):
-        flow = self.distribution
-        return fit_arguments.points_and_labels(self._paired(x), y, sample_weight, flow)
+    def _checked(self, x, y=None, sample_weight=None, *, is_batch=False):
+        data = (self._paired(x), y, sample_weight, self.distribution)
+        return fit_arguments.points_and_labels(*data, is_batch=is_batch)
 
     def _paired(self, x):
         return conditioning.paired(self.distribution, x)
