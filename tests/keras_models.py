@@ -25,6 +25,8 @@ UPDATES = {
     "gradient": gmnvp.GradientUpdate,
 }
 FORMATS = ("keras", "weights.h5", "ckpt")
+#: XLA takes seconds for each model, and compiles the same for both Kerases.
+HOW_TO_RUN = {"jit_compile": False} if os.environ.get("TF_USE_LEGACY_KERAS") == "1" else {}
 
 
 def points(size=120, seed=0):
@@ -61,7 +63,8 @@ def make_model(update="stepwise", optimizer=None, *, seed=0, **compile_arguments
     optimizer = optimizer or keras.optimizers.Adam(
         keras.optimizers.schedules.ExponentialDecay(2e-2, 10, 0.9), clipnorm=5.0
     )
-    model.compile(optimizer, mixture_update=UPDATES[update](), **compile_arguments)
+    how_to_run = {**HOW_TO_RUN, **compile_arguments}
+    model.compile(optimizer, mixture_update=UPDATES[update](), **how_to_run)
     return model
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_models import UPDATES
+from keras_models import HOW_TO_RUN, UPDATES
 from support import count_ops
 
 import tfp_gmnvp as gmnvp
@@ -36,7 +36,7 @@ def make_model(update="stepwise", gate_units=(6,), optimizer=None, **arguments):
     )
     model = gmnvp.FlowModel(flow, seed=0)
     optimizer = optimizer or keras.optimizers.Adam(1e-2)
-    model.compile(optimizer, mixture_update=UPDATES[update]())
+    model.compile(optimizer, mixture_update=UPDATES[update](), **HOW_TO_RUN)
     return model
 
 

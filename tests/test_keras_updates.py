@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from keras_models import FORMATS, make_flow, points
+from keras_models import FORMATS, HOW_TO_RUN, make_flow, points
 from sklearn import mixture as sklearn_mixture
 
 import tfp_gmnvp as gmnvp
@@ -19,7 +19,7 @@ schedules = keras.optimizers.schedules
 def make_model(update, **arguments):
     model = gmnvp.FlowModel(make_flow(), seed=0)
     arguments = {"optimizer": keras.optimizers.SGD(0.0), "run_eagerly": True, **arguments}
-    model.compile(mixture_update=update, **arguments)
+    model.compile(mixture_update=update, **{**HOW_TO_RUN, **arguments})
     return model
 
 

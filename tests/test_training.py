@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras_models import HOW_TO_RUN
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import mixtures
@@ -38,7 +39,7 @@ def make_model(x, update=None, *, optimizer=None, seed=0, num_components=2, **co
         variable.assign_add(0.1 * noise)
     model = gmnvp.FlowModel(flow, seed=seed)
     optimizer = keras.optimizers.Adam(1e-2) if optimizer is None else optimizer
-    model.compile(optimizer, mixture_update=update, **compile_arguments)
+    model.compile(optimizer, mixture_update=update, **{**HOW_TO_RUN, **compile_arguments})
     return model
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfp_gmnvp import bijectors, conditioning, labels, mixtures, replicas
 from tfp_gmnvp.compiled_steps import CompiledStep
-from tfp_gmnvp.finite_steps import if_finite
+from tfp_gmnvp.finite_steps import changes_if_finite, if_finite
 from tfp_gmnvp.keras_weights import tf_variable
 
 __all__ = ["TrainingSteps"]
@@ -55,11 +55,18 @@ class TrainingSteps:
 
         def update(gradients):
             self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-            if self._updates_within_step:
-                self._update_mixture(z, log_joint, y, sample_weight)
 
         is_finite = self._finite_steps.take(update, loss, gradients)
+        if self._updates_within_step:
+            with changes_if_finite(is_finite, self._assigned_by_update()):
+                self._update_mixture(z, log_joint, y, sample_weight)
         return z, log_joint, log_prob, is_finite
+
+    def _assigned_by_update(self):
+        """The variables that the mixture's update assigns, and the optimizer does not."""
+        if self.mixture_update.trains_by_gradient:
+            return []
+        return [*map(tf_variable, self._mixture_weights), *self.mixture_update.variables]
 
     def _update_mixture(self, z, log_joint, y, sample_weight):
         known = mixtures.known_log_joint(log_joint, y)
