@@ -13,6 +13,8 @@ __all__ = ["medians", "timed"]
 
 Measure = Callable[[int], float]
 
+_PAUSE = 0.3  # seconds
+
 
 def timed(step: Callable[[], object]) -> Measure:
     """Makes a step into what measures its milliseconds over a number of steps.
@@ -31,11 +33,15 @@ def timed(step: Callable[[], object]) -> Measure:
 
 
 def medians(variants: Mapping[str, Measure], rounds: int, num_steps: int) -> dict[str, float]:
-    """The median milliseconds per step of variants that are timed A B C, A B C, ..."""
+    """The median milliseconds per step of variants that are timed A B C, A B C, ...
+
+    Between two of them is a pause, as the threads of some libraries wait at full speed for more.
+    """
     for measure in variants.values():
         measure(5)  # traces, compiles, warms up
     times = {name: [] for name in variants}
     for _ in range(rounds):
         for name, measure in variants.items():
+            time.sleep(_PAUSE)
             times[name].append(measure(num_steps))
     return {name: statistics.median(values) for name, values in times.items()}
