@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import sys
+import zipfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -66,6 +67,28 @@ def make_model(update="stepwise", optimizer=None, *, seed=0, **compile_arguments
     how_to_run = {**HOW_TO_RUN, **compile_arguments}
     model.compile(optimizer, mixture_update=UPDATES[update](), **how_to_run)
     return model
+
+
+def weights_of(model):
+    """Copies of all weights, which stay as they are."""
+    return [value.copy() for value in model.get_weights()]
+
+
+def assert_same(actual, expected):
+    """Asserts that arrays are equal, bit for bit."""
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def rewrite(path, name, change):
+    """Writes a `.keras` file anew with one of its members changed, or left out if it is `None`."""
+    with zipfile.ZipFile(path) as file:
+        contents = {member: file.read(member) for member in file.namelist()}
+    contents[name] = change(contents[name])
+    with zipfile.ZipFile(path, "w") as file:
+        for member, content in contents.items():
+            if content is not None:
+                file.writestr(member, content)
 
 
 def next_losses(model, **arguments):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from keras_models import make_flow, make_model, points
+from keras_models import assert_same, make_flow, make_model, points, weights_of
 
 import tfp_gmnvp as gmnvp
 
@@ -287,10 +287,6 @@ def models():
     return {True: fitted, False: make_model("full_batch", run_eagerly=True)}
 
 
-def state(model):
-    return [value.copy() for value in model.get_weights()]
-
-
 def test_there_are_enough_cases():
     assert len(REFUSED) >= 60
 
@@ -300,14 +296,13 @@ def test_refused_in_one_sentence_and_nothing_changes(models, case):
     call, error, message = REFUSED[case]
     is_fitted = case.startswith("pipeline") and not case.endswith("first fit")
     model = models[is_fitted]
-    before = state(model)
+    before = weights_of(model)
     with pytest.raises(error, match=f"(?s){message}") as caught:
         call(model)
     assert re.search("`.*`", str(caught.value)), "the argument is to be named"
     assert "Traceback" not in str(caught.value)
     assert len(str(caught.value)) < 500
-    for a, b in zip(state(model), before, strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same(weights_of(model), before)
 
 
 @pytest.mark.parametrize("update", ["full_batch", "stepwise", "gradient"])
@@ -315,14 +310,14 @@ def test_a_bad_batch_in_the_middle_of_an_epoch_is_not_trained_on(update):
     model, expected = make_model(update), make_model(update)
     for m in (model, expected):
         m.initialize_mixture(points())
-    before = state(model)
+    before = weights_of(model)
     with pytest.raises(ValueError, match=IN_BATCH):
         model.fit(batches(DEEP), verbose=0)
     if update == "full_batch":  # which reads the epoch before it begins
-        assert all(np.array_equal(a, b) for a, b in zip(state(model), before, strict=True))
+        assert all(np.array_equal(a, b) for a, b in zip(weights_of(model), before, strict=True))
         return
     expected.fit(batches(points()).take(1), verbose=0)
-    for a, b in zip(state(model)[:-1], state(expected)[:-1], strict=True):
+    for a, b in zip(weights_of(model)[:-1], weights_of(expected)[:-1], strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -378,8 +373,7 @@ def test_outside_the_support_of_an_outer_bijector():
     inner = gmnvp.SinglePassChain([tfb.Exp(), flow.bijector])
     model = gmnvp.FlowModel(tfp.distributions.TransformedDistribution(flow.distribution, inner))
     model.compile("adam", mixture_update=gmnvp.StepwiseEM(), run_eagerly=True)
-    before = state(model)
+    before = weights_of(model)
     with pytest.raises(ValueError, match=r"`x` .*support.* 1 of its 4 rows.* row 2"):
         model.fit(np.array([[1.0, 2.0], [2.0, 1.0], [-1.0, 2.0], [1.0, 1.0]]), verbose=0)
-    for a, b in zip(state(model), before, strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same(weights_of(model), before)

@@ -5,7 +5,7 @@ import signal
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_models import make_model, next_losses, points
+from keras_models import make_model, next_losses, points, weights_of
 
 keras = tf.keras
 MOMENTS = {
@@ -34,6 +34,16 @@ def test_log_prob_is_finite_and_training_goes_on(moment):
     with pytest.raises(KeyboardInterrupt):
         next_losses(model, epochs=3, callbacks=[interrupt], validation_data=points(20))
     assert np.isfinite(model.distribution.log_prob(points())).all()
-    before = [value.copy() for value in model.get_weights()]
+    before = weights_of(model)
     assert np.isfinite(next_losses(model, epochs=1)).all()
     assert not all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
+
+
+@pytest.mark.parametrize("update", ["full_batch", "stepwise"])
+def test_after_ctrl_c_the_model_is_of_use(update, tmp_path):
+    model, interrupt = make_model(update), interrupt_at("on_train_batch_end", 1)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(points(), batch_size=40, callbacks=[interrupt], verbose=0)
+    assert np.isfinite(model.predict(points(), verbose=0)).all()
+    model.save(str(tmp_path / "model.keras"))
+    assert np.isfinite(next_losses(model, epochs=1)).all()

@@ -1,12 +1,11 @@
 """Files that are damaged, or of another configuration: what says so, and what stays as it was."""
 
 import re
-import zipfile
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_models import make_flow, make_model, points
+from keras_models import assert_same, make_flow, make_model, points, rewrite, weights_of
 
 import tfp_gmnvp as gmnvp
 
@@ -20,17 +19,6 @@ def other_model(num_components=2, num_couplings=3, hidden_units=(8,)):
     model = gmnvp.FlowModel(flow, seed=0)
     model.compile("adam", mixture_update=gmnvp.StepwiseEM(), run_eagerly=True)
     return model
-
-
-def rewrite(path, name, change):
-    """Writes a `.keras` file anew with one of its members changed, or left out."""
-    with zipfile.ZipFile(path) as file:
-        contents = {member: file.read(member) for member in file.namelist()}
-    contents[name] = change(contents[name])
-    with zipfile.ZipFile(path, "w") as file:
-        for member, content in contents.items():
-            if content is not None:
-                file.writestr(member, content)
 
 
 DAMAGE = {
@@ -74,11 +62,10 @@ def test_weights_of_another_configuration_are_refused_and_none_is_loaded(argumen
     path = str(tmp_path / "model.weights.h5")
     other_model(**arguments).save_weights(path)
     model = other_model()
-    before = [value.copy() for value in model.get_weights()]
+    before = weights_of(model)
     with pytest.raises(ValueError, match=r"`filepath` .* does not fit this model"):
         model.load_weights(path)
-    for a, b in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same(model.get_weights(), before)
 
 
 @pytest.mark.parametrize("name", ["variables/variables.index", "saved_model.pb"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_models import UPDATES, make_model, next_losses, points
+from keras_models import UPDATES, assert_same, make_model, next_losses, points
 
 from tfp_gmnvp.finite_steps import FiniteSteps
 
@@ -15,11 +15,6 @@ def state(model):
     optimizer = model.optimizer.variables
     optimizer = optimizer() if callable(optimizer) else optimizer
     return [tf.convert_to_tensor(v).numpy() for v in (*model.get_weights(), *optimizer)]
-
-
-def assert_same(actual, expected):
-    for a, b in zip(actual, expected, strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("arguments", [{"run_eagerly": True}, {}, {"jit_compile": True}])

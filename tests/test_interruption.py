@@ -9,13 +9,20 @@ import pathlib
 import subprocess
 import sys
 import time
-import zipfile
 
 import interrupted_fit
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_models import make_flow, make_model, next_losses, points
+from keras_models import (
+    assert_same,
+    make_flow,
+    make_model,
+    next_losses,
+    points,
+    rewrite,
+    weights_of,
+)
 
 import tfp_gmnvp as gmnvp
 
@@ -68,31 +75,6 @@ def test_killed_at_any_moment_it_ends_where_it_would_have(tmp_path):
     assert all(after - before in (0, 1) for before, after in itertools.pairwise(begun))
 
 
-class Stop(keras.callbacks.Callback):
-    def on_train_batch_end(self, batch, logs=None):
-        if batch == 1:
-            raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("update", ["full_batch", "stepwise"])
-def test_after_ctrl_c_the_model_is_of_use(update, tmp_path):
-    model = make_model(update)
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(points(), batch_size=40, callbacks=[Stop()], verbose=0)
-    assert np.isfinite(model.predict(points(), verbose=0)).all()
-    model.save(str(tmp_path / "model.keras"))
-    assert np.isfinite(next_losses(model, epochs=1)).all()
-
-
-def values(model):
-    return [value.copy() for value in model.get_weights()]
-
-
-def assert_same(actual, expected):
-    for a, b in zip(actual, expected, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 def truncate(path, share=0.6):
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
@@ -135,12 +117,12 @@ def test_weights_that_do_not_fit_are_refused_and_none_is_loaded(damage, tmp_path
         other.save_weights(str(path))
         damage(path)
     model = make_model()
-    before = values(model)
+    before = weights_of(model)
     with pytest.raises(
         (ValueError, OSError), match=r"`filepath` .*, and the model stays as it was"
     ):
         model.load_weights(str(path))
-    assert_same(values(model), before)
+    assert_same(weights_of(model), before)
 
 
 def test_a_damaged_checkpoint_is_refused_and_nothing_is_loaded(tmp_path):
@@ -149,10 +131,10 @@ def test_a_damaged_checkpoint_is_refused_and_nothing_is_loaded(tmp_path):
     path = tf.train.Checkpoint(model=other).write(str(tmp_path / "ckpt"))
     truncate(tmp_path / "ckpt.data-00000-of-00001", 0.3)
     model = make_model()
-    before = values(model)
+    before = weights_of(model)
     with pytest.raises((tf.errors.OpError, ValueError, IndexError), match="Read less bytes"):
         tf.train.Checkpoint(model=model).read(path)
-    assert_same(values(model), before)
+    assert_same(weights_of(model), before)
 
 
 @pytest.mark.parametrize("form", ["keras", "weights.h5"])
@@ -216,18 +198,6 @@ def test_an_export_that_fails_halfway_leaves_the_old_one(tmp_path, monkeypatch):
     assert [entry.name for entry in tmp_path.iterdir()] == ["flow"]
 
 
-def rewritten(path, change):
-    """Changes the configuration in a `.keras` file, as somebody of ill will might."""
-    with zipfile.ZipFile(path) as file:
-        contents = {name: file.read(name) for name in file.namelist()}
-    config = json.loads(contents["config.json"])
-    change(config)
-    contents["config.json"] = json.dumps(config).encode()
-    with zipfile.ZipFile(path, "w") as file:
-        for name, content in contents.items():
-            file.writestr(name, content)
-
-
 def hostile(marker):
     """What stands for a callable in a configuration and would run code where it is believed."""
     code = compile(f"__import__('pathlib').Path({str(marker)!r}).touch()", "x", "eval")
@@ -263,13 +233,15 @@ def test_a_hostile_file_runs_no_code(place, what, tmp_path):
     path, marker = tmp_path / "model.keras", tmp_path / "it_ran"
     make_model(run_eagerly=True).save(str(path))
 
-    def change(config):
+    def change(content):
+        config = json.loads(content)
         where = config["compile_config" if place == "mixture_update" else "config"]
         where = where if place == "mixture_update" else where["distribution"]
         assert place in where
         where[place] = hostile(marker)[what]
+        return json.dumps(config)
 
-    rewritten(path, change)
+    rewrite(path, "config.json", change)
     with pytest.raises((ValueError, TypeError, ImportError)):
         keras.models.load_model(str(path))
     assert not marker.exists()

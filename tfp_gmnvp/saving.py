@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_gmnvp.configuration import flow_config, serialized
 from tfp_gmnvp.image_flow import build_flow
+from tfp_gmnvp.keras_weights import tf_variable
 from tfp_gmnvp.whole_files import all_or_none, written_whole
 
 __all__ = ["SavedByConfiguration"]
@@ -85,9 +86,7 @@ class SavedByConfiguration:
         """
         of_optimizer = getattr(getattr(self, "optimizer", None), "variables", ())
         of_optimizer = of_optimizer() if callable(of_optimizer) else of_optimizer
-        variables = [
-            v if isinstance(v, tf.Variable) else v.value for v in (*self.weights, *of_optimizer)
-        ]
+        variables = [tf_variable(weight) for weight in (*self.weights, *of_optimizer)]
         with all_or_none(variables, filepath):
             return super().load_weights(filepath, *args, **kwargs)
 
