@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from support import perturb, points
+from support import count_ops, perturb, points
 from test_real_nvp import normal_over, perturbed
 
 from tfp_gmnvp.bijectors import MLP, real_nvp
@@ -150,3 +150,13 @@ def test_conditioner_with_a_wrong_output(function, error, message):
 def test_float32_keras_layer_in_a_float64_flow():
     with pytest.raises(TypeError, match="return float64, got float32"):
         real_nvp(3, conditioner_fn=keras_layer, dtype=tf.float64)
+
+
+def test_xla_multiplies_narrow_kernels_column_by_column():
+    inputs = points(5, 3, dtype=np.float32)
+    for output_size, num_products in [(2, 3), (3, 2)]:
+        mlp = perturb(MLP(3, output_size, hidden_units=(4,), seed=0))
+        compiled = tf.function(mlp.__call__, jit_compile=True)
+        assert count_ops(lambda x, f=compiled: f(x), inputs)["MatMul"] == num_products
+        assert count_ops(mlp.__call__, inputs)["MatMul"] == 2
+        np.testing.assert_allclose(compiled(inputs), mlp(inputs), rtol=1e-5, atol=1e-6)

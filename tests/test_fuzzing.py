@@ -41,7 +41,7 @@ def flow_arguments(draw):
         "rank": draw(st.integers(1, 2)) if covariance_type == "low_rank" else None,
         "num_couplings": draw(st.integers(1, 3)),
         "hidden_units": tuple(draw(widths)),
-        "activation": draw(st.sampled_from(["silu", "tanh", "relu"])),
+        "activation": draw(st.sampled_from(["silu", "sine", "tanh", "relu"])),
         "coupling": coupling,
         "max_log_scale": draw(st.sampled_from(bounds)),
         "normalization": draw(st.sampled_from([None, "act_norm"])),

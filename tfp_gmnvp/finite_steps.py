@@ -45,6 +45,7 @@ class FiniteSteps:
         update: Callable[[Sequence[tf.Tensor]], object],
         loss: tf.Tensor,
         gradients: Sequence[tf.Tensor],
+        assigned: Sequence[tf.Variable] | None = None,
     ) -> tf.Tensor:
         """Calls `update` with the gradients, unless they or the loss are not finite.
 
@@ -52,6 +53,8 @@ class FiniteSteps:
           update: assigns all that a training step assigns.
           loss: a scalar, under several replicas this one's share.
           gradients: one for each variable, or `None` for one that the loss does not know.
+          assigned: the variables that `update` assigns, which get their values back then: XLA makes
+            more of that than of a branch, for which it copies them all. `None` for a branch.
 
         Returns:
           Whether they are finite, a scalar.
@@ -59,10 +62,14 @@ class FiniteSteps:
         is_finite = _are_finite(loss, gradients)
         self.skipped.assign_add(tf.cast(~is_finite, tf.int64))
         self.in_a_row.assign(tf.where(is_finite, tf.constant(0, tf.int64), self.in_a_row + 1))
-        if not tf.distribute.has_strategy():
-            if_finite(is_finite, lambda: update(gradients))
-        else:  # whose replicas exchange their gradients within the optimizer: not to be left out
+        if tf.distribute.has_strategy():
+            # Replicas exchange their gradients within the optimizer, which is not to be left out.
             update([None if g is None else tf.where(is_finite, g, 0) for g in gradients])
+        elif assigned is None:
+            if_finite(is_finite, lambda: update(gradients))
+        else:
+            with changes_if_finite(is_finite, assigned):
+                update(gradients)
         return is_finite
 
 
@@ -83,9 +90,6 @@ def if_finite(is_finite: tf.Tensor, update: Callable[[], object]) -> None:
 def changes_if_finite(is_finite: tf.Tensor, variables: Sequence[tf.Variable]) -> Iterator[None]:
     """Gives variables that are assigned meanwhile their values back, if a step was not finite.
 
-    Of few small variables XLA makes more of this than of a branch. Under a `tf.distribute` strategy
-    the variables are as they were assigned.
-
     #### Examples
 
     >>> variable = tf.Variable(1.0)
@@ -94,9 +98,6 @@ def changes_if_finite(is_finite: tf.Tensor, variables: Sequence[tf.Variable]) ->
     >>> variable.numpy().item()
     1.0
     """
-    if tf.distribute.has_strategy():
-        yield
-        return
     before = [tf.identity(variable) for variable in variables]
     yield
     for variable, value in zip(variables, before, strict=True):

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-__all__ = ["IS_KERAS_3", "UpdateState", "adopt", "set_trainable", "tf_variable"]
+__all__ = [
+    "IS_KERAS_3",
+    "UpdateState",
+    "adopt",
+    "optimizer_variables",
+    "set_trainable",
+    "tf_variable",
+]
 
 keras = tf.keras
 IS_KERAS_3 = hasattr(keras, "Variable")
@@ -39,6 +46,20 @@ def adopt(variables: Sequence[tf.Variable]) -> list:
 def tf_variable(weight) -> tf.Variable:
     """The `tf.Variable` that a weight made by `adopt` is."""
     return weight.value if IS_KERAS_3 else weight
+
+
+def optimizer_variables(optimizer) -> list[tf.Variable]:
+    """The `tf.Variable`s of an optimizer that is built, those that it trains left out.
+
+    #### Examples
+
+    >>> optimizer = tf.keras.optimizers.SGD()
+    >>> optimizer.build([])
+    >>> [int(v) for v in optimizer_variables(optimizer)][:1]  # the number of its steps
+    [0]
+    """
+    variables = optimizer.variables
+    return [tf_variable(v) for v in (variables() if callable(variables) else variables)]
 
 
 def set_trainable(weight, trainable: bool) -> None:

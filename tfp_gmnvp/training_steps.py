@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from tfp_gmnvp import bijectors, conditioning, labels, mixtures, replicas
 from tfp_gmnvp.compiled_steps import CompiledStep
-from tfp_gmnvp.finite_steps import changes_if_finite, if_finite
-from tfp_gmnvp.keras_weights import tf_variable
+from tfp_gmnvp.finite_steps import if_finite
+from tfp_gmnvp.keras_weights import optimizer_variables, tf_variable
 
 __all__ = ["TrainingSteps"]
 
@@ -38,10 +38,11 @@ class TrainingSteps:
         self.compiles_by_xla = jit_compile
         with self.distribute_strategy.scope():
             can_compile = not (tf.distribute.has_strategy() or self.run_eagerly)
-        is_compiled = can_compile if jit_compile == "auto" else bool(jit_compile) and can_compile
-        as_step = CompiledStep if is_compiled else _as_it_is
+        is_wanted = jit_compile == "auto" or bool(jit_compile)
+        self._is_compiled = is_wanted and can_compile
+        as_step = CompiledStep if self._is_compiled else _as_it_is
         event_size = self.distribution.distribution.event_shape[-1]
-        self._updates_within_step = not is_compiled or event_size <= _SMALL_EVENT_SIZE
+        self._updates_within_step = not self._is_compiled or event_size <= _SMALL_EVENT_SIZE
         self._step, self._test_step = as_step(self._take_step), as_step(self._evaluate_labelled)
 
     def _take_step(self, x, y, sample_weight):
@@ -55,18 +56,22 @@ class TrainingSteps:
 
         def update(gradients):
             self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-
-        is_finite = self._finite_steps.take(update, loss, gradients)
-        if self._updates_within_step:
-            with changes_if_finite(is_finite, self._assigned_by_update()):
+            if self._updates_within_step:
                 self._update_mixture(z, log_joint, y, sample_weight)
+
+        assigned = self._assigned_by_step() if self._is_compiled else None
+        is_finite = self._finite_steps.take(update, loss, gradients, assigned)
         return z, log_joint, log_prob, is_finite
 
-    def _assigned_by_update(self):
-        """The variables that the mixture's update assigns, and the optimizer does not."""
-        if self.mixture_update.trains_by_gradient:
-            return []
-        return [*map(tf_variable, self._mixture_weights), *self.mixture_update.variables]
+    def _assigned_by_step(self):
+        """The variables that a training step assigns; `None` if there will be more of them."""
+        if not hasattr(self.optimizer, "build"):  # a legacy one, which adds to them in its step
+            return None
+        weights, state = list(self.trainable_weights), optimizer_variables(self.optimizer)
+        if self._updates_within_step and not self.mixture_update.trains_by_gradient:
+            weights += self._mixture_weights
+            state += self.mixture_update.variables
+        return [*map(tf_variable, weights), *state]
 
     def _update_mixture(self, z, log_joint, y, sample_weight):
         known = mixtures.known_log_joint(log_joint, y)

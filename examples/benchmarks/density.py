@@ -43,6 +43,7 @@ SETTINGS = (
     "num_couplings",
     "hidden_units",
     "activation",
+    "mixing",
     "em_every",
     "em_step_size",
     "sklearn_components",
@@ -180,6 +181,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--num-couplings", type=int, default=8)
     add("--hidden-units", type=int, nargs="+", default=[64, 64])
     add("--activation", default="silu", help="of our conditioners")
+    add("--mixing", choices=["permutation", "lu"], default="permutation", help="of our flows")
     add(
         "--em-every",
         type=int,

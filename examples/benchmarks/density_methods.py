@@ -31,6 +31,7 @@ def flow_log_prob(case: dict, problem: density_data.Problem, options: dict):
         num_couplings=options["num_couplings"],
         hidden_units=options["hidden_units"],
         activation=options["activation"],
+        mixing=options["mixing"],
         coupling=case["coupling"],
         standardize=x,
         seed=case["seed"],

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.argument_checks import as_sizes, check_number, check_whole_number
+from tfp_gmnvp.bijectors.activations import as_activation, sine
 from tfp_gmnvp.bijectors.context import join_context
+from tfp_gmnvp.bijectors.xla import is_for_xla
 from tfp_gmnvp.seeds import RNG, stateless_seed
 
 __all__ = ["MLP", "TrackedConditioner", "penalty", "uses_dropout"]
 
+_SINE_GAIN = 2.0
+_NARROW = 2  # columns of a kernel
 _TRUNCATED_STDDEV = 0.8796256610342398  # of a standard normal that is cut off at +-2
 
 
@@ -23,6 +28,11 @@ class MLP(tf.Module):
 
     So a coupling that it conditions starts as the identity. Hidden kernels start from the
     truncated normal of variance 2 / fan_in (He et al. 2015, arXiv:1502.01852, eq. 10).
+
+    Sines start as random Fourier features of the input (Rahimi and Recht 2007, "Random features
+    for large-scale kernel machines"): with kernels twice as large, so that sharp edges are in
+    reach from the start (Sitzmann et al. 2020, arXiv:2006.09661, section 3.2), and with phases, the
+    first layer's biases, spread over the circle.
 
     #### Examples
 
@@ -51,7 +61,7 @@ class MLP(tf.Module):
           input_size: size of the input's last axis.
           output_size: size of the output's last axis.
           hidden_units: widths of the hidden layers, possibly none.
-          activation: a callable, or a name in `tf.nn` or `tf.math`.
+          activation: a callable, "sine", or a name in `tf.nn` or `tf.math`.
           dropout: share of each hidden layer's units that a call with a `dropout_seed` leaves out.
           l2: weight of the sum of the kernels' squares in `penalty`.
           context_size: size C of the context that is read beside the input; 0 for none.
@@ -67,7 +77,7 @@ class MLP(tf.Module):
         check_number("dropout", dropout, lambda share: 0 <= share < 1, "be in [0, 1)")
         check_number("l2", l2, lambda weight: weight >= 0, "not be negative")
         self.dropout, self.l2, self.context_size = dropout, l2, context_size
-        self._activation = _activation(activation)
+        self._activation = as_activation(activation)
         self._dtype = tf.as_dtype(dtype)
         for argument, size in (("input_size", input_size), ("output_size", output_size)):
             check_whole_number(argument, size)
@@ -75,15 +85,24 @@ class MLP(tf.Module):
         sizes[0] += context_size
         seeds = tfp.random.split_seed(stateless_seed(seed), n=len(sizes))
         self._salt = seeds[-1][0]
-        shapes = list(itertools.pairwise(sizes))
-        values = []
-        for layer, shape in enumerate(shapes):
-            is_zero = self._starts_at_zero(layer, len(shapes))
-            kernel = tf.zeros(shape, dtype) if is_zero else _he_normal(shape, dtype, seeds[layer])
-            values += [kernel, tf.zeros(shape[1:], dtype)]
+        values = self._initial_values(list(itertools.pairwise(sizes)), seeds)
         self._shapes = [value.shape for value in values]
         with self.name_scope:
             self.parameters = tf.Variable(_flat(values), name="parameters")
+
+    def _initial_values(self, shapes, seeds):
+        """Kernels and biases in turn."""
+        is_sine = self._activation is sine
+        values = []
+        for layer, (shape, seed) in enumerate(zip(shapes, seeds, strict=False)):
+            is_zero = self._starts_at_zero(layer, len(shapes))
+            kernel = (
+                tf.zeros(shape, self._dtype) if is_zero else _he_normal(shape, self._dtype, seed)
+            )
+            values += [_SINE_GAIN * kernel if is_sine else kernel, tf.zeros(shape[1:], self._dtype)]
+        if is_sine and len(shapes) > 1:
+            values[1] = _phases(shapes[0][1:], self._dtype, seeds[0])
+        return values
 
     @property
     def kernels(self) -> list[tf.Tensor]:
@@ -142,9 +161,17 @@ class MLP(tf.Module):
 
 
 def dense(hidden: tf.Tensor, layer: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-    """A dense layer's output `[N, fan_out]`, of a kernel and a bias."""
+    """A dense layer's output `[N, fan_out]`, of a kernel and a bias.
+
+    XLA multiplies a kernel of one or two columns, as in affine couplings of two dimensions, column
+    by column: of the products with a narrow matrix in the backward pass it makes slow loops, of
+    those with a column a part of the operations around them.
+    """
     kernel, bias = layer
-    return tf.nn.bias_add(hidden @ kernel, bias)
+    num_columns = kernel.shape[1]
+    is_split = num_columns <= _NARROW and is_for_xla()
+    columns = tf.split(kernel, num_columns, axis=1) if is_split else [kernel]
+    return tf.nn.bias_add(tf.concat([hidden @ column for column in columns], axis=-1), bias)
 
 
 def uses_dropout(module: tf.Module) -> bool:
@@ -268,18 +295,11 @@ def _in_order_of_use(graph):
     return sorted(graph.variables, key=lambda variable: position[id(variable.handle)])
 
 
-def _activation(activation):
-    if callable(activation):
-        return activation
-    for namespace in (tf.nn, tf.math):
-        if isinstance(activation, str) and callable(getattr(namespace, activation, None)):
-            return getattr(namespace, activation)
-    raise ValueError(
-        "`activation` must be a callable or a name in `tf.nn` or `tf.math` such as 'relu' or "
-        f"'tanh', got {activation!r}."
-    )
-
-
 def _he_normal(shape, dtype, seed):
     stddev = (2.0 / shape[0]) ** 0.5 / _TRUNCATED_STDDEV
     return tf.cast(stddev, dtype) * tf.random.stateless_truncated_normal(shape, seed, dtype=dtype)
+
+
+def _phases(shape, dtype, seed):
+    (seed,) = tfp.random.split_seed(seed, n=1, salt="phases")
+    return tf.random.stateless_uniform(shape, seed, -math.pi, math.pi, dtype=dtype)

@@ -78,7 +78,8 @@ class LULinear(SinglePassBijector):
     def _inverse_and_log_det(self, x, **condition):
         lower, upper, log_det = self._factors()
         matrix = tf.gather(lower @ upper, self._permutation, axis=-1)
-        return tf.linalg.matvec(matrix, x), log_det
+        rows = tf.matmul(tf.reshape(x, [-1, self.event_size]), matrix, transpose_b=True)
+        return tf.ensure_shape(tf.reshape(rows, tf.shape(x)), x.shape), log_det
 
     def _factors(self):
         both = tf.convert_to_tensor(self.lower_upper)

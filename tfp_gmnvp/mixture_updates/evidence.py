@@ -151,6 +151,7 @@ def em_step(
     *,
     covariance_floor: float = 0.0,
     prior: mixtures.Prior | None = None,
+    present: mixtures.MixtureParameters | None = None,
 ) -> None:
     """The M-step, with collapsed components mended; none where the bijector has diverged.
 
@@ -160,6 +161,7 @@ def em_step(
       worst_z: the worst explained latents `[M, D]`.
       covariance_floor: see `mixtures.maximization`.
       prior: see `mixtures.maximization`.
+      present: the mixture's parameters, from where they have been read; `None` reads them.
 
     #### Examples
 
@@ -170,8 +172,9 @@ def em_step(
     [2.0]
     """
     covariance_type = mixture.components_distribution.covariance_type
+    present = present or mixtures.mixture_parameters(mixture)
     parameters = mixtures.maximization(
-        _or_present(statistics, mixture),
+        _or_present(statistics, present, covariance_type),
         covariance_type,
         covariance_floor=covariance_floor,
         prior=prior,
@@ -179,15 +182,13 @@ def em_step(
     mixtures.assign_parameters(mixture, mixtures.repair(parameters, worst_z, covariance_type))
 
 
-def _or_present(statistics, mixture):
-    """The statistics if they are finite, or those of the mixture as it is.
+def _or_present(statistics, parameters, covariance_type):
+    """The statistics if they are finite, or those of the present parameters.
 
     So it is the loss that shows a divergence, to `TerminateOnNaN` for one, rather than an error of
     the eigenvalue decomposition.
     """
     is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(s)) for s in statistics])
-    parameters = mixtures.mixture_parameters(mixture)
-    covariance_type = mixture.components_distribution.covariance_type
     many = 1 / np.finfo(parameters.loc.dtype.as_numpy_dtype).eps  # beside which no prior counts
     present = mixtures.scale(mixtures.as_statistics(parameters, covariance_type), many)
     return mixtures.SufficientStatistics(

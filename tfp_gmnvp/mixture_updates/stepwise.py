@@ -118,6 +118,7 @@ class StepwiseEM(InterleavedEM):
             worst_z,
             covariance_floor=self.covariance_floor,
             prior=self.prior,
+            present=parameters,
         )
         for step in self.variables:
             step.assign_add(1)

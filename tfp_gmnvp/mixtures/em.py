@@ -89,7 +89,10 @@ def maximization(
     loc, _ = parts(statistics.reference, covariance_type)
     parameters = MixtureParameters(probs, loc + step, covariance)
     if covariance_floor or prior is not None:
-        variance = points_variance(statistics, covariance_type)
+        if covariance_type == "low_rank":
+            variance = points_variance(statistics, covariance_type)
+        else:
+            variance = total_variance(parameters, covariance_type)
     if prior is not None:
         parameters = prior.posterior_mode(parameters, total, variance, covariance_type)
     if covariance_floor:

@@ -50,7 +50,7 @@ def repair(
         share = probs
         if covariance_type == "low_rank":
             share = tf.one_hot(tf.argmax(probs), num_components, dtype=probs.dtype)
-        average = tf.einsum("k,k...->...", share, covariance)
+        average = tf.tensordot(share, covariance, axes=1)
         mask = tf.reshape(collapsed, [-1] + [1] * (covariance.shape.rank - 1))
         covariance = tf.where(mask, average, covariance)
     share = tf.cast(tf.where(collapsed, 0.5 / num_components, 0.0), probs.dtype)

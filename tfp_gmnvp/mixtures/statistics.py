@@ -101,17 +101,19 @@ def sufficient_statistics(
         weights = weights * tf.cast(sample_weight, z.dtype)[:, tf.newaxis]
     weights = tf.transpose(weights)[..., tf.newaxis]  # [K, N, 1]
     loc, covariance = parts(reference, covariance_type)
+    mass = tf.reduce_sum(weights, axis=[1, 2])
     deviation = z - loc[:, tf.newaxis]  # [K, N, D]
+    if covariance_type == "full":  # both sums from one product
+        both = _sum_of_products(tf.concat([weights, weights * deviation], -1), deviation)
+        first, second = both[:, 0], both[:, 1:]
+        return SufficientStatistics(reference, mass, first, second)
     first = _sum_of_products(weights, deviation)[:, 0]
-    if covariance_type == "full":
-        second = _sum_of_products(weights * deviation, deviation)
-    elif covariance_type == "tied":
+    if covariance_type == "tied":
         second = tf.einsum("kni,knj->ij", weights * deviation, deviation)
     elif covariance_type == "low_rank":
         second = factor_analysis.second_moments(deviation, weights, covariance)
     else:
         second = _sum_of_products(weights, tf.square(deviation))[:, 0]
-    mass = tf.reduce_sum(weights, axis=[1, 2])
     return SufficientStatistics(reference, mass, first, second)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.bijectors.conditioners import _activation, _he_normal
+from tfp_gmnvp.bijectors.activations import as_activation
+from tfp_gmnvp.bijectors.conditioners import _he_normal
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["ConvResNet"]
@@ -58,7 +59,7 @@ class ConvResNet(tf.Module):
           ValueError: if `activation` names nothing, or a number is out of range.
         """
         super().__init__(name=name)
-        self._activation, self._dtype = _activation(activation), tf.as_dtype(dtype)
+        self._activation, self._dtype = as_activation(activation), tf.as_dtype(dtype)
         if min(input_channels, output_channels, num_filters) < 1 or num_blocks < 0:
             raise ValueError(
                 "`input_channels`, `output_channels` and `num_filters` must be >= 1 and "

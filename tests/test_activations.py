@@ -1,0 +1,77 @@
+"""Our sine, and how networks of it start."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from support import count_ops
+
+from tfp_gmnvp.bijectors import MLP, ResidualMLP
+from tfp_gmnvp.bijectors.activations import as_activation, sine
+
+compiled_sine = tf.function(sine, jit_compile=True)
+
+
+def numbers(bound, dtype=np.float32):
+    return np.linspace(-bound, bound, 20_001).astype(dtype)
+
+
+def test_compiled_sine_is_the_sine():
+    x = numbers(100.0)
+    np.testing.assert_allclose(compiled_sine(x), np.sin(x.astype(np.float64)), atol=2e-7)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_gradients_of_compiled_sine(order):
+    x = tf.constant(numbers(20.0))
+
+    @tf.function(jit_compile=True)
+    def gradient(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = sine(x)
+            first = inner.gradient(y, x)
+        return first if order == 1 else outer.gradient(first, x)
+
+    oracle = np.cos if order == 1 else lambda x: -np.sin(x)
+    np.testing.assert_allclose(gradient(x), oracle(x.numpy().astype(np.float64)), atol=1e-6)
+
+
+def test_compiled_sine_is_bounded_where_no_digits_are_left():
+    x = tf.constant([1e6, -1e12, 3e38])
+    assert np.abs(compiled_sine(x)).max() <= 1 + 1e-6
+    assert not np.isfinite(compiled_sine([np.inf, np.nan])).any()
+
+
+def test_only_xla_gets_the_polynomial():
+    assert count_ops(sine, tf.zeros([3]))["Sin"] == 1
+    np.testing.assert_array_equal(sine(numbers(9.0)), tf.sin(numbers(9.0)))
+    within = count_ops(lambda x: compiled_sine(x), tf.zeros([3]))
+    assert "Sin" not in within and within["Round"] == 1
+    wide = numbers(9.0, np.float64)
+    np.testing.assert_allclose(compiled_sine(wide), np.sin(wide), atol=1e-14)
+
+
+def test_names():
+    assert as_activation("sine") is sine
+    assert as_activation("sin") is tf.math.sin
+    assert as_activation(tf.nn.relu) is tf.nn.relu
+
+
+@pytest.mark.parametrize("network", [MLP, ResidualMLP])
+def test_networks_of_sines_start_as_random_fourier_features(network):
+    of_sines = network(3, 2, hidden_units=(500, 500), activation="sine", seed=0)
+    of_tanh = network(3, 2, hidden_units=(500, 500), activation="tanh", seed=0)
+    for kernel, plain in zip(of_sines.kernels, of_tanh.kernels, strict=True):
+        np.testing.assert_array_equal(kernel, 2 * plain)
+    phases, *others = of_sines.biases
+    assert np.abs(phases).max() <= np.pi
+    assert abs(np.mean(phases)) < 0.3 and abs(np.std(phases) - np.pi / np.sqrt(3)) < 0.1
+    assert not np.any(np.concatenate(others)) and not np.any(np.concatenate(of_tanh.biases))
+    np.testing.assert_array_equal(of_sines(tf.ones([4, 3])), np.zeros([4, 2]))
+
+
+def test_a_network_of_one_layer_has_no_phases():
+    mlp = MLP(3, 2, hidden_units=(), activation="sine", seed=0)
+    assert not np.any(mlp.parameters)

@@ -1,0 +1,102 @@
+"""Activations of the conditioners' hidden layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfp_gmnvp.bijectors.xla import is_for_xla
+
+__all__ = ["as_activation", "sine"]
+
+_HALF_PI = math.pi / 2
+_PI_HIGH = 3.140625  # of few binary digits, so that its multiples are exact
+_PI_LOW = math.pi - _PI_HIGH
+_NUM_TERMS = 8  # of the Taylor series, which up to pi / 2 hold all digits of float32
+
+
+def as_activation(activation: str | Callable) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The function that an argument `activation` stands for.
+
+    Args:
+      activation: a callable, "sine", or a name in `tf.nn` or `tf.math`.
+
+    Raises:
+      ValueError: if it is neither.
+
+    #### Examples
+
+    >>> as_activation("relu")(-1.0).numpy().item(), as_activation("sine") is sine
+    (0.0, True)
+    """
+    if activation == "sine":
+        return sine
+    if callable(activation):
+        return activation
+    for namespace in (tf.nn, tf.math):
+        if isinstance(activation, str) and callable(getattr(namespace, activation, None)):
+            return getattr(namespace, activation)
+    raise ValueError(
+        "`activation` must be a callable, 'sine', or a name in `tf.nn` or `tf.math` such as 'relu' "
+        f"or 'tanh', got {activation!r}."
+    )
+
+
+def sine(x: tf.Tensor) -> tf.Tensor:
+    """sin x, of which XLA makes fast code on CPU.
+
+    XLA calls `tf.sin` for one number at a time. What it compiles, in float32, is a polynomial of
+    the distance to the nearest multiple of pi instead, which it computes many at a time, and which
+    differs by 2e-7 at the most up to |x| = 100; everywhere else `tf.sin` itself is used.
+
+    Args:
+      x: any float tensor.
+
+    Returns:
+      A tensor like `x`.
+
+    #### Examples
+
+    >>> compiled = tf.function(sine, jit_compile=True)
+    >>> x = tf.constant([0.0, 0.5, -30.0])
+    >>> float(tf.reduce_max(tf.abs(compiled(x) - tf.sin(x)))) < 2e-7
+    True
+    """
+    x = tf.convert_to_tensor(x)
+    return _polynomial_sine(x) if x.dtype == tf.float32 and is_for_xla() else tf.sin(x)
+
+
+@tf.custom_gradient
+def _polynomial_sine(x):
+    sign, rest = _reduced(x)
+    value = sign * rest * _alternating(rest * rest, [math.factorial(2 * i + 1) for i in _terms()])
+
+    def gradient(upstream):
+        sign, rest = _reduced(x)  # once more, for gradients of the gradient; XLA computes it once
+        cosine = _alternating(rest * rest, [math.factorial(2 * i) for i in _terms()])
+        return upstream * sign * cosine
+
+    return value, gradient
+
+
+def _reduced(x):
+    """The sign (-1)^n and the distance r in [-pi/2, pi/2] with x = n pi + r."""
+    multiple = tf.round(x / math.pi)
+    rest = (x - multiple * _PI_HIGH) - multiple * _PI_LOW
+    sign = 1 - 2 * (multiple - 2 * tf.floor(multiple / 2))
+    return sign, tf.clip_by_value(rest, -_HALF_PI, _HALF_PI)  # huge x have no digits left for it
+
+
+def _alternating(square, divisors):
+    """sum_i (-1)^i square^i / divisors_i, by Horner's rule."""
+    coefficients = [(-1) ** i / divisor for i, divisor in enumerate(divisors)]
+    total = tf.fill(tf.shape(square), tf.constant(coefficients[-1], square.dtype))
+    for coefficient in reversed(coefficients[:-1]):
+        total = coefficient + square * total
+    return total
+
+
+def _terms():
+    return range(_NUM_TERMS)
