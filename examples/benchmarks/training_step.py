@@ -17,12 +17,15 @@ Variants, timed in turn (A B C D, A B C D, ...), so that the machine's drift hit
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import math
 import os
 import pathlib
+import select
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -38,6 +41,7 @@ from tfp_gmnvp.row_batches import row_batches
 tfd, tfb = tfp.distributions, tfp.bijectors
 
 STEPS_PER_EPOCH = 200
+PATIENCE = 60.0  # seconds; flowjax with D = 64 was seen to wait for itself on two cores for ever
 
 
 class Size(NamedTuple):
@@ -176,23 +180,35 @@ def of_fit(size: Size, steps_per_execution: int) -> Callable[[int], float]:
     return measure
 
 
-def of_peer(size: Size, peer: str, python: str) -> Callable[[int], float]:
-    """Measures the step of another library, in a process that waits between its turns."""
+@contextlib.contextmanager
+def of_peer(size: Size, peer: str, python: str) -> Iterator[Callable[[int], float]]:
+    """Measures the step of another library, in a process that waits between its turns.
+
+    Where that does not answer within `PATIENCE` seconds, now and ever after it is NaN.
+    """
     script = pathlib.Path(__file__).with_name("peer_step.py")
     command = [python, str(script), peer, json.dumps(size._asdict())]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def measure(num_steps: int) -> float:
+        if process.poll() is not None:
+            return math.nan
         print(num_steps, file=process.stdin, flush=True)
-        return float(process.stdout.readline())
+        answered, _, _ = select.select([process.stdout], [], [], PATIENCE)
+        answer = process.stdout.readline() if answered else ""
+        if not answer:
+            process.kill()
+        return float(answer or math.nan)
 
-    return measure
+    yield measure
+    process.kill()
+    process.communicate()
 
 
 def compare(
     size: Size, rounds: int, num_steps: int, jit_compile, peers: dict[str, str]
 ) -> dict[str, float]:
-    """The variants' median milliseconds per step."""
+    """The variants' median milliseconds per step, but for peers that do not answer."""
     variants = {
         "ours": timed(our_step(size, gmnvp.StepwiseEM(), jit_compile)),
         "no update": timed(our_step(size, NoUpdate(), jit_compile)),
@@ -201,8 +217,11 @@ def compare(
         "fit": of_fit(size, 1),
         "fit by 10": of_fit(size, 10),
     }
-    variants.update({peer: of_peer(size, peer, python) for peer, python in peers.items()})
-    return medians(variants, rounds, num_steps)
+    with contextlib.ExitStack() as running:
+        for peer, python in peers.items():
+            variants[peer] = running.enter_context(of_peer(size, peer, python))
+        times = medians(variants, rounds, num_steps)
+    return {name: time for name, time in times.items() if math.isfinite(time)}
 
 
 def report(size: Size, times: dict[str, float]) -> dict:
