@@ -38,18 +38,23 @@ import density_methods
 import numpy as np
 from density_figure import draw
 
-KIND = ("target", "method", "components", "coupling", "steps")
+KIND = ("target", "method", "components", "coupling", "activation", "mixing", "steps")
 SETTINGS = (
     "num_couplings",
     "hidden_units",
-    "activation",
-    "mixing",
     "em_every",
     "em_step_size",
     "sklearn_components",
     "sklearn_rows",
 )
 KEYS = (*KIND, "learning_rate", "seed")
+OF_FLOWS = {  # from options, each of several values, to fields
+    "components": "components",
+    "couplings": "coupling",
+    "activations": "activation",
+    "mixings": "mixing",
+    "learning_rates": "learning_rate",
+}
 
 
 def run(case: dict, options: dict) -> dict:
@@ -81,13 +86,10 @@ def cases(arguments: argparse.Namespace) -> list[dict]:
     ):
         case = {"target": target, "method": method, "seed": seed}
         if method in ("default", "sklearn"):  # which choose for themselves
-            none = dict.fromkeys(("components", "coupling", "learning_rate", "steps"))
-            found.append({**case, **none})
+            found.append({**dict.fromkeys(KEYS), **case})
             continue
-        for k, coupling, rate in itertools.product(
-            arguments.components, arguments.couplings, arguments.learning_rates
-        ):
-            settings = {"components": k, "coupling": coupling, "learning_rate": rate}
+        for values in itertools.product(*(getattr(arguments, option) for option in OF_FLOWS)):
+            settings = dict(zip(OF_FLOWS.values(), values, strict=True))
             found.append({**case, **settings, "steps": arguments.steps})
     return found
 
@@ -143,10 +145,8 @@ def beside_sklearn(row: dict, table: list[dict]) -> dict:
 
 def show(table: list[dict]) -> None:
     """Prints the table."""
-    print(
-        f"{'target':16s}{'method':10s}{'K':>3} {'coupling':9s}{'rate':>7}  score, spread over seeds"
-    )
-    for row in sorted(table, key=lambda row: (row["target"], row["coupling"] or "", row["method"])):
+    print(f"{'target':16s}{'method':10s}{'K':>3} {'flow':24s}{'rate':>7}  score, spread over seeds")
+    for row in sorted(table, key=lambda row: (row["target"], flow_settings(row), row["method"])):
         mean, spread = (
             "   -   " if row[name] is None else f"{row[name]:9.4f}"
             for name in ("mean", "standard_deviation")
@@ -156,9 +156,15 @@ def show(table: list[dict]) -> None:
             gain = f"   gain over sklearn {row['gain']:.4f} +- {row['gain_standard_error']:.4f}"
         print(
             f"{pathlib.Path(row['target']).name:16s}{row['method']:10s}"
-            f"{row['components'] or '-':>3} {row['coupling'] or '-':9s}"
+            f"{row['components'] or '-':>3} {flow_settings(row):24s}"
             f"{row['learning_rate'] or '-':>7}  {mean} {spread} ({len(row['runs'])}){gain}"
         )
+
+
+def flow_settings(row: dict) -> str:
+    """The settings of a flow in words."""
+    settings = (row[name] for name in ("coupling", "activation", "mixing"))
+    return ", ".join(filter(None, settings)) or "-"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -175,13 +181,13 @@ def parse_arguments() -> argparse.Namespace:
     )
     add("--components", type=int, nargs="+", default=[8], metavar="K")
     add("--couplings", nargs="+", choices=["affine", "spline"], default=["affine", "spline"])
+    add("--activations", nargs="+", default=["silu"], help="of our conditioners")
+    add("--mixings", nargs="+", choices=["permutation", "lu"], default=["permutation"])
     add("--learning-rates", type=float, nargs="+", default=[2e-3, 5e-3])
     add("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     add("--steps", type=int, default=3000)
     add("--num-couplings", type=int, default=8)
     add("--hidden-units", type=int, nargs="+", default=[64, 64])
-    add("--activation", default="silu", help="of our conditioners")
-    add("--mixing", choices=["permutation", "lu"], default="permutation", help="of our flows")
     add(
         "--em-every",
         type=int,

@@ -15,6 +15,7 @@ from tfp_gmnvp import plotting
 
 __all__ = ["draw"]
 
+DEFAULTS = {"activation": "silu", "mixing": "permutation"}
 MARKERS = {"full": "o", "stepwise": "s", "gradient": "^", "default": "D", "sklearn": "X"}
 
 
@@ -56,5 +57,7 @@ def _panel(ax, rows, colours) -> None:
 
 
 def _label(row) -> str:
-    settings = (row["coupling"], row["components"] and f"K = {row['components']}")
-    return ", ".join([row["method"], *(s for s in settings if s)])
+    """What tells a row from the others of its panel; the defaults go without saying."""
+    unusual = [row[name] for name, usual in DEFAULTS.items() if row[name] not in (usual, None)]
+    components = row["components"] and f"K = {row['components']}"
+    return ", ".join(filter(None, [row["method"], row["coupling"], *unusual, components]))

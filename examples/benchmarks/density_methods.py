@@ -30,9 +30,9 @@ def flow_log_prob(case: dict, problem: density_data.Problem, options: dict):
         case["components"],
         num_couplings=options["num_couplings"],
         hidden_units=options["hidden_units"],
-        activation=options["activation"],
-        mixing=options["mixing"],
         coupling=case["coupling"],
+        activation=case["activation"],
+        mixing=case["mixing"],
         standardize=x,
         seed=case["seed"],
     )

@@ -52,6 +52,7 @@ class Size(NamedTuple):
     hidden_units: tuple[int, int]
     num_components: int
     batch_size: int
+    activation: str = "silu"
 
 
 SIZES = (
@@ -83,6 +84,7 @@ def make_flow(size: Size):
         size.num_components,
         num_couplings=size.num_couplings,
         hidden_units=size.hidden_units,
+        activation=size.activation,
         seed=0,
     )
 
@@ -123,7 +125,8 @@ def plain_step(size: Size) -> Callable[[], object]:
     for i in range(size.num_couplings):
         still = half if i % 2 == 0 else size.event_size - half
         moving = size.event_size - still
-        network = gmnvp.MLP(still, 2 * moving, hidden_units=size.hidden_units, seed=i)
+        settings = {"hidden_units": size.hidden_units, "activation": size.activation, "seed": i}
+        network = gmnvp.MLP(still, 2 * moving, **settings)
         networks.append(network)
         couplings.append(tfb.RealNVP(still, shift_and_log_scale_fn=_shift_and_log_scale(network)))
         couplings.append(tfb.Permute(list(reversed(range(size.event_size)))))
@@ -253,16 +256,18 @@ def main() -> None:
     parser.add_argument(
         "--peer-python", action="append", default=[], help="the Python of each peer's environment"
     )
+    parser.add_argument("--activation", default="silu", help="of all but peers, which have relu")
     parser.add_argument("--sizes", type=int, nargs="+", default=[2, 7, 64], help="values of D")
     parser.add_argument("--output", type=pathlib.Path)
     arguments = parser.parse_args()
     jit_compile = {"auto": "auto", "yes": True, "no": False}[arguments.jit]
     peers = dict(zip(arguments.peer, arguments.peer_python, strict=True))
-    rows = [
-        report(size, compare(size, arguments.rounds, arguments.steps, jit_compile, peers))
-        for size in SIZES
-        if size.event_size in arguments.sizes
-    ]
+    rows = []
+    for size in SIZES:
+        if size.event_size in arguments.sizes:
+            size = size._replace(activation=arguments.activation)
+            times = compare(size, arguments.rounds, arguments.steps, jit_compile, peers)
+            rows.append(report(size, times))
     if arguments.output:
         arguments.output.write_text(json.dumps(rows, indent=2) + "\n")
 
