@@ -39,10 +39,10 @@ class TrainingSteps:
         with self.distribute_strategy.scope():
             can_compile = not (tf.distribute.has_strategy() or self.run_eagerly)
         is_wanted = jit_compile == "auto" or bool(jit_compile)
-        self._is_compiled = is_wanted and can_compile
-        as_step = CompiledStep if self._is_compiled else _as_it_is
+        self._compiles_steps = is_wanted and can_compile
+        as_step = CompiledStep if self._compiles_steps else _as_it_is
         event_size = self.distribution.distribution.event_shape[-1]
-        self._updates_within_step = not self._is_compiled or event_size <= _SMALL_EVENT_SIZE
+        self._updates_within_step = not self._compiles_steps or event_size <= _SMALL_EVENT_SIZE
         self._step, self._test_step = as_step(self._take_step), as_step(self._evaluate_labelled)
 
     def _take_step(self, x, y, sample_weight):
@@ -59,7 +59,7 @@ class TrainingSteps:
             if self._updates_within_step:
                 self._update_mixture(z, log_joint, y, sample_weight)
 
-        assigned = self._assigned_by_step() if self._is_compiled else None
+        assigned = self._assigned_by_step() if self._compiles_steps else None
         is_finite = self._finite_steps.take(update, loss, gradients, assigned)
         return z, log_joint, log_prob, is_finite
 
