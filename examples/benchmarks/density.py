@@ -20,7 +20,7 @@ there; the figure stands beside it. The full table takes hours on two cores.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
+import functools
 import itertools
 import json
 import math
@@ -227,14 +227,12 @@ def main() -> None:
     options = {**settings, "peer_python": arguments.peer_python}
     done = {key(row) for row in rows}
     todo = [case for case in cases(arguments) if key(case) not in done]
-    context = multiprocessing.get_context("spawn")
     # A process keeps the graphs of all that it has traced, so it is replaced now and then.
-    with concurrent.futures.ProcessPoolExecutor(
-        arguments.workers, mp_context=context, max_tasks_per_child=8
-    ) as pool:
-        for run_ in concurrent.futures.as_completed([pool.submit(run, c, options) for c in todo]):
-            rows.append(run_.result())
-            print(json.dumps(rows[-1]), flush=True)
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(arguments.workers, maxtasksperchild=8) as pool:
+        for row in pool.imap_unordered(functools.partial(run, options=options), todo):
+            rows.append(row)
+            print(json.dumps(row), flush=True)
             write(output, {"settings": settings, "runs": rows, "table": summarize(rows)})
     show(summarize(rows))
     draw(summarize(rows)).savefig(output.with_suffix(".png"), dpi=110)
