@@ -10,6 +10,7 @@ matplotlib.use("Agg")
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from tfp_gmnvp import plotting
 
@@ -33,7 +34,8 @@ def draw(table: list[dict]) -> Figure:
     for ax, target in zip(axes, targets, strict=False):
         rows = [row for row in table if row["target"] == target]
         _panel(ax, sorted(rows, key=_label, reverse=True), colours)
-        ax.set_title(pathlib.Path(target).stem, fontsize=11)
+        name = pathlib.Path(target)
+        ax.set_title(name.stem if name.suffix == ".csv" else target, fontsize=11)
     for ax in axes[len(targets) :]:
         ax.set_axis_off()
     return figure
@@ -50,7 +52,13 @@ def _panel(ax, rows, colours) -> None:
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.grid(axis="x", color="0.9")
     if rows[0]["score"] == "KL":
-        ax.set_xscale("symlog", linthresh=1e-3)
+        values = [v for row in rows for v in row["runs"].values() if v is not None]
+        if values and min(values) > 0:  # estimates of a small divergence may be below zero
+            ax.set_xscale("log")
+            spans_decades = max(values) > 10 * min(values)
+            ax.xaxis.set_major_locator(LogLocator() if spans_decades else MaxNLocator(4))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlabel("KL(truth || model), nats")
     else:
         ax.set_xlabel("held-out log-likelihood, nats")
