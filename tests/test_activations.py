@@ -64,7 +64,7 @@ def test_networks_of_sines_start_as_random_fourier_features(network):
     of_sines = network(3, 2, hidden_units=(500, 500), activation="sine", seed=0)
     of_tanh = network(3, 2, hidden_units=(500, 500), activation="tanh", seed=0)
     for kernel, plain in zip(of_sines.kernels, of_tanh.kernels, strict=True):
-        np.testing.assert_array_equal(kernel, 2 * plain)
+        np.testing.assert_array_equal(kernel, 1.5 * plain)
     phases, *others = of_sines.biases
     assert np.abs(phases).max() <= np.pi
     assert abs(np.mean(phases)) < 0.3 and abs(np.std(phases) - np.pi / np.sqrt(3)) < 0.1

@@ -18,7 +18,7 @@ from tfp_gmnvp.seeds import RNG, stateless_seed
 
 __all__ = ["MLP", "TrackedConditioner", "penalty", "uses_dropout"]
 
-_SINE_GAIN = 2.0
+_SINE_GAIN = 1.5
 _NARROW = 2  # columns of a kernel
 _TRUNCATED_STDDEV = 0.8796256610342398  # of a standard normal that is cut off at +-2
 
@@ -30,7 +30,7 @@ class MLP(tf.Module):
     truncated normal of variance 2 / fan_in (He et al. 2015, arXiv:1502.01852, eq. 10).
 
     Sines start as random Fourier features of the input (Rahimi and Recht 2007, "Random features
-    for large-scale kernel machines"): with kernels twice as large, so that sharp edges are in
+    for large-scale kernel machines"): with kernels half as large again, so that sharp edges are in
     reach from the start (Sitzmann et al. 2020, arXiv:2006.09661, section 3.2), and with phases, the
     first layer's biases, spread over the circle.
 
