@@ -96,3 +96,20 @@ def test_only_what_is_trained_on_is_read(tmp_path):
     model.compile(mixture_update=gmnvp.StepwiseEM(), jit_compile=False)
     history = model.fit(x, batch_size=32, steps_per_epoch=2, epochs=2, verbose=0).history
     assert len(history["loss"]) == 2
+
+
+@pytest.mark.parametrize(("num_columns", "num_reads"), [(2, 1), (70_000, 4)])
+def test_short_rows_are_read_for_many_batches_at_a_time(num_columns, num_reads):
+    reads = []
+
+    class Counted(np.ndarray):
+        def __getitem__(self, key):
+            if isinstance(key, np.ndarray):
+                reads.append(len(key))
+            return super().__getitem__(key)
+
+    rows = np.repeat(np.arange(7, dtype=np.float32)[:, np.newaxis], num_columns, axis=1)
+    batches = [x.numpy() for (x,) in row_batches(rows.view(Counted), batch_size=2)]
+    assert len(reads) == num_reads
+    assert [len(batch) for batch in batches] == [2, 2, 2, 1]
+    np.testing.assert_array_equal(np.concatenate(batches), rows)

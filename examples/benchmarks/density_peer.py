@@ -57,7 +57,7 @@ def normflows_flow(case: dict, event_size: int) -> torch.nn.Module:
 
 def rate_at(step: int, steps: int, highest: float) -> float:
     """A warm-up and a cosine."""
-    warmup = min(100, steps // 10)
+    warmup = steps // 6
     if step < warmup:
         return highest * (step + 1) / warmup
     return 0.5 * highest * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
