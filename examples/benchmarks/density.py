@@ -194,7 +194,7 @@ def parse_arguments() -> argparse.Namespace:
         default=1,
         help=f"times {density_methods.STEPS_PER_EPOCH} steps, for `full`",
     )
-    add("--em-step-size", type=float, default=0.05, help="for `stepwise`")
+    add("--em-step-size", type=float, default=0.5, help="for `stepwise`, at first")
     add("--sklearn-components", type=int, default=10, help="the most to choose from")
     add("--sklearn-rows", type=int, default=20_000, help="the most to fit to")
     add("--peer-python", default=sys.executable, help="of an environment that has the peer")

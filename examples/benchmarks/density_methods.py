@@ -38,7 +38,7 @@ def flow_log_prob(case: dict, problem: density_data.Problem, options: dict):
     )
     update = {
         "full": lambda: gmnvp.FullBatchEM(every=options["em_every"]),
-        "stepwise": lambda: gmnvp.StepwiseEM(step_size=options["em_step_size"]),
+        "stepwise": lambda: gmnvp.StepwiseEM(step_size=forgetting(options["em_step_size"], steps)),
         "gradient": gmnvp.GradientUpdate,
     }[case["method"]]()
     model = gmnvp.FlowModel(flow, seed=case["seed"])
@@ -69,6 +69,19 @@ def make_optimizer(learning_rate: float, steps: int):
         0.0, steps - warmup, warmup_target=learning_rate, warmup_steps=warmup
     )
     return tf.keras.optimizers.Adam(schedule, global_clipnorm=1.0, use_ema=True, ema_momentum=0.99)
+
+
+def forgetting(step_size: float, steps: int):
+    """A step size of EM that stays large while the flow moves, and falls in the last fifth.
+
+    At first the mixture is to follow the flow: one that lags behind ends in a worse place. At last
+    it is to average: 0.05 would leave the noise of 20,000 points in it, some 0.001 nats.
+    """
+    import tensorflow as tf
+
+    falls = [steps * 8 // 10, steps * 9 // 10]
+    sizes = [step_size, step_size / 5, step_size / 100]
+    return tf.keras.optimizers.schedules.PiecewiseConstantDecay(falls, sizes)
 
 
 def batches(x: np.ndarray, seed: int):
