@@ -29,8 +29,10 @@ class StepwiseEM(InterleavedEM):
 
     (Cappe and Moulines 2009, arXiv:0712.4273, eq. 11; Liang and Klein 2009, "Online EM for
     unsupervised models", section 3). As the latents drift under the bijector, `eta` is constant by
-    default, so that the average forgets. The average of the past is read off the present
-    parameters, so there is no other state but, under a schedule, the number of the step.
+    default, so that the average forgets. The closest densities come from a schedule that keeps it
+    large, at 0.5 or so, while the bijector moves, and small in the last tenth of the steps, when
+    many batches are to be averaged. The average of the past is read off the present parameters, so
+    there is no other state but, under a schedule, the number of the step.
 
     Under a prior the average counts for as many points as it reaches back over, 1 / eta batches.
 
@@ -40,6 +42,9 @@ class StepwiseEM(InterleavedEM):
     0.1
     >>> from tfp_gmnvp.schedules import PowerSchedule
     >>> update = StepwiseEM(step_size=PowerSchedule(exponent=0.7))
+    >>> schedules = tf.keras.optimizers.schedules  # of 3,000 steps in all
+    >>> falling = schedules.PiecewiseConstantDecay([2400, 2700], [0.5, 0.1, 0.005])
+    >>> update = StepwiseEM(step_size=falling)
     """
 
     def __init__(
