@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from tfp_gmnvp import plotting
 
@@ -51,14 +51,17 @@ def _panel(ax, rows, colours) -> None:
     ax.set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=8)
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.grid(axis="x", color="0.9")
+    ax.set_axisbelow(True)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
     if rows[0]["score"] == "KL":
         values = [v for row in rows for v in row["runs"].values() if v is not None]
-        if values and min(values) > 0:  # estimates of a small divergence may be below zero
+        # Estimates of a small divergence may be below zero; runs that diverged are far above.
+        if values and max(values) > 20 * min(values) > 0:
             ax.set_xscale("log")
-            spans_decades = max(values) > 10 * min(values)
-            ax.xaxis.set_major_locator(LogLocator() if spans_decades else MaxNLocator(4))
             ax.xaxis.set_major_formatter("{x:g}")
             ax.xaxis.set_minor_formatter(NullFormatter())
+        elif values and min(values) > 0:
+            ax.set_xlim(left=0)
         ax.set_xlabel("KL(truth || model), nats")
     else:
         ax.set_xlabel("held-out log-likelihood, nats")
