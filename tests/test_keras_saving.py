@@ -1,6 +1,7 @@
 """What Keras saves is what comes back, and training goes on. All of it runs under tf_keras, too."""
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -12,7 +13,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from keras_models import FORMATS, UPDATES, make_flow, make_model, next_losses, points
+from keras_models import (
+    AS_USERS_DO,
+    FORMATS,
+    UPDATES,
+    make_flow,
+    make_model,
+    next_losses,
+    points,
+)
 
 import tfp_gmnvp as gmnvp
 
@@ -258,10 +267,11 @@ class Interrupt(keras.callbacks.Callback):
 
 @pytest.mark.parametrize("update", ["full_batch", "stepwise"])
 def test_backup_and_restore_goes_on_where_it_was_interrupted(update, tmp_path):
-    expected = next_losses(make_model(update))
+    make = functools.partial(make_model, update, **AS_USERS_DO)
+    expected = next_losses(make())
     backup = str(tmp_path / "backup")
     with pytest.raises(KeyboardInterrupt):
         callbacks = [keras.callbacks.BackupAndRestore(backup), Interrupt()]
-        next_losses(make_model(update), callbacks=callbacks)
-    losses = next_losses(make_model(update), callbacks=[keras.callbacks.BackupAndRestore(backup)])
+        next_losses(make(), callbacks=callbacks)
+    losses = next_losses(make(), callbacks=[keras.callbacks.BackupAndRestore(backup)])
     np.testing.assert_array_equal(losses, expected[5:])
