@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.compiled_steps import BatchSize, filled_up, split
+from tfp_gmnvp.compiled_steps import CompiledStep, filled_up
 
 keras = tf.keras
 X = np.random.default_rng(0).normal(size=(95, 3)).astype(np.float32)
@@ -42,15 +42,15 @@ def test_one_trace_for_all_sizes_of_batch_and_one_size_for_xla():
     model.evaluate(X, batch_size=40, verbose=0)
     model.fit(X, batch_size=30, verbose=0)
     model.evaluate(X[:50], batch_size=32, verbose=0)
-    for step in (model._differentiate, model._finish, model._test):
-        assert step.experimental_get_tracing_count() == 1
-    assert [size.largest.numpy() for size in (model._train_size, model._test_size)] == [40, 40]
+    for step in (model._step, model._test_step):
+        assert step._function.experimental_get_tracing_count() == 1
+        assert step._size.numpy() == 40
 
 
 def test_larger_events_leave_the_mixture_to_the_graph():
     x = np.random.default_rng(1).normal(size=(60, 20)).astype(np.float32)
     models = [make_model(jit_compile, event_size=20) for jit_compile in (True, False)]
-    assert [m._updates_within_finish for m in models] == [False, True]
+    assert [m._updates_within_step for m in models] == [False, True]
     for model in models:
         model.fit(x, batch_size=40, verbose=0)
     for a, b in zip(*(m.distribution.variables for m in models), strict=True):
@@ -66,29 +66,15 @@ def test_points_filled_up_count_for_nothing():
     assert (x.shape[0], y, weights.numpy().tolist()) == (3, None, [2.0, 1.0, 0.0])
 
 
-@pytest.mark.parametrize(("number", "sizes"), [(4, [4, 4]), (3, [4, 3])])
-def test_a_batch_of_known_size_is_filled_up_to_equal_parts_alone(number, sizes):
-    for multiple, size in zip((2, 1), sizes, strict=True):
-        batch_size = BatchSize(multiple)
-        x, y, weights = batch_size.fill_up(tf.constant(X[:number]), None, None)
-        assert (x.shape[0], y, weights.numpy().tolist()) == (
-            size,
-            None,
-            [1.0] * number + [0.0] * (size - number),
-        )
-        assert batch_size.largest.numpy() == 0
-
-
-def test_parts_of_a_batch_come_one_after_another():
-    parts = split(2, tf.constant(X[:4]), None, tf.range(4))
-    for part, rows in zip(parts, (slice(0, 2), slice(2, 4)), strict=True):
-        np.testing.assert_array_equal(part[0], X[rows])
-        assert part[1] is None
-        np.testing.assert_array_equal(part[2], np.arange(4)[rows])
+def test_a_step_of_known_size_is_left_as_it_is():
+    step = CompiledStep(lambda x, y, sample_weight: (tf.shape(x)[0], sample_weight))
+    for size in (4, 2):
+        results, y, weights = tf.function(lambda x: step(x, None, None))(tf.zeros([size, 1]))
+        assert (int(results[0]), y, weights.shape.as_list()) == (size, None, [size])
 
 
 def test_no_compilation_under_a_strategy_even_of_one_replica():
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model = make_model("auto", gmnvp.StepwiseEM())
     model.fit(X, batch_size=40, verbose=0)
-    assert not hasattr(model._differentiate, "experimental_get_tracing_count")
+    assert not isinstance(model._step, CompiledStep)

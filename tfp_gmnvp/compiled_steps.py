@@ -6,52 +6,47 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-__all__ = ["BatchSize", "compiled", "filled_up", "split"]
+__all__ = ["CompiledStep", "filled_up"]
 
 
-def compiled(function: Callable) -> Callable:
-    """A function that XLA compiles.
-
-    #### Examples
-
-    >>> compiled(lambda x: 2 * x)(tf.constant(3.0)).numpy().item()
-    6.0
-    """
-    return tf.function(function, jit_compile=True, autograph=False, reduce_retracing=True)
-
-
-class BatchSize:
-    """The one size of all batches: as many points as the largest that there has been.
+class CompiledStep:
+    """A function of a batch, compiled by XLA, which sees batches of one size.
 
     XLA compiles anew for every size of a batch, which takes seconds. So a batch of fewer points
-    is filled up with points of weight zero.
+    than there have been before is filled up with points of weight zero.
 
     It is no `tf.Module`, and its variable no part of a model that holds it.
 
     #### Examples
 
-    >>> size = BatchSize(multiple_of=2)
+    >>> def total(x, y, sample_weight):
+    ...     return tf.reduce_sum(sample_weight), tf.shape(x)[0]
+    >>> step = CompiledStep(total)
     >>> @tf.function(input_signature=[tf.TensorSpec([None, 2])])  # batches of any size
-    ... def weights(x):
-    ...     return size.fill_up(x, None, None)[2]
-    >>> for number in (5, 3):
-    ...     print(weights(tf.zeros([number, 2])).numpy().tolist())
-    [1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
-    [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    ... def results_of_step(x):
+    ...     return step(x, None, None)[0]
+    >>> for size in (5, 3):
+    ...     weight, rows = results_of_step(tf.zeros([size, 2]))
+    ...     print(int(weight), int(rows))
+    5 5
+    3 5
     """
 
-    def __init__(self, multiple_of: int = 1):
-        """Starts with none.
+    def __init__(self, function: Callable):
+        """Prepares to compile.
 
         Args:
-          multiple_of: the number of parts that a batch is to be split into.
+          function: of points `[N, ...]`, labels `[N]` or `None` and weights `[N]`; it may assign
+            variables.
         """
-        self._multiple_of = multiple_of
+        self._function = tf.function(
+            function, jit_compile=True, autograph=False, reduce_retracing=True
+        )
         with tf.init_scope():
-            self.largest = tf.Variable(0, trainable=False, dtype=tf.int32, name="batch_size")
+            self._size = tf.Variable(0, trainable=False, dtype=tf.int32, name="batch_size")
 
-    def fill_up(self, x: tf.Tensor, y, sample_weight) -> tuple:
-        """The batch with as many points as the largest, or with its own if they are known.
+    def __call__(self, x: tf.Tensor, y, sample_weight):
+        """Calls the function with the batch filled up.
 
         Args:
           x: points `[n, ...]`.
@@ -59,16 +54,15 @@ class BatchSize:
           sample_weight: `[n]`; `None` gives each the weight one.
 
         Returns:
-          The batch, as `filled_up` returns it.
+          What the function returned, and the labels and weights that it was given.
         """
-        if x.shape[0] is not None:
-            return filled_up(x, y, sample_weight, self._whole(x.shape[0]))
-        size = tf.maximum(self.largest, self._whole(tf.shape(x)[0]))
-        self.largest.assign(size)
-        return filled_up(x, y, sample_weight, size)
-
-    def _whole(self, size):
-        return size + -size % self._multiple_of
+        if x.shape[0] is None:
+            size = tf.maximum(self._size, tf.shape(x)[0])
+            self._size.assign(size)
+            x, y, sample_weight = filled_up(x, y, sample_weight, size)
+        elif sample_weight is None:
+            sample_weight = tf.ones([x.shape[0]], x.dtype)
+        return self._function(x, y, sample_weight), y, sample_weight
 
 
 def filled_up(x: tf.Tensor, y, sample_weight, size) -> tuple:
@@ -91,27 +85,11 @@ def filled_up(x: tf.Tensor, y, sample_weight, size) -> tuple:
     ([[7.0], [8.0], [7.0]], [1.0, 1.0, 0.0])
     """
     num_points = tf.shape(x)[0]
+    missing = tf.range(num_points, size)
     if sample_weight is None:
         sample_weight = tf.ones([num_points], x.dtype)
-    if x.shape[0] is not None and x.shape[0] == size:
-        return x, y, sample_weight
-    missing = tf.range(num_points, size)
     if y is not None:
         y = tf.concat([y, tf.fill(tf.shape(missing), tf.constant(-1, y.dtype))], axis=0)
     x = tf.concat([x, tf.gather(x, tf.zeros_like(missing))], axis=0)
     nothing = tf.zeros(tf.shape(missing), sample_weight.dtype)
     return x, y, tf.concat([sample_weight, nothing], axis=0)
-
-
-def split(num_parts: int, *tensors) -> list[tuple]:
-    """Tensors, or `None`s, in parts of equal size along their first axis.
-
-    #### Examples
-
-    >>> [part[0].numpy().tolist() for part in split(2, tf.constant([1, 2, 3, 4]), None)]
-    [[1, 2], [3, 4]]
-    """
-    if num_parts == 1:
-        return [tensors]
-    parts = [[None] * num_parts if t is None else tf.split(t, num_parts) for t in tensors]
-    return list(zip(*parts, strict=True))

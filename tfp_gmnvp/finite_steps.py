@@ -9,14 +9,7 @@ import tensorflow as tf
 
 from tfp_gmnvp import replicas
 
-__all__ = [
-    "FiniteSteps",
-    "SkippedSteps",
-    "are_finite",
-    "changes_if_finite",
-    "if_finite",
-    "magnitude",
-]
+__all__ = ["FiniteSteps", "SkippedSteps", "changes_if_finite", "if_finite"]
 
 keras = tf.keras
 
@@ -36,9 +29,9 @@ class FiniteSteps:
 
     >>> variable = tf.Variable(1.0)
     >>> steps = FiniteSteps()
-    >>> for gradients in ([tf.constant(2.0)], [tf.constant(float("nan"))]):
-    ...     is_finite = are_finite([magnitude(tf.constant(0.0), gradients)])
-    ...     steps.take(lambda g: variable.assign_sub(g[0]), is_finite, gradients)
+    >>> for gradient in (2.0, float("nan")):
+    ...     gradients = [tf.constant(gradient)]
+    ...     taken = steps.take(lambda g: variable.assign_sub(g[0]), tf.constant(0.0), gradients)
     >>> variable.numpy().item(), steps.skipped.numpy().item()
     (-1.0, 1)
     """
@@ -50,19 +43,23 @@ class FiniteSteps:
     def take(
         self,
         update: Callable[[Sequence[tf.Tensor]], object],
-        is_finite: tf.Tensor,
+        loss: tf.Tensor,
         gradients: Sequence[tf.Tensor],
         assigned: Sequence[tf.Variable] | None = None,
-    ) -> None:
-        """Calls `update` with the gradients, if the step is finite.
+    ) -> tf.Tensor:
+        """Calls `update` with the gradients, unless they or the loss are not finite.
 
         Args:
           update: assigns all that a training step assigns.
-          is_finite: what `are_finite` says of it.
+          loss: a scalar, under several replicas this one's share.
           gradients: one for each variable, or `None` for one that the loss does not know.
           assigned: the variables that `update` assigns, which get their values back then: XLA makes
             more of that than of a branch, for which it copies them all. `None` for a branch.
+
+        Returns:
+          Whether they are finite, a scalar.
         """
+        is_finite = _are_finite(loss, gradients)
         self.skipped.assign_add(tf.cast(~is_finite, tf.int64))
         self.in_a_row.assign(tf.where(is_finite, tf.constant(0, tf.int64), self.in_a_row + 1))
         if tf.distribute.has_strategy():
@@ -73,40 +70,11 @@ class FiniteSteps:
         else:
             with changes_if_finite(is_finite, assigned):
                 update(gradients)
-
-
-def magnitude(loss: tf.Tensor, gradients: Sequence[tf.Tensor | None]) -> tf.Tensor:
-    """A number that is finite if, and only if, a loss and the squares of its gradients are.
-
-    #### Examples
-
-    >>> magnitude(tf.constant(-1.0), [tf.constant([2.0]), None]).numpy().item()
-    3.0
-    """
-    return tf.add_n([tf.abs(loss), *(tf.nn.l2_loss(g) for g in gradients if g is not None)])
-
-
-def are_finite(magnitudes: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Whether all parts of a step are finite; the same on all replicas.
-
-    Args:
-      magnitudes: the `magnitude` of each part.
-
-    Returns:
-      A scalar.
-
-    #### Examples
-
-    >>> bool(are_finite([tf.constant(3.0), tf.constant(float("inf"))]))
-    False
-    """
-    not_finite = tf.cast(~tf.math.is_finite(tf.add_n(magnitudes)), tf.float32)
-    [number] = replicas.sum_over_replicas([not_finite])
-    return tf.equal(number, 0)
+        return is_finite
 
 
 def if_finite(is_finite: tf.Tensor, update: Callable[[], object]) -> None:
-    """Calls `update`, which assigns variables, if a step is finite.
+    """Calls `update`, which assigns variables, if a step was finite, as `FiniteSteps.take` says.
 
     #### Examples
 
@@ -195,6 +163,14 @@ class SkippedSteps(keras.callbacks.Callback):
 def _count(name):
     first = tf.VariableAggregation.ONLY_FIRST_REPLICA
     return tf.Variable(0, trainable=False, dtype=tf.int64, name=name, aggregation=first)
+
+
+def _are_finite(loss, gradients):
+    """Whether the loss and the squares of all gradients' norms are; the same on all replicas."""
+    squares = [tf.nn.l2_loss(g) for g in gradients if g is not None]
+    is_finite = tf.math.is_finite(tf.add_n([tf.abs(loss), *squares]))
+    [not_finite] = replicas.sum_over_replicas([tf.cast(~is_finite, tf.float32)])
+    return tf.equal(not_finite, 0)
 
 
 def _done(_):

@@ -18,7 +18,7 @@ __all__ = [
     "gather_over_replicas",
     "loggable_mean",
     "num_replicas",
-    "shares_of_mean",
+    "share_of_mean",
     "sum_over_replicas",
     "to_clip_and_sum",
 ]
@@ -89,27 +89,31 @@ def gather_over_replicas(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     return [tf.reshape(b, [-1, *b.shape[2:]]) for b in sum_over_replicas(blocks)]
 
 
-def shares_of_mean(sample_weight: tf.Tensor) -> tf.Tensor:
-    """What each point of this replica counts for in the weighted mean over the global batch.
+def share_of_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:
+    """This replica's share of the weighted mean over the global batch.
 
-        w_n / sum_{m in all} w_m
+        sum_{n in replica} w_n v_n / sum_{n in all} w_n
 
-    The sums of values times shares add up to the mean, and their gradients, which Keras' optimizers
-    sum over the replicas, to the mean's gradient.
+    The shares add up to the mean, and their gradients, which Keras' optimizers sum over the
+    replicas, to the mean's gradient.
 
     Args:
-      sample_weight: weights `[n]`, n the points of this replica.
+      values: `[n]`, n the points of this replica.
+      sample_weight: weights `[n]`; `None` gives each the weight one.
 
     Returns:
-      A tensor `[n]`; zero if all weights are.
+      A scalar; zero if all weights are.
 
     #### Examples
 
-    >>> shares_of_mean(tf.constant([1.0, 3.0])).numpy().tolist()
-    [0.25, 0.75]
+    >>> float(share_of_mean(tf.constant([1.0, 4.0]), tf.constant([1.0, 2.0])))
+    3.0
     """
-    [total] = sum_over_replicas([tf.reduce_sum(sample_weight)])
-    return tf.math.divide_no_nan(sample_weight, total)
+    if sample_weight is None and num_replicas() == 1:
+        return tf.reduce_mean(values)
+    weights = tf.ones_like(values) if sample_weight is None else sample_weight
+    [total] = sum_over_replicas([tf.reduce_sum(weights)])
+    return tf.math.divide_no_nan(tf.reduce_sum(weights * values), total)
 
 
 def to_clip_and_sum(gradients: Sequence[tf.Tensor], optimizer) -> list[tf.Tensor]:

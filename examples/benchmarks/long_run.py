@@ -71,13 +71,13 @@ def counts(model: gmnvp.FlowModel) -> dict[str, float]:
     """All that might grow, now."""
     gc.collect()
     kinds = [type(found) for found in gc.get_objects()]
-    steps = (model._differentiate, model._finish, model._test)
+    steps = (model._step, model._test_step)
     return {
         "MB": private_megabytes(),
         "graphs": sum(issubclass(kind, tf.Graph) for kind in kinds),
         "objects": len(kinds),
         "cached": len(tfp.bijectors.Bijector._cache.storage),
-        "traces": sum(step.experimental_get_tracing_count() for step in steps),
+        "traces": sum(step._function.experimental_get_tracing_count() for step in steps),
     }
 
 
