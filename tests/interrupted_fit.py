@@ -36,7 +36,7 @@ class NoteEpochs(keras.callbacks.Callback):
 def main(directory):
     keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()
-    model = make_model("stepwise", jit_compile=False)
+    model = make_model("stepwise")
     callbacks = [
         keras.callbacks.BackupAndRestore(str(directory / "backup")),
         NoteEpochs(directory / "epochs"),

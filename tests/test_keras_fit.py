@@ -191,9 +191,9 @@ def test_terminate_on_nan(update):
 
 
 def test_ways_to_run_full_batch_em_agree():
-    plain = next_losses(make_model("full_batch", jit_compile=False), epochs=4)
+    plain = next_losses(make_model("full_batch"), epochs=4)
     for arguments in ({"steps_per_execution": 2}, {"run_eagerly": True}, {"jit_compile": True}):
-        model = make_model("full_batch", **{"jit_compile": False, **arguments})
+        model = make_model("full_batch", **arguments)
         np.testing.assert_allclose(next_losses(model, epochs=4), plain, rtol=1e-3)
 
 

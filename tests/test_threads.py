@@ -77,7 +77,7 @@ class CopyAtEpochEnd(keras.callbacks.Callback):
 
 
 def test_during_training_values_are_finite_and_those_of_copies_of_one_moment():
-    model, x = make_model("stepwise", jit_compile=False), points(4, seed=5)
+    model, x = make_model("stepwise"), points(4, seed=5)
     model.initialize_mixture(points())
     flow, live, of_copies = model.distribution, [], []
     copies, done = CopyAtEpochEnd(flow, x), threading.Event()

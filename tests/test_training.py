@@ -233,15 +233,15 @@ def test_arrays_and_data_sets_train_alike(x, update):
 @pytest.mark.parametrize("update", ["stepwise", "gradient"])
 def test_ways_to_run_agree(x, update, arguments):
     fit = {"batch_size": 40, "epochs": 2, "shuffle": False, "verbose": 0}
-    plain = make_model(x, UPDATES[update](), jit_compile=False)
-    other = make_model(x, UPDATES[update](), **{"jit_compile": False, **arguments})
+    plain = make_model(x, UPDATES[update]())
+    other = make_model(x, UPDATES[update](), **arguments)
     np.testing.assert_allclose(
         other.fit(x, **fit).history["loss"], plain.fit(x, **fit).history["loss"], rtol=1e-3
     )
 
 
 def test_one_evaluation_of_each_conditioner_per_step(x):
-    model = make_model(x, gmnvp.StepwiseEM(), jit_compile=False)
+    model = make_model(x, gmnvp.StepwiseEM())
     step = tf.function(model.train_step).get_concrete_function((tf.TensorSpec([None, 3]),))
     num_products = [op.type for op in step.graph.get_operations()].count("MatMul")
     num_layers = 2 * 2  # two couplings of two layers

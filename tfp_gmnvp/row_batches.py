@@ -9,10 +9,11 @@ import tensorflow as tf
 
 from tfp_gmnvp import checks
 from tfp_gmnvp.labels import no_labels
+from tfp_gmnvp.streams import rows_at_once
 
 __all__ = ["fit_by_rows", "read_by_rows", "row_batches"]
 
-_BYTES_AT_ONCE = 2**18  # of rows that are read at a time: Python's part in a batch takes 0.3 ms
+_ENTRIES_AT_ONCE = 2**16  # numbers that are read at a time: Python's part in a batch takes 0.3 ms
 
 
 def fit_by_rows(arguments: dict, shuffle_seed, dtype=tf.float32) -> dict:
@@ -109,7 +110,8 @@ def row_batches(
         y = no_labels(len(x))
     arrays = [np.asanyarray(array) for array in (x, y, sample_weight) if array is not None]
     num_rows, num_batches = len(x), math.ceil(len(x) / batch_size)
-    chunk_size = batch_size * max(1, _BYTES_AT_ONCE // (batch_size * max(1, arrays[0][:1].nbytes)))
+    rows_of_chunk = rows_at_once(arrays[0], _ENTRIES_AT_ONCE, entries=_ENTRIES_AT_ONCE)
+    chunk_size = batch_size * max(1, rows_of_chunk // batch_size)
 
     def read(rows):
         parts = [np.ascontiguousarray(array[rows]) for array in arrays]
