@@ -6,7 +6,7 @@ import tensorflow as tf
 from support import count_ops
 
 from tfp_gmnvp.bijectors import MLP, ResidualMLP
-from tfp_gmnvp.bijectors.activations import as_activation, sine
+from tfp_gmnvp.bijectors.activations import Sine, as_activation, sine
 
 compiled_sine = tf.function(sine, jit_compile=True)
 
@@ -54,14 +54,14 @@ def test_only_xla_gets_the_polynomial():
 
 
 def test_names():
-    assert as_activation("sine") is sine
+    assert as_activation("sine") == Sine()
     assert as_activation("sin") is tf.math.sin
     assert as_activation(tf.nn.relu) is tf.nn.relu
 
 
 @pytest.mark.parametrize("network", [MLP, ResidualMLP])
 def test_networks_of_sines_start_as_random_fourier_features(network):
-    of_sines = network(3, 2, hidden_units=(500, 500), activation="sine", seed=0)
+    of_sines = network(3, 2, hidden_units=(500, 500), activation=Sine(gain=1.5), seed=0)
     of_tanh = network(3, 2, hidden_units=(500, 500), activation="tanh", seed=0)
     for kernel, plain in zip(of_sines.kernels, of_tanh.kernels, strict=True):
         np.testing.assert_array_equal(kernel, 1.5 * plain)

@@ -80,15 +80,19 @@ def test_data_size_benchmark(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("script", "printed"),
+    ("script", "more", "printed"),
     [
-        ("training_step.py", ["ours / limit", "share of the update", "plain TFP / ours"]),
-        ("evaluation.py", ["TFP / ours", "XLA / graph", "sample / log_prob"]),
+        (
+            "training_step.py",
+            ["--jit", "no"],
+            ["ours / limit", "share of the update", "plain TFP / ours"],
+        ),
+        ("evaluation.py", [], ["TFP / ours", "XLA / graph", "sample / log_prob"]),
     ],
 )
-def test_timing_benchmarks(script, printed, tmp_path):
+def test_timing_benchmarks(script, more, printed, tmp_path):
     output = tmp_path / "times.json"
-    arguments = ["--sizes", "2", "--rounds", "1", "--steps", "2", "--output", str(output)]
+    arguments = ["--sizes", "2", "--rounds", "1", "--steps", "2", "--output", str(output), *more]
     run = subprocess.run(
         [sys.executable, str(EXAMPLES / "benchmarks" / script), *arguments],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Pairs of points and contexts in every way into Keras. All of it runs under tf_keras, too."""
+"""Pairs of points and contexts in every way into Keras. Most of it runs under tf_keras, too."""
 
 import numpy as np
 import pytest
@@ -94,6 +94,7 @@ def test_validation_split_and_data_sets_train():
     assert history["val_loss"][0] == pytest.approx(-np.mean(log_prob), rel=1e-4)
 
 
+@pytest.mark.one_keras
 def test_the_first_fit_is_on_the_latents_under_the_contexts():
     x, context, _ = pairs()
     model = make_model()
@@ -110,6 +111,7 @@ def test_the_first_fit_is_on_the_latents_under_the_contexts():
     np.testing.assert_allclose(probs[0], expected.probs, atol=1e-5)
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("gate_units", GATES.values(), ids=GATES)
 def test_em_with_all_networks_frozen_never_lowers_the_likelihood(gate_units):
     x, context, _ = pairs()
@@ -125,6 +127,7 @@ def test_em_with_all_networks_frozen_never_lowers_the_likelihood(gate_units):
     assert loss == pytest.approx(-fit.objective[-1], abs=1e-4)
 
 
+@pytest.mark.one_keras
 def test_the_gate_learns_which_component_goes_with_a_context():
     x, context, _ = pairs(400)
     model = make_model("full_batch", optimizer=keras.optimizers.Adam(3e-2))
@@ -144,6 +147,7 @@ def summary(model):
     return "\n".join(lines)
 
 
+@pytest.mark.one_keras
 def test_one_step_evaluates_each_network_once():
     model = make_model()
     specs = tf.TensorSpec([None, 2]), tf.TensorSpec([None, 1])
@@ -151,6 +155,7 @@ def test_one_step_evaluates_each_network_once():
     assert counts["Sigmoid"] == 3  # of two conditioners and the gate
 
 
+@pytest.mark.one_keras
 def test_served_with_the_context_as_an_input(tmp_path):
     x, context, _ = pairs()
     flow = make_model().distribution

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from keras_models import (
     AS_USERS_DO,
+    HOW_TO_RUN,
     UPDATES,
     make_flow,
     make_model,
@@ -316,14 +317,14 @@ def test_compile_again_with_another_update():
     model = make_model("gradient", sgd(0.01))
     model.fit(points(), epochs=2, verbose=0)
     density = model.evaluate(points(), verbose=0)
-    model.compile(sgd(0.01), mixture_update=UPDATES["stepwise"]())
+    model.compile(sgd(0.01), mixture_update=UPDATES["stepwise"](), **HOW_TO_RUN)
     assert model.evaluate(points(), verbose=0) == pytest.approx(density)
     assert len(model.trainable_weights) == len(model.distribution.bijector.trainable_variables)
     mixture = model.distribution.distribution
     before = mixtures.mixture_parameters(mixture)
     model.fit(points(), epochs=1, batch_size=120, verbose=0)
     assert not np.allclose(before.loc, mixtures.mixture_parameters(mixture).loc, atol=1e-6)
-    model.compile(sgd(0.01), mixture_update=gmnvp.GradientUpdate())
+    model.compile(sgd(0.01), mixture_update=gmnvp.GradientUpdate(), **HOW_TO_RUN)
     assert len(model.trainable_weights) == len(model.distribution.trainable_variables)
     before = values(mixture.trainable_variables)
     model.fit(points(), epochs=1, verbose=0)

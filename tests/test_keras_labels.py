@@ -1,4 +1,4 @@
-"""Labels, as every way into Keras takes them. All of it runs under tf_keras, too."""
+"""Labels, as every way into Keras takes them. Most of it runs under tf_keras, too."""
 
 import numpy as np
 import pytest
@@ -50,6 +50,7 @@ def test_the_gradient_is_that_of_the_labelled_likelihood(weight):
         np.testing.assert_allclose(variable, value, atol=2e-5)
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("update", ["full_batch", "stepwise"])
 def test_given_responsibilities_are_one_hot(update):
     x, y = few_labels()
@@ -58,7 +59,7 @@ def test_given_responsibilities_are_one_hot(update):
         "stepwise": gmnvp.StepwiseEM(step_size=1.0, covariance_floor=0.0),
     }[update]
     model = frozen_model()
-    model.compile(keras.optimizers.SGD(0.0), mixture_update=chosen)
+    model.compile(keras.optimizers.SGD(0.0), mixture_update=chosen, run_eagerly=True)
     model.initialize_mixture(x, y=y)
     mixture, bijector = model.distribution.distribution, model.distribution.bijector
     z = bijector.inverse(x)
@@ -128,6 +129,7 @@ def test_forms_of_labels_train_alike():
         np.testing.assert_allclose(values, losses["array"], rtol=1e-4, err_msg=name)
 
 
+@pytest.mark.one_keras
 def test_full_batch_em_reads_the_same_labels_in_every_form():
     x, y = few_labels()
     flow = frozen_model().distribution
@@ -151,6 +153,7 @@ def test_no_label_at_all_is_as_if_there_were_none(update):
     assert "accuracy" not in plain
 
 
+@pytest.mark.one_keras
 def test_without_labels_the_graph_has_nothing_of_them():
     model = make_model("stepwise")
     spec = tf.TensorSpec([None, 3])
@@ -175,6 +178,7 @@ def test_validation_split_takes_labels_along():
     assert history["val_accuracy"][0] == pytest.approx(np.mean(correct[y[90:] >= 0]))
 
 
+@pytest.mark.one_keras
 def test_labels_beyond_the_first_points_are_seen_by_the_first_fit():
     x, y = np.arange(20.0)[:, np.newaxis], np.where(np.arange(20) % 6 == 5, 1, -1)
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)

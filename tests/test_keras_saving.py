@@ -1,4 +1,4 @@
-"""What Keras saves is what comes back, and training goes on. All of it runs under tf_keras, too."""
+"""What Keras saves is what comes back, and training goes on. Most of it under tf_keras, too."""
 
 import dataclasses
 import functools
@@ -16,6 +16,7 @@ import tensorflow_probability as tfp
 from keras_models import (
     AS_USERS_DO,
     FORMATS,
+    HOW_TO_RUN,
     UPDATES,
     make_flow,
     make_model,
@@ -101,6 +102,7 @@ def test_settings_of_update_and_optimizer_come_back(update, tmp_path):
     assert other.run_eagerly
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
 def test_every_argument_of_the_flow_comes_back(covariance_type, dtype, tmp_path):
@@ -135,10 +137,11 @@ BIJECTORS = {
 }
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("arguments", BIJECTORS.values(), ids=BIJECTORS)
 def test_bijectors_of_every_kind_come_back_and_train_on(arguments, tmp_path):
     model = gmnvp.FlowModel(make_flow(**arguments), seed=0)
-    model.compile(keras.optimizers.Adam(1e-3), mixture_update=UPDATES["stepwise"]())
+    model.compile(keras.optimizers.Adam(1e-3), mixture_update=UPDATES["stepwise"](), **HOW_TO_RUN)
     model.fit(points(), epochs=1, batch_size=40, verbose=0)
     other = reloaded(model, tmp_path)
     flows = other.distribution, model.distribution
@@ -160,6 +163,7 @@ class Shift(gmnvp.CouplingTransform):
         return tfb.Shift(self.factor * parameters)
 
 
+@pytest.mark.one_keras
 def test_a_coupling_of_the_users_comes_back(tmp_path):
     model = gmnvp.FlowModel(make_flow(coupling=Shift(0.5)))
     for variable in model.distribution.bijector.trainable_variables:
@@ -181,7 +185,7 @@ def test_a_coupling_of_the_users_comes_back(tmp_path):
 )
 def test_callables_that_keras_knows_come_back(arguments, tmp_path):
     model = gmnvp.FlowModel(make_flow(**arguments))
-    model.compile(keras.optimizers.Adam(0.05))
+    model.compile(keras.optimizers.Adam(0.05), run_eagerly=True)
     model.fit(points(), epochs=2, verbose=0)
     other = reloaded(model, tmp_path)
     np.testing.assert_array_equal(
@@ -235,7 +239,7 @@ def test_loaded_without_compiling(tmp_path):
 
 def test_saved_before_it_is_compiled(tmp_path):
     other = reloaded(gmnvp.FlowModel(make_flow(), seed=3), tmp_path)
-    other.compile("adam")
+    other.compile("adam", run_eagerly=True)
     assert np.isfinite(other.fit(points(), verbose=0).history["loss"]).all()
 
 
@@ -254,7 +258,7 @@ def test_fit_after_loading_does_not_set_the_mixture_down_again(way, tmp_path):
         else:
             model.save_weights(str(tmp_path / "model.weights.h5"))
             other.load_weights(str(tmp_path / "model.weights.h5"))
-    other.compile(keras.optimizers.SGD(0.0), mixture_update=UPDATES["gradient"]())
+    other.compile(keras.optimizers.SGD(0.0), mixture_update=UPDATES["gradient"](), **HOW_TO_RUN)
     other.fit(points() + 7, verbose=0)
     assert other.evaluate(points(), verbose=0) == pytest.approx(expected, abs=1e-4)
 

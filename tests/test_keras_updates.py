@@ -1,4 +1,4 @@
-"""Schedules, priors, annealing and the fit to convergence. All of it runs under tf_keras, too."""
+"""Schedules, priors, annealing and the fit to convergence. Most of it runs under tf_keras, too."""
 
 import warnings
 
@@ -32,6 +32,7 @@ def assert_close(actual, expected, **tolerances):
         np.testing.assert_allclose(a, b, **{"rtol": 1e-4, "atol": 1e-4, **tolerances})
 
 
+@pytest.mark.one_keras
 def test_power_schedule_is_the_power():
     schedule = gmnvp.PowerSchedule(exponent=0.6, offset=3)
     np.testing.assert_allclose([schedule(t) for t in (0, 7)], [3**-0.6, 10**-0.6], rtol=1e-6)
@@ -100,6 +101,7 @@ def test_weights_of_a_model_with_another_update_can_be_loaded(tmp_path):
         )
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("eta", [1.0, 0.2])
 def test_stepwise_em_converges_to_the_posterior_mode(eta):
     """On one batch again and again, a prior counts as beside `120 / eta` points."""
@@ -119,6 +121,7 @@ def test_stepwise_em_converges_to_the_posterior_mode(eta):
     assert np.abs(plain.covariance - expected.covariance).max() > 0.02
 
 
+@pytest.mark.one_keras
 def test_a_batch_without_weight_leaves_the_mixture_alone_under_a_prior():
     model = make_model(gmnvp.StepwiseEM(prior=gmnvp.Prior()))
     model.initialize_mixture(points())
@@ -127,6 +130,7 @@ def test_a_batch_without_weight_leaves_the_mixture_alone_under_a_prior():
     assert_close(parameters_of(model), before, rtol=1e-4)
 
 
+@pytest.mark.one_keras
 def test_full_batch_em_maximizes_the_posterior():
     prior = gmnvp.Prior(concentration=20.0, degrees_of_freedom=30.0, scale=5.0)
     model = make_model(gmnvp.FullBatchEM(prior=prior, covariance_floor=0.0))
@@ -142,6 +146,7 @@ def test_full_batch_em_maximizes_the_posterior():
     assert_close(parameters_of(model), expected)
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("update", [gmnvp.FullBatchEM, gmnvp.StepwiseEM])
 def test_annealed_responsibilities_are_a_power(update):
     beta = 0.1
@@ -163,6 +168,7 @@ def test_annealed_responsibilities_are_a_power(update):
     assert_close(parameters_of(model), expected)
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_under_an_identity_the_fit_is_scikit_learns(covariance_type, weighted):
@@ -201,6 +207,7 @@ def test_under_an_identity_the_fit_is_scikit_learns(covariance_type, weighted):
     assert_close(actual, expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("prior", [None, gmnvp.Prior(2.0)], ids=["none", "prior"])
 @pytest.mark.parametrize("labelled", [False, True])
 def test_the_objective_never_falls_and_is_in_nats(prior, labelled):
@@ -221,6 +228,7 @@ def test_the_objective_never_falls_and_is_in_nats(prior, labelled):
         np.testing.assert_array_equal(variable, value)
 
 
+@pytest.mark.one_keras
 def test_a_fit_that_does_not_converge_says_what_to_do():
     with pytest.warns(gmnvp.ConvergenceWarning, match=r"3 iterations.*Allow more iterations"):
         fit = gmnvp.fit_mixture(make_flow(), points(), tolerance=0.0, max_iterations=3)
@@ -244,6 +252,7 @@ def test_training_ends_with_a_fit_after_the_best_weights_are_restored(update):
     assert_close(parameters_of(model), after, rtol=0.02, atol=0.02)
 
 
+@pytest.mark.one_keras
 def test_restarts_keep_the_best():
     x = tf.constant(np.random.default_rng(0).standard_normal([60, 2]))
     arguments = {"num_iterations": 3, "covariance_floor": 0.0}
@@ -261,6 +270,7 @@ def test_restarts_keep_the_best():
         mixtures.first_fit(x, 4, "full", seed=0, n_init=0)
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize(
     ("build", "error", "name"),
     [

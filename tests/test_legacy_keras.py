@@ -1,4 +1,7 @@
-"""The Keras model under tf_keras, in a process of its own: the choice is made at import."""
+"""The Keras model under tf_keras, in a process of its own: the choice is made at import.
+
+What is marked `one_keras` is not run again: it is about EM, bijectors or arrays, not about Keras.
+"""
 
 import os
 import pathlib
@@ -31,6 +34,8 @@ def test_under_tf_keras(module):
         "pytest",
         "-q",
         "-n0",
+        "-m",
+        "not one_keras",
         "-p",
         "no:cacheprovider",
         str(TESTS / module),

@@ -62,6 +62,7 @@ def test_evaluation_and_prediction(x):
     np.testing.assert_allclose(history["val_loss"], [expected], rtol=1e-5)
 
 
+@pytest.mark.one_keras
 def test_shuffled_rows_are_a_new_permutation_every_time(x):
     x[:, 0] = np.arange(95)
     number = tf.Variable(0, dtype=tf.int64)
@@ -84,6 +85,7 @@ def test_shuffled_rows_are_a_new_permutation_every_time(x):
     assert not np.array_equal(orders[0], np.arange(95))
 
 
+@pytest.mark.one_keras
 def test_only_what_is_trained_on_is_read(tmp_path):
     """Far more rows than memory has room for: a file of a tebibyte, all of it a hole."""
     path = tmp_path / "sparse"
@@ -98,6 +100,7 @@ def test_only_what_is_trained_on_is_read(tmp_path):
     assert len(history["loss"]) == 2
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize(("num_columns", "num_reads"), [(2, 1), (70_000, 4)])
 def test_short_rows_are_read_for_many_batches_at_a_time(num_columns, num_reads):
     reads = []

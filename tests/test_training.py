@@ -1,4 +1,4 @@
-"""The Keras model. All of this runs a second time under tf_keras: see test_legacy_keras.py."""
+"""The Keras model. It runs a second time under tf_keras: see test_legacy_keras.py."""
 
 import numpy as np
 import pytest
@@ -124,6 +124,7 @@ def test_gradient_step_is_the_gradient_of_the_negative_log_likelihood(x):
         np.testing.assert_allclose(variable, value, atol=2e-5)
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("weighted", [False, True])
 def test_full_batch_em_with_frozen_bijector_is_em(x, weighted):
     sample_weight = np.linspace(0.5, 2.0, len(x)).astype(np.float32) if weighted else None
@@ -142,6 +143,7 @@ def test_full_batch_em_with_frozen_bijector_is_em(x, weighted):
     )
 
 
+@pytest.mark.one_keras
 def test_full_batch_em_every_other_epoch_with_two_iterations(x):
     model = make_model(x, gmnvp.FullBatchEM(every=2, num_iterations=2), optimizer=frozen())
     twin = make_model(x, gmnvp.FullBatchEM(), optimizer=frozen())
@@ -153,6 +155,7 @@ def test_full_batch_em_every_other_epoch_with_two_iterations(x):
     )
 
 
+@pytest.mark.one_keras
 def test_stepwise_em_of_step_size_one_is_em_on_the_batch(x):
     model = make_model(x, gmnvp.StepwiseEM(step_size=1.0), optimizer=frozen())
     model.initialize_mixture(x)
@@ -161,6 +164,7 @@ def test_stepwise_em_of_step_size_one_is_em_on_the_batch(x):
     assert_parameters_close(mixtures.mixture_parameters(model.distribution.distribution), expected)
 
 
+@pytest.mark.one_keras
 def test_stepwise_em_averages_statistics(x):
     eta = 0.3
     model = make_model(x, gmnvp.StepwiseEM(step_size=eta, covariance_floor=0.0), optimizer=frozen())
@@ -181,6 +185,7 @@ def test_stepwise_em_averages_statistics(x):
     np.testing.assert_allclose(after.covariance, covariance, atol=1e-4)
 
 
+@pytest.mark.one_keras
 def test_stepwise_em_leaves_the_mixture_alone_when_a_batch_weighs_nothing(x):
     model = make_model(x, gmnvp.StepwiseEM(), optimizer=keras.optimizers.SGD(0.1))
     model.initialize_mixture(x)
@@ -190,6 +195,7 @@ def test_stepwise_em_leaves_the_mixture_alone_when_a_batch_weighs_nothing(x):
         np.testing.assert_allclose(variable, value, atol=1e-5)
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("update", UPDATES)
 def test_integer_weights_are_repetitions(x, update):
     counts = np.arange(len(x)) % 3
@@ -250,6 +256,7 @@ def test_one_evaluation_of_each_conditioner_per_step(x):
     assert num_products == 3 * num_layers - 1 + of_mixture
 
 
+@pytest.mark.one_keras
 def test_first_fit_sets_the_mixture_down_once(x):
     model = make_model(x, gmnvp.GradientUpdate(), optimizer=frozen())
     start = values(model.distribution.distribution.variables)
@@ -261,11 +268,12 @@ def test_first_fit_sets_the_mixture_down_once(x):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.one_keras
 def test_initialisation_can_be_declined(x):
     flow = gmnvp.gaussian_mixture_flow(3, 2, num_couplings=1, hidden_units=(), seed=0)
     before = values(flow.distribution.variables)
     model = gmnvp.FlowModel(flow, initialize=False)
-    model.compile(frozen(), mixture_update=gmnvp.GradientUpdate())
+    model.compile(frozen(), mixture_update=gmnvp.GradientUpdate(), run_eagerly=True)
     model.fit(x, verbose=0)
     for a, b in zip(before, values(flow.distribution.variables), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -319,6 +327,7 @@ def test_float64(x, update):
     assert np.isfinite(loss).all()
 
 
+@pytest.mark.one_keras
 def test_one_component_is_the_ordinary_real_nvp(x):
     model = make_model(x, num_components=1)
     history = model.fit(x, epochs=5, verbose=0).history
@@ -370,6 +379,7 @@ def test_compile_says_what_is_wrong(x):
         make_model(x, loss="mse")
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize(
     ("build", "name"),
     [

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp.bijectors import Affine, RationalQuadratic
+from tfp_gmnvp.bijectors import Affine, RationalQuadratic, Sine
 
 __all__ = ["flow_arguments", "flow_config", "record_arguments", "serialized"]
 
 keras = tf.keras
 
-for _transform in (Affine, RationalQuadratic):
-    keras.utils.register_keras_serializable(package="tfp_gmnvp")(_transform)
+for _part in (Affine, RationalQuadratic, Sine):
+    keras.utils.register_keras_serializable(package="tfp_gmnvp")(_part)
 
 _INSTEAD = (
     "Save the weights with `save_weights`, to be loaded into a model that is built by the same "

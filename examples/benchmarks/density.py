@@ -181,7 +181,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     add("--components", type=int, nargs="+", default=[8], metavar="K")
     add("--couplings", nargs="+", choices=["affine", "spline"], default=["affine", "spline"])
-    add("--activations", nargs="+", default=["silu"], help="of our conditioners")
+    add("--activations", nargs="+", default=["silu"], help="of ours; `sine:1` is of gain 1")
     add("--mixings", nargs="+", choices=["permutation", "lu"], default=["permutation"])
     add("--learning-rates", type=float, nargs="+", default=[2e-3, 5e-3])
     add("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])

@@ -31,7 +31,7 @@ def flow_log_prob(case: dict, problem: density_data.Problem, options: dict):
         num_couplings=options["num_couplings"],
         hidden_units=options["hidden_units"],
         coupling=case["coupling"],
-        activation=case["activation"],
+        activation=as_activation(case["activation"]),
         mixing=case["mixing"],
         standardize=x,
         seed=case["seed"],
@@ -55,6 +55,14 @@ def flow_log_prob(case: dict, problem: density_data.Problem, options: dict):
         **({} if density_data.is_known(case["target"]) else stopping),
     )
     return of_both(flow, problem)
+
+
+def as_activation(name: str):
+    """A name that flows take, or "sine:GAIN" for a `Sine` of that gain."""
+    from tfp_gmnvp import Sine
+
+    function, _, gain = name.partition(":")
+    return Sine(float(gain)) if function == "sine" and gain else function
 
 
 def make_optimizer(learning_rate: float, steps: int):

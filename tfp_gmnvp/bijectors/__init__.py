@@ -1,6 +1,7 @@
 """Maps between latents z and data x; they know nothing of mixtures, Keras or files."""
 
 from tfp_gmnvp.bijectors.act_norm import ActNorm, initialize
+from tfp_gmnvp.bijectors.activations import Sine
 from tfp_gmnvp.bijectors.affine import Affine, affine
 from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.conditioners import MLP, penalty, uses_dropout
@@ -24,6 +25,7 @@ __all__ = [
     "LULinear",
     "RationalQuadratic",
     "ResidualMLP",
+    "Sine",
     "SinglePassBijector",
     "SinglePassChain",
     "affine",

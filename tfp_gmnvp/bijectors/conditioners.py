@@ -11,14 +11,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.argument_checks import as_sizes, check_number, check_whole_number
-from tfp_gmnvp.bijectors.activations import as_activation, sine
+from tfp_gmnvp.bijectors.activations import Sine, as_activation
 from tfp_gmnvp.bijectors.context import join_context
 from tfp_gmnvp.bijectors.xla import is_for_xla
 from tfp_gmnvp.seeds import RNG, stateless_seed
 
 __all__ = ["MLP", "TrackedConditioner", "penalty", "uses_dropout"]
 
-_SINE_GAIN = 1.5
 _NARROW = 2  # columns of a kernel
 _TRUNCATED_STDDEV = 0.8796256610342398  # of a standard normal that is cut off at +-2
 
@@ -28,11 +27,7 @@ class MLP(tf.Module):
 
     So a coupling that it conditions starts as the identity. Hidden kernels start from the
     truncated normal of variance 2 / fan_in (He et al. 2015, arXiv:1502.01852, eq. 10).
-
-    Sines start as random Fourier features of the input (Rahimi and Recht 2007, "Random features
-    for large-scale kernel machines"): with kernels half as large again, so that sharp edges are in
-    reach from the start (Sitzmann et al. 2020, arXiv:2006.09661, section 3.2), and with phases, the
-    first layer's biases, spread over the circle.
+    Those of sines are larger by a gain, and their first biases are phases; see `Sine`.
 
     #### Examples
 
@@ -61,7 +56,7 @@ class MLP(tf.Module):
           input_size: size of the input's last axis.
           output_size: size of the output's last axis.
           hidden_units: widths of the hidden layers, possibly none.
-          activation: a callable, "sine", or a name in `tf.nn` or `tf.math`.
+          activation: a callable, such as a `Sine`, "sine", or a name in `tf.nn` or `tf.math`.
           dropout: share of each hidden layer's units that a call with a `dropout_seed` leaves out.
           l2: weight of the sum of the kernels' squares in `penalty`.
           context_size: size C of the context that is read beside the input; 0 for none.
@@ -92,14 +87,15 @@ class MLP(tf.Module):
 
     def _initial_values(self, shapes, seeds):
         """Kernels and biases in turn."""
-        is_sine = self._activation is sine
+        is_sine = isinstance(self._activation, Sine)
+        gain = self._activation.gain if is_sine else 1.0
         values = []
         for layer, (shape, seed) in enumerate(zip(shapes, seeds, strict=False)):
             is_zero = self._starts_at_zero(layer, len(shapes))
             kernel = (
                 tf.zeros(shape, self._dtype) if is_zero else _he_normal(shape, self._dtype, seed)
             )
-            values += [_SINE_GAIN * kernel if is_sine else kernel, tf.zeros(shape[1:], self._dtype)]
+            values += [gain * kernel, tf.zeros(shape[1:], self._dtype)]
         if is_sine and len(shapes) > 1:
             values[1] = _phases(shapes[0][1:], self._dtype, seeds[0])
         return values

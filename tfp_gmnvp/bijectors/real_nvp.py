@@ -57,9 +57,9 @@ def real_nvp(
       event_size: size D >= 2 of the vectors.
       num_couplings: number of coupling layers, at least 1; from 2 on every entry moves.
       hidden_units: widths of each conditioner's hidden layers.
-      activation: of the hidden layers; a callable, a name in `tf.nn` or `tf.math`, or "sine", with
-        which affine couplings fit sharp edges better where there are many points, and overfit
-        tables of a few hundred rows; see `MLP`.
+      activation: of the hidden layers; a callable, a name in `tf.nn` or `tf.math`, or "sine" or a
+        `Sine`, with which couplings fit sharp edges better where there are many points, and
+        overfit tables of a few hundred rows.
       coupling: what moves a part: `"affine"`, `"spline"`, or an `Affine` or `RationalQuadratic`
         with settings of your own, or another `CouplingTransform`.
       max_log_scale: for `coupling="affine"`, bound on the absolute log-scale, in nats per
