@@ -47,22 +47,14 @@ def test_one_trace_for_all_sizes_of_batch_and_one_size_for_xla():
         assert step._size.numpy() == 40
 
 
-@pytest.mark.parametrize(
-    "update", [gmnvp.StepwiseEM, gmnvp.GradientUpdate], ids=lambda u: u.__name__
-)
-def test_larger_events_leave_the_mixture_to_the_graph(update):
+def test_larger_events_leave_the_mixture_to_the_graph():
     x = np.random.default_rng(1).normal(size=(60, 20)).astype(np.float32)
-    models = [make_model(jit_compile, update(), event_size=20) for jit_compile in (True, False)]
+    models = [make_model(jit_compile, event_size=20) for jit_compile in (True, False)]
     assert [m._updates_within_step for m in models] == [False, True]
     for model in models:
         model.fit(x, batch_size=40, verbose=0)
     for a, b in zip(*(m.distribution.variables for m in models), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
-    before = models[0].get_weights()
-    models[0].train_on_batch(1e30 * x)  # whose squares are not finite
-    for a, b in zip(models[0].get_weights(), before, strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert int(models[0]._finite_steps.skipped) == 1
 
 
 def test_points_filled_up_count_for_nothing():

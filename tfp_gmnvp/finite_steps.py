@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfp_gmnvp import replicas
 
-__all__ = ["FiniteSteps", "SkippedSteps", "are_finite", "changes_if_finite", "if_finite"]
+__all__ = ["FiniteSteps", "SkippedSteps", "changes_if_finite", "if_finite"]
 
 keras = tf.keras
 
@@ -31,8 +31,7 @@ class FiniteSteps:
     >>> steps = FiniteSteps()
     >>> for gradient in (2.0, float("nan")):
     ...     gradients = [tf.constant(gradient)]
-    ...     is_finite = are_finite(tf.constant(0.0), gradients)
-    ...     steps.take(lambda g: variable.assign_sub(g[0]), is_finite, gradients)
+    ...     taken = steps.take(lambda g: variable.assign_sub(g[0]), tf.constant(0.0), gradients)
     >>> variable.numpy().item(), steps.skipped.numpy().item()
     (-1.0, 1)
     """
@@ -44,19 +43,23 @@ class FiniteSteps:
     def take(
         self,
         update: Callable[[Sequence[tf.Tensor]], object],
-        is_finite: tf.Tensor,
-        gradients: Sequence[tf.Tensor | None],
+        loss: tf.Tensor,
+        gradients: Sequence[tf.Tensor],
         assigned: Sequence[tf.Variable] | None = None,
-    ) -> None:
+    ) -> tf.Tensor:
         """Calls `update` with the gradients, unless they or the loss are not finite.
 
         Args:
-          update: assigns what a training step assigns.
-          is_finite: what `are_finite` says of the loss and the gradients.
+          update: assigns all that a training step assigns.
+          loss: a scalar, under several replicas this one's share.
           gradients: one for each variable, or `None` for one that the loss does not know.
           assigned: the variables that `update` assigns, which get their values back then: XLA makes
             more of that than of a branch, for which it copies them all. `None` for a branch.
+
+        Returns:
+          Whether they are finite, a scalar.
         """
+        is_finite = _are_finite(loss, gradients)
         self.skipped.assign_add(tf.cast(~is_finite, tf.int64))
         self.in_a_row.assign(tf.where(is_finite, tf.constant(0, tf.int64), self.in_a_row + 1))
         if tf.distribute.has_strategy():
@@ -67,27 +70,7 @@ class FiniteSteps:
         else:
             with changes_if_finite(is_finite, assigned):
                 update(gradients)
-
-
-def are_finite(loss: tf.Tensor, gradients: Sequence[tf.Tensor | None]) -> tf.Tensor:
-    """Whether the loss and the squares of all gradients' norms are; the same on all replicas.
-
-    Args:
-      loss: a scalar, under several replicas this one's share.
-      gradients: one for each variable, or `None` for one that the loss does not know.
-
-    Returns:
-      A boolean scalar.
-
-    #### Examples
-
-    >>> are_finite(tf.constant(0.0), [tf.constant([1.0, 1e30]), None]).numpy().item()
-    False
-    """
-    squares = [tf.nn.l2_loss(g) for g in gradients if g is not None]
-    is_finite = tf.math.is_finite(tf.add_n([tf.abs(loss), *squares]))
-    [not_finite] = replicas.sum_over_replicas([tf.cast(~is_finite, tf.float32)])
-    return tf.equal(not_finite, 0)
+        return is_finite
 
 
 def if_finite(is_finite: tf.Tensor, update: Callable[[], object]) -> None:
@@ -180,6 +163,14 @@ class SkippedSteps(keras.callbacks.Callback):
 def _count(name):
     first = tf.VariableAggregation.ONLY_FIRST_REPLICA
     return tf.Variable(0, trainable=False, dtype=tf.int64, name=name, aggregation=first)
+
+
+def _are_finite(loss, gradients):
+    """Whether the loss and the squares of all gradients' norms are; the same on all replicas."""
+    squares = [tf.nn.l2_loss(g) for g in gradients if g is not None]
+    is_finite = tf.math.is_finite(tf.add_n([tf.abs(loss), *squares]))
+    [not_finite] = replicas.sum_over_replicas([tf.cast(~is_finite, tf.float32)])
+    return tf.equal(not_finite, 0)
 
 
 def _done(_):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import tensorflow as tf
 
 from tfp_gmnvp import bijectors, conditioning, labels, mixtures, replicas
 from tfp_gmnvp.compiled_steps import CompiledStep
-from tfp_gmnvp.finite_steps import are_finite, if_finite
+from tfp_gmnvp.finite_steps import if_finite
 from tfp_gmnvp.keras_weights import optimizer_variables, tf_variable
 
 __all__ = ["TrainingSteps"]
@@ -20,35 +18,20 @@ keras = tf.keras
 _SMALL_EVENT_SIZE = 16  # from there on XLA's Cholesky factors take longer than LAPACK's
 
 
-class _Pass(NamedTuple):
-    """What a training step takes from one pass over the flow and back."""
-
-    z: tf.Tensor
-    log_joint: tf.Tensor
-    log_prob: tf.Tensor
-    is_finite: tf.Tensor
-    gradients: Sequence[tf.Tensor | None]
-
-
 class TrainingSteps:
     """The part of `FlowModel` that takes a step: one pass over the flow, from which all follows.
 
-    If XLA is to compile it, then all of it as one program while the events are small. Of larger
-    ones the mixture is updated by the graph, and beside it the bijector in a second program.
-
-    It stands before `keras.Model` among the bases of a class.
+    The gradient step is compiled by XLA, if it is to be, and the mixture's update with it while the
+    events are small. It stands before `keras.Model` among the bases of a class.
     """
 
     def train_step(self, data):
         """One gradient step on the bijector and one update of the mixture."""
         results, y, sample_weight = self._step(*self._unpack(data))
+        z, log_joint, log_prob, is_finite = results
         if not self._updates_within_step:
-            self._descend(results.gradients, results.is_finite)
-            if_finite(
-                results.is_finite,
-                lambda: self._update_mixture(results.z, results.log_joint, y, sample_weight),
-            )
-        return self._report(results.log_prob, results.log_joint, y, sample_weight)
+            if_finite(is_finite, lambda: self._update_mixture(z, log_joint, y, sample_weight))
+        return self._report(log_prob, log_joint, y, sample_weight)
 
     def _make_steps(self, jit_compile):
         """The parts of the steps that XLA compiles, if it is to."""
@@ -60,21 +43,9 @@ class TrainingSteps:
         as_step = CompiledStep if self._compiles_steps else _as_it_is
         event_size = self.distribution.distribution.event_shape[-1]
         self._updates_within_step = not self._compiles_steps or event_size <= _SMALL_EVENT_SIZE
-        step = self._take_step if self._updates_within_step else self._differentiate
-        self._step, self._test_step = as_step(step), as_step(self._evaluate_labelled)
-        self._descend = tf.function(self._apply_gradients, jit_compile=True, autograph=False)
+        self._step, self._test_step = as_step(self._take_step), as_step(self._evaluate_labelled)
 
     def _take_step(self, x, y, sample_weight):
-        """The whole step, in one program."""
-        results = self._differentiate(x, y, sample_weight)
-
-        def update_mixture():
-            self._update_mixture(results.z, results.log_joint, y, sample_weight)
-
-        self._apply_gradients(results.gradients, results.is_finite, update_mixture)
-        return results._replace(gradients=())
-
-    def _differentiate(self, x, y, sample_weight):
         with tf.GradientTape() as tape:
             z, log_joint, log_prob = self._evaluate(x, **self._dropout_seed())
             objective = labels.labelled_log_prob(log_prob, log_joint, y, self.label_weight)
@@ -82,20 +53,18 @@ class TrainingSteps:
             loss = penalty - replicas.share_of_mean(objective, sample_weight)
         gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
         gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
-        return _Pass(z, log_joint, log_prob, are_finite(loss, gradients), gradients)
-
-    def _apply_gradients(self, gradients, is_finite, and_update=lambda: None):
-        """The optimizer's step, and what else is to be updated only where all is finite."""
 
         def update(gradients):
             self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-            and_update()
+            if self._updates_within_step:
+                self._update_mixture(z, log_joint, y, sample_weight)
 
         assigned = self._assigned_by_step() if self._compiles_steps else None
-        self._finite_steps.take(update, is_finite, gradients, assigned)
+        is_finite = self._finite_steps.take(update, loss, gradients, assigned)
+        return z, log_joint, log_prob, is_finite
 
     def _assigned_by_step(self):
-        """The variables that a program of XLA's assigns; `None` if there will be more of them."""
+        """The variables that a training step assigns; `None` if there will be more of them."""
         if not hasattr(self.optimizer, "build"):  # a legacy one, which adds to them in its step
             return None
         weights, state = list(self.trainable_weights), optimizer_variables(self.optimizer)
