@@ -53,6 +53,12 @@ def test_only_xla_gets_the_polynomial():
     np.testing.assert_allclose(compiled_sine(wide), np.sin(wide), atol=1e-14)
 
 
+def test_a_gain_that_is_no_gain_is_refused():
+    for gain in (0.0, -1.0, np.nan):
+        with pytest.raises(ValueError, match="`gain` must be positive"):
+            Sine(gain)
+
+
 def test_names():
     assert as_activation("sine") == Sine()
     assert as_activation("sin") is tf.math.sin

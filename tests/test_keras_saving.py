@@ -132,7 +132,11 @@ def test_every_argument_of_the_flow_comes_back(covariance_type, dtype, tmp_path)
 
 BIJECTORS = {
     "spline": {"coupling": gmnvp.RationalQuadratic(num_bins=5, bound=4.0), "mixing": "lu"},
-    "affine": {"coupling": gmnvp.Affine(max_log_scale=0.7), "normalization": "act_norm"},
+    "affine": {
+        "coupling": gmnvp.Affine(max_log_scale=0.7),
+        "activation": gmnvp.Sine(gain=2.0),
+        "normalization": "act_norm",
+    },
     "by_name": {"coupling": "spline", "conditioner": "residual", "dropout": 0.2, "l2": 1e-3},
 }
 
