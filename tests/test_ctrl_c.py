@@ -17,6 +17,14 @@ MOMENTS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """A process that a shell has started in the background is deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_at(moment, number):
     """A callback that sends this process what Ctrl-C sends."""
 
