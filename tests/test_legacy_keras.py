@@ -17,6 +17,8 @@ TESTS = pathlib.Path(__file__).parent
     "module",
     [
         "test_training.py",
+        "test_ctrl_c.py",
+        "test_finite_steps.py",
         "test_keras_callbacks.py",
         "test_keras_context.py",
         "test_keras_fit.py",
