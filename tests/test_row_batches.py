@@ -91,9 +91,11 @@ def test_only_what_is_trained_on_is_read(tmp_path):
     path = tmp_path / "sparse"
     with open(path, "wb") as file:
         file.truncate(2**40)
-    x = np.memmap(path, np.float32, "r", shape=(2**34, 16))
+    x = np.memmap(path, np.float32, "r", shape=(2**30, 256))
     model = gmnvp.FlowModel(
-        gmnvp.gaussian_mixture_flow(16, 1, num_couplings=1, hidden_units=(4,), seed=0)
+        gmnvp.gaussian_mixture_flow(
+            256, 1, num_couplings=1, hidden_units=(4,), covariance_type="diag", seed=0
+        )
     )
     model.compile(mixture_update=gmnvp.StepwiseEM(), jit_compile=False)
     history = model.fit(x, batch_size=32, steps_per_epoch=2, epochs=2, verbose=0).history
