@@ -111,6 +111,7 @@ def test_density_benchmark(tmp_path):
     script = str(EXAMPLES / "benchmarks" / "density.py")
     arguments = ["--seeds", "0", "1", "--steps", "4", "--components", "2", "--couplings", "affine"]
     arguments += ["--num-couplings", "2", "--hidden-units", "4", "--learning-rates", "1e-3"]
+    arguments += ["--activations", "sine:1"]
     arguments += ["--sklearn-components", "2", "--sklearn-rows", "500", "--output", str(output)]
 
     def run(*more):
