@@ -1,4 +1,4 @@
-"""Rubbish is refused in one sentence, and model and data stay as they were; under tf_keras, too.
+"""Rubbish is refused in one sentence, and model and data stay as they were.
 
 Each case of `REFUSED` is what a user might do, the error that it has to meet and words of the
 sentence: the argument's name, what was found, and what would do.

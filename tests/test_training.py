@@ -1,4 +1,4 @@
-"""The Keras model. It runs a second time under tf_keras: see test_legacy_keras.py."""
+"""The Keras model. Most of it runs a second time under tf_keras: see test_legacy_keras.py."""
 
 import numpy as np
 import pytest

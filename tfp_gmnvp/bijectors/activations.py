@@ -27,8 +27,8 @@ class Sine:
     machines": the first layer's biases are phases, spread over the circle. The gain stretches their
     frequencies, and those of the layers after it, as Sitzmann et al. 2020, arXiv:2006.09661,
     section 3.2 do by their omega_0: a greater one reaches sharper edges, and diverges sooner.
-    `examples/benchmarks/density.py` found 1.25 to be best for affine couplings; splines, which are
-    steep by themselves, come closer with 1.
+    In `examples/benchmarks/density.py` affine couplings need 1.25 for the checkerboard, and gain
+    nothing by 1.5; splines, which are steep by themselves, come closer to circles with 1.
 
     Attributes:
       gain: what kernels start from, relative to He et al. 2015, arXiv:1502.01852, eq. 10.
