@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.row_batches import row_batches
+from tfp_gmnvp.row_batches import fit_by_rows, row_batches
 
 keras = tf.keras
 
@@ -83,6 +83,33 @@ def test_shuffled_rows_are_a_new_permutation_every_time(x):
         np.testing.assert_array_equal(np.sort(order), np.arange(95))
     assert not np.array_equal(*orders)
     assert not np.array_equal(orders[0], np.arange(95))
+
+
+def in_order(batches):
+    return np.concatenate([x.numpy() for (x,) in batches])
+
+
+@pytest.mark.one_keras
+def test_every_pass_is_shuffled_anew_where_epochs_are_not_passes():
+    x = np.arange(20.0, dtype=np.float32)[:, np.newaxis]
+    epoch = tf.Variable(4, dtype=tf.int64)
+    arguments = {"x": x, "y": None, "sample_weight": None, "batch_size": 6, "steps_per_epoch": 9}
+    data = fit_by_rows(arguments, lambda number: tf.stack([number, 1]), epoch)["x"]
+    batches = iter(data)
+    for number in (4, 5, 6):
+        expected = row_batches(x, batch_size=6, shuffle_seed=lambda n=number: tf.constant([n, 1]))
+        actual = in_order(next(batches) for _ in range(4))
+        np.testing.assert_array_equal(actual, in_order(expected))
+        epoch.assign(0)  # of no consequence: the next pass may have begun before it
+
+
+def test_an_epoch_of_as_many_steps_as_batches_is_a_pass(x):
+    x, arguments = np.array(x), {"epochs": 3, "verbose": 0}
+    expected, actual = make_model(), make_model()
+    expected.fit(x, **arguments)
+    actual.fit(x, **arguments, steps_per_epoch=3, batch_size=32)
+    for weight, other in zip(actual.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
 
 
 @pytest.mark.one_keras

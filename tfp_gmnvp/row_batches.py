@@ -16,15 +16,17 @@ __all__ = ["fit_by_rows", "read_by_rows", "row_batches"]
 _ENTRIES_AT_ONCE = 2**16  # numbers that are read at a time: Python's part in a batch takes 0.3 ms
 
 
-def fit_by_rows(arguments: dict, shuffle_seed, dtype=tf.float32) -> dict:
+def fit_by_rows(arguments: dict, shuffle_seed, epoch, dtype=tf.float32) -> dict:
     """The arguments of `fit`, with data sets of batches for arrays of NumPy.
 
     Keras would copy an array, and shuffle by a random state that all of the process shares.
 
     Args:
       arguments: by name, those of `fit`.
-      shuffle_seed: a function without arguments that returns the seed `[2]` of the epoch that is
-        about to begin; it is called in the graph of the data set.
+      shuffle_seed: a function of the number of an epoch that returns the seed `[2]` that its rows
+        are shuffled by; it is called in the graph of the data set.
+      epoch: an int64 variable, the number of the epoch that is about to begin. With
+        `steps_per_epoch` passes do not end with epochs: they are numbered from its present value.
       dtype: float dtype that points are cast to.
 
     Returns:
@@ -33,7 +35,9 @@ def fit_by_rows(arguments: dict, shuffle_seed, dtype=tf.float32) -> dict:
     #### Examples
 
     >>> arguments = {"x": np.zeros([5, 2]), "y": None, "sample_weight": None, "batch_size": 2}
-    >>> fit_by_rows(arguments, lambda: tf.constant([0, 1]))["x"].cardinality().numpy().item()
+    >>> epoch = tf.Variable(0, dtype=tf.int64)
+    >>> data = fit_by_rows(arguments, lambda number: tf.stack([number, 1]), epoch)["x"]
+    >>> data.cardinality().numpy().item()
     3
     """
     arguments = _validation_by_rows(arguments, dtype)
@@ -42,10 +46,14 @@ def fit_by_rows(arguments: dict, shuffle_seed, dtype=tf.float32) -> dict:
         return arguments
     data = {name: arguments.pop(name) for name in ("x", "y", "sample_weight")}
     size = _batch_size(x, arguments.pop("batch_size", None), steps)
-    seed = shuffle_seed if arguments.get("shuffle", True) else None
-    batches = row_batches(**data, batch_size=size, shuffle_seed=seed, dtype=dtype)
+    is_shuffled = arguments.get("shuffle", True)
+
+    def one_pass(number):
+        seed = (lambda: shuffle_seed(number)) if is_shuffled else None
+        return row_batches(**data, batch_size=size, shuffle_seed=seed, dtype=dtype)
+
     arguments["shuffle"] = False  # its default makes Keras warn of a data set
-    return {**arguments, "x": batches.repeat() if steps else batches}
+    return {**arguments, "x": _endless(one_pass, epoch) if steps else one_pass(epoch)}
 
 
 def read_by_rows(arguments: dict, dtype=tf.float32) -> dict:
@@ -139,6 +147,13 @@ def row_batches(
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return data.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def _endless(one_pass, epoch) -> tf.data.Dataset:
+    """Pass after pass. The next begins early, so its number is not read off the variable."""
+    numbers = tf.data.Dataset.counter(epoch.numpy())
+    batches = numbers.flat_map(one_pass)
+    return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
 
 def _batch_size(x, batch_size, steps):

@@ -262,7 +262,8 @@ class FlowModel(
         shared = distribute(batches, self.distribute_strategy, data=arguments["x"])
         ours = [UpdateBetweenEpochs(self, shared), SkippedSteps(self._finite_steps)]
         arguments["callbacks"] = [*ours, *arguments["callbacks"], ResumeAtWeights(self)]
-        history = keras_fit(**row_batches.fit_by_rows(arguments, self._shuffle_seed, dtype))
+        by_rows = row_batches.fit_by_rows(arguments, self._shuffle_seed, self._num_epochs, dtype)
+        history = keras_fit(**by_rows)
         with self.distribute_strategy.scope():
             self.mixture_update.on_train_end(self.distribution, batches)
         return history
@@ -271,8 +272,8 @@ class FlowModel(
         if self.mixture_update is None:
             raise ValueError(f"`compile` must be called before `{method}`.")
 
-    def _shuffle_seed(self):
-        """The seed of the epoch that is about to begin, in the graph of the data set."""
+    def _shuffle_seed(self, epoch):
+        """The seed that the rows of an epoch are shuffled by, in the graph of the data set."""
         if self.distribute_strategy.num_replicas_in_sync > 1:  # whose variables no data set reads
             return tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
-        return tf.random.experimental.stateless_fold_in(self._seed, self._num_epochs)
+        return tf.random.experimental.stateless_fold_in(self._seed, epoch)
