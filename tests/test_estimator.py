@@ -65,6 +65,18 @@ def test_a_flow_that_is_better_on_validation_rows_is_kept_and_better_on_fresh_on
     assert min(fit.history["val_loss"]) < fit.history["val_loss"][0]
 
 
+def test_many_rows_are_learnt_between_matrices_and_looked_at_twenty_times():
+    x, fresh = banana(60_000, seed=0), banana(2000, seed=1)
+    fit = gmnvp.fit_density(x, steps=60, hidden_units=(16,), seed=0, **SMALL)
+    flow = fit.model.distribution
+    assert any(isinstance(layer, gmnvp.LULinear) for layer in flow.bijector.bijectors)
+    assert len(fit.history["val_loss"]) == 20
+    assert fit.keeps_flow
+    plain = GaussianMixture(1).fit(x).score_samples(fresh)
+    gain = flow.log_prob(fresh.astype("f4")).numpy() - plain
+    assert gain.mean() > 10 * gain.std() / np.sqrt(len(gain)) > 0
+
+
 def test_scores_are_those_of_cross_validation_in_scikit_learn():
     rng = np.random.default_rng(0)
     z = rng.normal(size=[90, 2]) * [0.1, 0.4] + np.repeat([[-1, 0], [1, 0], [0, 9]], 30, axis=0)

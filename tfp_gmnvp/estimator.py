@@ -17,10 +17,10 @@ from tfp_gmnvp.mixture_choice import (
     choose_mixture,
     fit_candidate,
 )
-from tfp_gmnvp.mixture_updates import FullBatchEM
 from tfp_gmnvp.mixture_updates.fit import fit_mixture
 from tfp_gmnvp.summaries import MonteCarloEstimate, mean_estimate
 from tfp_gmnvp.training import FlowModel
+from tfp_gmnvp.training_plan import TrainingPlan, training_plan
 
 __all__ = ["DensityFit", "fit_density"]
 
@@ -28,6 +28,8 @@ keras = tf.keras
 
 _MOST_ROWS_TO_CHOOSE_BY = 4000
 _MOST_ROWS_TO_START_FROM = 20_000
+_MOST_ROWS_TO_VALIDATE_BY = 10_000
+_MOST_ROWS_TO_END_WITH = 100_000
 
 
 class DensityFit(NamedTuple):
@@ -62,8 +64,8 @@ def fit_density(
     covariance_types: Sequence[str] = ("full", "tied", "diag"),
     validation_fraction: float = 0.2,
     steps: int = 3000,
-    learning_rate: float = 2e-3,
-    weight_decay: float = 0.1,
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
     seed: int,
     **flow_arguments,
 ) -> DensityFit:
@@ -71,11 +73,11 @@ def fit_density(
 
     1. A mixture is chosen by cross-validation, see `choose_mixture`, and fitted to the standardised
        rows but for those set aside for validation.
-    2. A flow starts as the identity over it, and trains with decaying weights until the validation
-       rows say stop. It is smaller where rows are few.
+    2. A flow starts as the identity over it, and trains until the validation rows say stop. How, is
+       a matter of the number of rows, see `training_plan`.
     3. The flow is kept if it is better on the validation rows by more than two standard errors of
        the difference, row by row. If not, the density is the mixture.
-    4. The mixture is fitted again, to all rows, with the bijector as it is.
+    4. The mixture is fitted again, to all rows, or 100,000 of them, with the bijector as it is.
 
     So rows that are held out from x lose nothing by the flow where it has too few rows to learn
     from.
@@ -84,10 +86,12 @@ def fit_density(
       x: data `[N, D]`, D >= 2 and N >= 20.
       num_components: numbers of components to try.
       covariance_types: what to try of 'full', 'tied', 'diag' and 'spherical'.
-      validation_fraction: the share of the rows, in (0, 1), that say when to stop.
+      validation_fraction: the share of the rows, in (0, 1), that say when to stop; 10,000 rows are
+        enough.
       steps: the most training steps.
-      learning_rate: at its highest, after a warm-up; it falls to zero as a cosine.
-      weight_decay: of AdamW.
+      learning_rate: at its highest, after a warm-up; it falls to zero as a cosine. `None` for the
+        plan's.
+      weight_decay: of AdamW. `None` for the plan's.
       seed: integer seed of everything: the split, the mixtures, the flow and the order of rows.
       **flow_arguments: of `gaussian_mixture_flow`, such as `coupling`, in place of the defaults.
 
@@ -107,40 +111,37 @@ def fit_density(
     """
     x = _checked_rows(x, validation_fraction, steps)
     order = np.random.default_rng(seed).permutation(len(x))
-    num_validation = max(1, round(validation_fraction * len(x)))
+    num_validation = round(validation_fraction * len(x))
+    num_validation = min(max(1, num_validation), _MOST_ROWS_TO_VALIDATE_BY)
     train, validation = x[order[num_validation:]], x[order[:num_validation]]
     z = (x[order] - x.mean(axis=0)) / _scales(x)
     candidate, *_ = choose_mixture(
         z[-_MOST_ROWS_TO_CHOOSE_BY:], num_components, covariance_types=covariance_types, seed=seed
     )
+    plan = training_plan(len(train), steps, flow_arguments.get("coupling", "affine"))
+    plan = plan.with_changes(learning_rate=learning_rate, weight_decay=weight_decay)
     flow = gaussian_mixture_flow(
         x.shape[1],
         candidate.num_components,
         covariance_type=candidate.covariance_type,
         standardize=x,
         seed=seed,
-        **{**_sizes(len(train)), **flow_arguments},
+        **{**plan.flow_arguments, **flow_arguments},
     )
     _start(flow, z[num_validation:], candidate, seed)
     start = evaluate.log_prob(flow, evaluate.as_points(flow, validation))
     model = FlowModel(flow, initialize=False, seed=seed)
     weights = model.get_weights()
-    history = _train(model, train, validation, candidate, steps, learning_rate, weight_decay)
+    em = {"prior": candidate.prior(x.shape[1]), "covariance_floor": COVARIANCE_FLOOR}
+    history = _train(model, train, validation, plan, plan.mixture_update(**em))
     gain = _gain(evaluate.log_prob(flow, evaluate.as_points(flow, validation)), start)
     keeps_flow = gain.estimate > 2 * gain.standard_error
     if keeps_flow:
-        settings = {"prior": candidate.prior(x.shape[1]), "covariance_floor": COVARIANCE_FLOOR}
-        fit_mixture(flow, evaluate.as_points(flow, x), **settings)
+        fit_mixture(flow, evaluate.as_points(flow, x[order[:_MOST_ROWS_TO_END_WITH]]), **em)
     else:
         model.set_weights(weights)
         _start(flow, z, candidate, seed)
     return DensityFit(model, candidate, gain, keeps_flow, history)
-
-
-def _sizes(num_rows) -> dict:
-    """About one unit in each hidden layer for every square of its number of rows, 8 to 64."""
-    width = int(2 ** np.clip(np.round(np.log2(num_rows) / 2), 3, 6))
-    return {"num_couplings": 8 if width == 64 else 4, "hidden_units": (width, width)}
 
 
 def _start(flow, z, candidate, seed) -> None:
@@ -150,25 +151,17 @@ def _start(flow, z, candidate, seed) -> None:
     mixtures.assign_parameters(flow.distribution, parameters)
 
 
-def _train(model, train, validation, candidate, steps, learning_rate, weight_decay) -> dict:
-    """Trains until the validation loss has not fallen for a tenth of the epochs; keeps the best."""
-    batch_size = int(np.clip(len(train) // 8, 32, 512))
-    steps_per_epoch = -(-len(train) // batch_size)
-    epochs = int(np.clip(steps // steps_per_epoch, 1, 200))
-    warmup = epochs * steps_per_epoch // 20
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, epochs * steps_per_epoch - warmup, warmup_target=learning_rate, warmup_steps=warmup
-    )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay, global_clipnorm=1.0)
-    update = FullBatchEM(prior=candidate.prior(train.shape[1]), covariance_floor=COVARIANCE_FLOOR)
-    model.compile(optimizer, mixture_update=update)
+def _train(model, train, validation, plan: TrainingPlan, mixture_update) -> dict:
+    """Trains until the validation loss has not fallen for a while; keeps the best weights."""
+    model.compile(plan.make_optimizer(), mixture_update=mixture_update)
     stop = keras.callbacks.EarlyStopping(
-        "val_loss", mode="min", patience=max(5, epochs // 10), restore_best_weights=True
+        "val_loss", mode="min", patience=plan.patience, restore_best_weights=True
     )
     history = model.fit(
         train,
-        batch_size=batch_size,
-        epochs=epochs,
+        batch_size=plan.batch_size,
+        epochs=plan.epochs,
+        steps_per_epoch=plan.steps_per_epoch,
         validation_data=validation,
         validation_batch_size=10_000,
         callbacks=[stop, keras.callbacks.TerminateOnNaN()],

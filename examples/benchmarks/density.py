@@ -8,7 +8,7 @@ Targets of known density are scored by KL(truth || model) = mean(log p(x) - log 
 beside scikit-learn's mixture on the same rows. Methods:
 
     full, stepwise, gradient   the flow, its mixture by full-batch EM, stepwise EM or the optimizer
-    default                    `fit_density` as it is, whatever the components and couplings
+    default                    `fit_density` as it is, with either kind of coupling
     sklearn                    a plain mixture, K and the type of covariance by BIC
     zuko, normflows            another library's flow, in an environment of its own
 
@@ -85,8 +85,9 @@ def cases(arguments: argparse.Namespace) -> list[dict]:
         arguments.targets, arguments.methods, arguments.seeds
     ):
         case = {"target": target, "method": method, "seed": seed}
-        if method in ("default", "sklearn"):  # which choose for themselves
-            found.append({**dict.fromkeys(KEYS), **case})
+        if method in ("default", "sklearn"):  # which choose all, or all but this, for themselves
+            couplings = arguments.couplings if method == "default" else [None]
+            found += [{**dict.fromkeys(KEYS), **case, "coupling": c} for c in couplings]
             continue
         for values in itertools.product(*(getattr(arguments, option) for option in OF_FLOWS)):
             settings = dict(zip(OF_FLOWS.values(), values, strict=True))

@@ -117,7 +117,7 @@ def default_log_prob(case: dict, problem: density_data.Problem, options: dict):
     """`fit_density`, which splits off validation rows of its own."""
     import tfp_gmnvp as gmnvp
 
-    fit = gmnvp.fit_density(problem.seen, seed=case["seed"])
+    fit = gmnvp.fit_density(problem.seen, coupling=case["coupling"], seed=case["seed"])
     kept = "kept" if fit.keeps_flow else "not kept"
     gain = f"{fit.gain.estimate:.3f} +- {fit.gain.standard_error:.3f}"
     print(f"{case['target']} {case['seed']}: {fit.mixture}, flow {kept}: {gain}", flush=True)
