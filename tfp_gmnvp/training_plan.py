@@ -83,11 +83,11 @@ class TrainingPlan(NamedTuple):
 def training_plan(num_rows: int, steps: int, coupling: str = "affine") -> TrainingPlan:
     """Plans the training of a flow on so many rows.
 
-    Few rows are overfitted: the networks are small, their weights decay, and the mixture is fitted to
-    all rows once an epoch. From 10,000 rows on there is a density to be reached: a high learning rate,
-    couplings between which a matrix mixes, and stepwise EM, which has the mixture follow the flow at
-    first and averages over many batches at last. From 50,000 on the conditioners are sines, which
-    reach sharp edges, but would learn fewer rows by heart.
+    Few rows are overfitted: the networks are small, their weights decay, and the mixture is fitted
+    to all rows once an epoch. From 10,000 rows on there is a density to be reached: a high learning
+    rate, couplings between which a matrix mixes, and stepwise EM, which has the mixture follow the
+    flow at first and averages over many batches at last. From 50,000 on the conditioners are sines,
+    which reach sharp edges, but would learn fewer rows by heart.
 
     Args:
       num_rows: number of rows to train on.
@@ -129,7 +129,7 @@ def _for_few_rows(num_rows, steps) -> TrainingPlan:
 
 
 def _for_many_rows(num_rows, steps, is_spline) -> TrainingPlan:
-    """The validation rows look on twenty times: while the rate is high, they are no reason to stop."""
+    """Validation rows are looked at twenty times; while the rate is high, they stop nothing."""
     steps_per_epoch = -(-steps // 20)
     epochs = steps // steps_per_epoch
     falls = [epochs * steps_per_epoch * tenths // 10 for tenths in (8, 9)]
