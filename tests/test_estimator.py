@@ -77,14 +77,21 @@ def test_many_rows_are_learnt_between_matrices_and_looked_at_twenty_times():
     assert gain.mean() > 10 * gain.std() / np.sqrt(len(gain)) > 0
 
 
-def test_scores_are_those_of_cross_validation_in_scikit_learn():
+@pytest.mark.parametrize("num_divisions", [1, 2])
+def test_scores_are_those_of_cross_validation_in_scikit_learn(num_divisions):
     rng = np.random.default_rng(0)
     z = rng.normal(size=[90, 2]) * [0.1, 0.4] + np.repeat([[-1, 0], [1, 0], [0, 9]], 30, axis=0)
     best, *others = mixture_choice.choose_mixture(
-        z, [1, 3], covariance_types=["tied", "diag"], num_folds=3, seed=0
+        z,
+        [1, 3],
+        covariance_types=["tied", "diag"],
+        num_folds=3,
+        num_divisions=num_divisions,
+        seed=0,
     )
     assert best.num_components == 3
-    folds = np.array_split(np.random.default_rng(0).permutation(90), 3)
+    rng = np.random.default_rng(0)
+    folds = [fold for _ in range(num_divisions) for fold in np.array_split(rng.permutation(90), 3)]
     for candidate in (best, *others):
         oracle = GaussianMixture(
             candidate.num_components, covariance_type=candidate.covariance_type, n_init=5,
@@ -92,6 +99,21 @@ def test_scores_are_those_of_cross_validation_in_scikit_learn():
         )  # fmt: skip
         scores = [oracle.fit(np.delete(z, fold, axis=0)).score(z[fold]) for fold in folds]
         np.testing.assert_allclose(candidate.held_out, np.mean(scores), rtol=1e-3)
+
+
+def test_only_the_six_best_are_scored_on_further_divisions():
+    z = np.random.default_rng(0).normal(size=[64, 2])
+    settings = {"covariance_types": ["full", "diag", "tied", "spherical"], "shrinkages": [0.0]}
+    settings.update(num_folds=2, seed=0)
+    once = mixture_choice.choose_mixture(z, [1, 2], num_divisions=1, **settings)
+    twice = mixture_choice.choose_mixture(z, [1, 2], num_divisions=2, **settings)
+    assert len(once) == 8
+    assert twice[6:] == once[6:]
+    kinds = {candidate[:3]: candidate.held_out for candidate in once[:6]}
+    assert {candidate[:3] for candidate in twice[:6]} == set(kinds)
+    assert all(candidate.held_out != kinds[candidate[:3]] for candidate in twice[:6])
+    scores = [candidate.held_out for candidate in twice[:6]]
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_shrinkage_is_worth_d_plus_two_points():

@@ -14,22 +14,16 @@ TESTS = pathlib.Path(__file__).parent
 
 
 @pytest.mark.parametrize(
-    "module",
+    "modules",
     [
-        "test_training.py",
-        "test_ctrl_c.py",
-        "test_finite_steps.py",
-        "test_keras_callbacks.py",
-        "test_keras_context.py",
-        "test_keras_fit.py",
-        "test_keras_labels.py",
-        "test_keras_layers.py",
-        "test_keras_saving.py",
-        "test_keras_updates.py",
-        "test_row_batches.py",
+        ["test_training", "test_ctrl_c", "test_finite_steps"],
+        ["test_keras_callbacks", "test_keras_context", "test_keras_layers"],
+        ["test_keras_fit", "test_keras_labels"],
+        ["test_keras_saving", "test_keras_updates", "test_row_batches"],
     ],
+    ids=" ".join,
 )
-def test_under_tf_keras(module):
+def test_under_tf_keras(modules):
     command = [
         sys.executable,
         "-m",
@@ -40,7 +34,7 @@ def test_under_tf_keras(module):
         "not one_keras",
         "-p",
         "no:cacheprovider",
-        str(TESTS / module),
+        *(str(TESTS / f"{module}.py") for module in modules),
     ]
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1"}
     run = subprocess.run(

@@ -2,18 +2,33 @@
 
 import json
 import pathlib
+import runpy
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
+SCRIPT = str(pathlib.Path(__file__).parents[1] / "examples" / "paper_figures.py")
 
 
 def run(*arguments):
-    command = [sys.executable, str(ROOT / "examples" / "paper_figures.py"), *map(str, arguments)]
+    command = [sys.executable, SCRIPT, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def refusal(monkeypatch, capsys):
+    """What the script says last of arguments that it refuses, run within this process."""
+
+    def run_and_read(*arguments):
+        monkeypatch.setattr(sys, "argv", [SCRIPT, *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            runpy.run_path(SCRIPT, run_name="__main__")
+        assert exit_.value.code == 2
+        return capsys.readouterr().err.strip().splitlines()[-1]
+
+    return run_and_read
 
 
 def test_writes_figures_and_metrics(tmp_path):
@@ -53,18 +68,14 @@ def test_takes_a_table_of_three_columns(tmp_path):
     ],
     ids=["not a number", "missing value", "too few rows", "one column"],
 )
-def test_says_what_is_wrong_with_a_table(tmp_path, content, message):
+def test_says_what_is_wrong_with_a_table(tmp_path, refusal, content, message):
     table = tmp_path / "table.csv"
     table.write_text(content)
-    result = run("--data", table, "--output", tmp_path / "out")
-    assert result.returncode == 2
-    last = result.stderr.strip().splitlines()[-1]
-    assert "table.csv" in last
-    assert message in last
+    said = refusal("--data", table, "--output", tmp_path / "out")
+    assert "table.csv" in said
+    assert message in said
     assert not (tmp_path / "out").exists()
 
 
-def test_says_that_there_is_no_such_file(tmp_path):
-    result = run("--data", tmp_path / "nothing.csv")
-    assert result.returncode == 2
-    assert "nothing.csv" in result.stderr.splitlines()[-1]
+def test_says_that_there_is_no_such_file(tmp_path, refusal):
+    assert "nothing.csv" in refusal("--data", tmp_path / "nothing.csv")

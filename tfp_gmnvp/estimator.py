@@ -27,6 +27,7 @@ __all__ = ["DensityFit", "fit_density"]
 keras = tf.keras
 
 _MOST_ROWS_TO_CHOOSE_BY = 4000
+_ROWS_TO_DIVIDE_ONCE = 600  # of fewer, what one division into folds says is too much by chance
 _MOST_ROWS_TO_START_FROM = 20_000
 _MOST_ROWS_TO_VALIDATE_BY = 10_000
 _MOST_ROWS_TO_END_WITH = 100_000
@@ -116,7 +117,11 @@ def fit_density(
     train, validation = x[order[num_validation:]], x[order[:num_validation]]
     z = (x[order] - x.mean(axis=0)) / _scales(x)
     candidate, *_ = choose_mixture(
-        z[-_MOST_ROWS_TO_CHOOSE_BY:], num_components, covariance_types=covariance_types, seed=seed
+        z[-_MOST_ROWS_TO_CHOOSE_BY:],
+        num_components,
+        covariance_types=covariance_types,
+        num_divisions=int(np.clip(_ROWS_TO_DIVIDE_ONCE // len(x), 1, 4)),
+        seed=seed,
     )
     plan = training_plan(len(train), steps, flow_arguments.get("coupling", "affine"))
     plan = plan.with_changes(learning_rate=learning_rate, weight_decay=weight_decay)

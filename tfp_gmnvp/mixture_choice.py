@@ -16,6 +16,8 @@ __all__ = ["COVARIANCE_FLOOR", "MixtureCandidate", "choose_mixture", "fit_candid
 #: Lower bound of the covariances relative to the points' variance; see `maximization`.
 COVARIANCE_FLOOR = 1e-6
 
+_NUM_FINALISTS = 6
+
 
 class MixtureCandidate(NamedTuple):
     """A kind of mixture.
@@ -62,6 +64,7 @@ def choose_mixture(
     covariance_types: Sequence[str] = ("full", "tied", "diag"),
     shrinkages: Sequence[float] = (0.0, 0.1, 1.0),
     num_folds: int = 5,
+    num_divisions: int = 1,
     seed: int,
 ) -> tuple[MixtureCandidate, ...]:
     """Fits mixtures of all kinds, and scores each on folds that it has not seen.
@@ -75,10 +78,12 @@ def choose_mixture(
       covariance_types: what to try of 'full', 'tied', 'diag' and 'spherical'.
       shrinkages: what to try; see `MixtureCandidate`.
       num_folds: number of folds, from 2 to N.
+      num_divisions: how often the points are divided into folds anew; the six candidates that are
+        the best by the first division are scored by the mean of all.
       seed: integer seed of the folds and of the mixtures' starts.
 
     Returns:
-      The candidates, the best first.
+      The candidates, the best first, but for those after the sixth, which stay behind it.
 
     Raises:
       ValueError: if no number of components is left, or a type of covariance is unknown.
@@ -97,14 +102,24 @@ def choose_mixture(
             f"`num_components` must hold a number from 1 to {max(1, len(z) // 8)} for {len(z)} "
             f"points, got {num_components!r}."
         )
-    folds = np.array_split(np.random.default_rng(seed).permutation(len(z)), num_folds)
-    score = functools.partial(_held_out, z=z, folds=folds, seed=seed)
+    rng = np.random.default_rng(seed)
+    first, *others = (
+        functools.partial(
+            _held_out, z=z, folds=np.array_split(rng.permutation(len(z)), num_folds), seed=seed
+        )
+        for _ in range(num_divisions)
+    )
     scored = []
     for covariance_type in covariance_types:
         for shrinkage in shrinkages if covariance_type == "full" else (0.0,):
             family = [MixtureCandidate(covariance_type, k, shrinkage) for k in numbers]
-            scored += _ascending(score, family)
-    return tuple(sorted(scored, key=lambda c: c.held_out, reverse=True))
+            scored += _ascending(first, family)
+    scored = _best_first(scored)
+    finalists = [
+        c._replace(held_out=float(np.mean([c.held_out, *(score(c) for score in others)])))
+        for c in scored[:_NUM_FINALISTS]
+    ]
+    return (*_best_first(finalists), *scored[_NUM_FINALISTS:])
 
 
 def fit_candidate(
@@ -131,6 +146,10 @@ def fit_candidate(
     settings = {"num_iterations": 20, "n_init": n_init, "seed": seed}
     start = mixtures.first_fit(z, **settings, **_arguments(candidate, z.shape[1]))
     return _em(candidate, z.shape[1], num_iterations=200)(z, *start)
+
+
+def _best_first(candidates) -> list[MixtureCandidate]:
+    return sorted(candidates, key=lambda candidate: candidate.held_out, reverse=True)
 
 
 def _ascending(score, candidates) -> list[MixtureCandidate]:
