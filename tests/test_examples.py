@@ -5,7 +5,10 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from tfp_gmnvp import datasets
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
@@ -111,7 +114,7 @@ def test_density_benchmark(tmp_path):
     script = str(EXAMPLES / "benchmarks" / "density.py")
     arguments = ["--seeds", "0", "1", "--steps", "4", "--components", "2", "--couplings", "affine"]
     arguments += ["--num-couplings", "2", "--hidden-units", "4", "--learning-rates", "1e-3"]
-    arguments += ["--activations", "sine:1"]
+    arguments += ["--activations", "sine:1", "--rows", "600"]
     arguments += ["--sklearn-components", "2", "--sklearn-rows", "500", "--output", str(output)]
 
     def run(*more):
@@ -133,6 +136,20 @@ def test_density_benchmark(tmp_path):
     assert abs(flow["gain"] - sum(gains) / 2) < 1e-9
     assert "gain over sklearn" in printed
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_rotated_pairs_are_a_density(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES / "benchmarks"))
+    import density_data
+
+    first, second = datasets.eight_gaussians(), datasets.two_moons()
+    pairs = density_data.RotatedPairs(first, second)
+    x = pairs.sample(20_000, seed=0)
+    assert x.shape == (20_000, 4)
+    loss = -pairs.log_prob(x)
+    error = loss.std() / np.sqrt(len(loss))
+    assert abs(loss.mean() - first.entropy() - second.entropy()) < 4 * error
+    assert np.abs(np.corrcoef(x.T) - np.eye(4)).max() > 0.1  # no column is by itself
 
 
 def test_density_benchmark_reports_the_rate_with_the_best_validation_loss(monkeypatch):

@@ -40,6 +40,7 @@ from density_figure import draw
 
 KIND = ("target", "method", "components", "coupling", "activation", "mixing", "steps")
 SETTINGS = (
+    "rows",
     "num_couplings",
     "hidden_units",
     "em_every",
@@ -60,7 +61,7 @@ OF_FLOWS = {  # from options, each of several values, to fields
 def run(case: dict, options: dict) -> dict:
     """One row of the JSON: what was run, its validation loss, its score and standard error."""
     start = time.perf_counter()
-    problem = density_data.load(case["target"], case["seed"])
+    problem = density_data.load(case["target"], case["seed"], options["rows"])
     validation, test = density_methods.METHODS[case["method"]](case, problem, options)
     values = test if problem.log_truth is None else problem.log_truth - test
     return {
@@ -186,6 +187,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--mixings", nargs="+", choices=["permutation", "lu"], default=["permutation"])
     add("--learning-rates", type=float, nargs="+", default=[2e-3, 5e-3])
     add("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    add("--rows", type=int, default=density_data.NUM_TRAIN, help="of a known density, to train on")
     add("--steps", type=int, default=3000)
     add("--num-couplings", type=int, default=8)
     add("--hidden-units", type=int, nargs="+", default=[64, 64])
@@ -203,7 +205,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--resume", action="store_true", help="keep the runs that `--output` holds")
     add("--output", type=pathlib.Path, default=pathlib.Path("density.json"))
     arguments = parser.parse_args()
-    for name in ("steps", "workers", "sklearn_components", "sklearn_rows"):
+    for name in ("rows", "steps", "workers", "sklearn_components", "sklearn_rows"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
     for target in arguments.targets:

@@ -17,7 +17,33 @@ NUM_VALIDATION, NUM_TEST = 10_000, 20_000
 DIGITS_ROWS = 1500
 OLD_FAITHFUL = pathlib.Path(__file__).parents[1] / "data" / "old_faithful.csv"
 
-KNOWN: dict[str, Callable[[], datasets.ToyDensity]] = {
+
+class RotatedPairs:
+    """Independent densities of two columns each, seen in coordinates that mix all of them.
+
+    x = [x_1, ..., x_m] R,    log p(x) = sum_i log p_i(x_i),    R a rotation
+    """
+
+    def __init__(self, *densities: datasets.ToyDensity):
+        """Draws the rotation, the same every time."""
+        self._densities = densities
+        size = 2 * len(densities)
+        self._rotation = np.linalg.qr(np.random.default_rng(5).normal(size=[size, size]))[0]
+
+    def sample(self, num_samples: int, seed: int) -> np.ndarray:
+        """Independent points `[N, D]`."""
+        seeds = np.random.SeedSequence(seed).generate_state(len(self._densities))
+        pairs = zip(self._densities, seeds, strict=True)
+        parts = [density.sample(num_samples, seed=int(seed)) for density, seed in pairs]
+        return np.concatenate(parts, axis=1) @ self._rotation
+
+    def log_prob(self, x: np.ndarray) -> np.ndarray:
+        """Log-densities `[N]` of points `[N, D]`, in nats."""
+        parts = np.split(x @ self._rotation.T, len(self._densities), axis=1)
+        return sum(p.log_prob(part) for p, part in zip(self._densities, parts, strict=True))
+
+
+KNOWN: dict[str, Callable[[], datasets.ToyDensity | RotatedPairs]] = {
     "moons_0.05": lambda: datasets.two_moons(noise=0.05),
     "moons_0.1": lambda: datasets.two_moons(noise=0.1),
     "circles": lambda: datasets.circles(radii=(1.0, 0.4), noise=0.05),
@@ -25,6 +51,12 @@ KNOWN: dict[str, Callable[[], datasets.ToyDensity]] = {
     "eight_gaussians": datasets.eight_gaussians,
     "checkerboard": datasets.checkerboard,
     "pinwheel": datasets.pinwheel,
+    "rotated_pairs": lambda: RotatedPairs(
+        datasets.circles(radii=(1.0, 0.4), noise=0.05),
+        datasets.checkerboard(),
+        datasets.spirals(),
+        datasets.eight_gaussians(),
+    ),
 }
 REAL = ("old_faithful", "iris", "wine", "breast_cancer", "digits")
 
@@ -52,7 +84,7 @@ def is_known(target: str) -> bool:
     return target in KNOWN
 
 
-def load(target: str, seed: int) -> Problem:
+def load(target: str, seed: int, num_train: int = NUM_TRAIN) -> Problem:
     """A target's rows.
 
     Of a known density all seeds have the same validation and test points. A table is split anew by
@@ -62,12 +94,13 @@ def load(target: str, seed: int) -> Problem:
     Args:
       target: a key of `KNOWN`, one of `REAL`, or the path of a CSV file.
       seed: integer seed of the training points, or of the split.
+      num_train: number of training points of a known density.
     """
     if is_known(target):
         density = KNOWN[target]()
         test = density.sample(NUM_TEST, seed=999)
         return Problem(
-            density.sample(NUM_TRAIN, seed=seed),
+            density.sample(num_train, seed=seed),
             density.sample(NUM_VALIDATION, seed=998),
             test,
             density.log_prob(test),
