@@ -137,7 +137,8 @@ def fit_density(
     start = evaluate.log_prob(flow, evaluate.as_points(flow, validation))
     model = FlowModel(flow, initialize=False, seed=seed)
     weights = model.get_weights()
-    em = {"prior": candidate.prior(x.shape[1]), "covariance_floor": COVARIANCE_FLOOR}
+    prior = candidate.prior(x.shape[1]) if plan.has_prior else None
+    em = {"prior": prior, "covariance_floor": COVARIANCE_FLOOR}
     history = _train(model, train, validation, plan, plan.mixture_update(**em))
     gain = _gain(evaluate.log_prob(flow, evaluate.as_points(flow, validation)), start)
     keeps_flow = gain.estimate > 2 * gain.standard_error

@@ -32,6 +32,7 @@ class TrainingPlan(NamedTuple):
       warmup_steps: training steps in which the learning rate rises.
       learning_rate: at its highest.
       weight_decay: of AdamW.
+      has_prior: whether the mixture's prior goes on to count in training.
       mixture_update: makes the mixture's update, from its `prior` and `covariance_floor`.
 
     #### Examples
@@ -48,6 +49,7 @@ class TrainingPlan(NamedTuple):
     warmup_steps: int
     learning_rate: float
     weight_decay: float
+    has_prior: bool
     mixture_update: Callable[..., MixtureUpdate]
 
     def with_changes(self, **changes) -> TrainingPlan:
@@ -86,7 +88,8 @@ def training_plan(num_rows: int, steps: int, coupling: str = "affine") -> Traini
     Few rows are overfitted: the networks are small, their weights decay, and the mixture is fitted
     to all rows once an epoch. From 10,000 rows on there is a density to be reached: a high learning
     rate, couplings between which a matrix mixes, and stepwise EM, which has the mixture follow the
-    flow at first and averages over many batches at last. From 50,000 on the conditioners are sines,
+    flow at first and averages over many batches at last. A prior is of no use there, and much beside
+    the few batches that stepwise EM reaches back over. From 50,000 on the conditioners are sines,
     which reach sharp edges, but would learn fewer rows by heart.
 
     Args:
@@ -124,6 +127,7 @@ def _for_few_rows(num_rows, steps) -> TrainingPlan:
         warmup_steps=epochs * steps_per_epoch // 20,
         learning_rate=2e-3,
         weight_decay=0.1,
+        has_prior=True,
         mixture_update=FullBatchEM,
     )
 
@@ -144,5 +148,6 @@ def _for_many_rows(num_rows, steps, is_spline) -> TrainingPlan:
         warmup_steps=epochs * steps_per_epoch // 6,
         learning_rate=3e-3 if is_spline else 7e-3,
         weight_decay=0.0,
+        has_prior=False,
         mixture_update=lambda **settings: StepwiseEM(step_size=step_size, **settings),
     )
