@@ -15,6 +15,7 @@ import zipfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
@@ -30,6 +31,7 @@ FORMATS = ("keras", "weights.h5", "ckpt")
 HOW_TO_RUN = {"jit_compile": False}
 #: Where it may matter XLA compiles, but the same for both Kerases, so for one of them alone.
 AS_USERS_DO = {"jit_compile": False if os.environ.get("TF_USE_LEGACY_KERAS") == "1" else "auto"}
+BY_XLA = pytest.param({"jit_compile": True}, marks=pytest.mark.one_keras)
 
 
 def points(size=120, seed=0):

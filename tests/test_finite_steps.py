@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_models import UPDATES, assert_same, make_model, next_losses, points
+from keras_models import BY_XLA, UPDATES, assert_same, make_model, next_losses, points
 
 from tfp_gmnvp.finite_steps import FiniteSteps
 
@@ -17,7 +17,7 @@ def state(model):
     return [tf.convert_to_tensor(v).numpy() for v in (*model.get_weights(), *optimizer)]
 
 
-@pytest.mark.parametrize("arguments", [{"run_eagerly": True}, {}, {"jit_compile": True}])
+@pytest.mark.parametrize("arguments", [{"run_eagerly": True}, {}, BY_XLA])
 @pytest.mark.parametrize("update", ["stepwise", "gradient"])
 def test_a_step_on_points_beyond_all_bounds_changes_nothing(update, arguments):
     model = make_model(update, **arguments)

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from keras_models import (
     AS_USERS_DO,
+    BY_XLA,
     HOW_TO_RUN,
     UPDATES,
     make_flow,
@@ -191,11 +192,15 @@ def test_terminate_on_nan(update):
     assert not np.isfinite(losses[0])
 
 
-def test_ways_to_run_full_batch_em_agree():
+@pytest.mark.parametrize(
+    "arguments",
+    [{"steps_per_execution": 2}, {"run_eagerly": True}, BY_XLA],
+    ids=lambda arguments: next(iter(arguments)),
+)
+def test_ways_to_run_full_batch_em_agree(arguments):
     plain = next_losses(make_model("full_batch"), epochs=4)
-    for arguments in ({"steps_per_execution": 2}, {"run_eagerly": True}, {"jit_compile": True}):
-        model = make_model("full_batch", **arguments)
-        np.testing.assert_allclose(next_losses(model, epochs=4), plain, rtol=1e-3)
+    model = make_model("full_batch", **arguments)
+    np.testing.assert_allclose(next_losses(model, epochs=4), plain, rtol=1e-3)
 
 
 # The arguments of `fit`, as a demanding user gives them.

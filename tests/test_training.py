@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_models import HOW_TO_RUN
+from keras_models import BY_XLA, HOW_TO_RUN
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import mixtures
@@ -233,7 +233,7 @@ def test_arrays_and_data_sets_train_alike(x, update):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"steps_per_execution": 3}, {"run_eagerly": True}, {"jit_compile": True}],
+    [{"steps_per_execution": 3}, {"run_eagerly": True}, BY_XLA],
     ids=lambda arguments: next(iter(arguments)),
 )
 @pytest.mark.parametrize("update", ["stepwise", "gradient"])

@@ -88,9 +88,9 @@ def training_plan(num_rows: int, steps: int, coupling: str = "affine") -> Traini
     Few rows are overfitted: the networks are small, their weights decay, and the mixture is fitted
     to all rows once an epoch. From 10,000 rows on there is a density to be reached: a high learning
     rate, couplings between which a matrix mixes, and stepwise EM, which has the mixture follow the
-    flow at first and averages over many batches at last. A prior is of no use there, and much beside
-    the few batches that stepwise EM reaches back over. From 50,000 on the conditioners are sines,
-    which reach sharp edges, but would learn fewer rows by heart.
+    flow at first and averages over many batches at last. Beside the few batches that it reaches
+    back over a prior would count for too much, and is left out. From 50,000 on the conditioners are
+    sines, which reach sharp edges, but would learn fewer rows by heart.
 
     Args:
       num_rows: number of rows to train on.
