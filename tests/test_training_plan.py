@@ -44,7 +44,7 @@ def test_what_suits_how_many_rows(num_rows, coupling, update, activation):
     assert isinstance(made, update)
     assert (made.prior, made.covariance_floor) == (prior, 1e-5)
     assert plan.flow_arguments.get("activation") == activation
-    assert plan.has_prior == (num_rows < 10_000)
+    assert plan.has_prior == (num_rows < 10_000 or coupling == "affine")
 
 
 def test_stepwise_em_follows_at_first_and_averages_at_last():
