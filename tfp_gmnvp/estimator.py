@@ -125,29 +125,34 @@ def fit_density(
     )
     plan = training_plan(len(train), steps, flow_arguments.get("coupling", "affine"))
     plan = plan.with_changes(learning_rate=learning_rate, weight_decay=weight_decay)
-    flow = gaussian_mixture_flow(
+    flow = _make_flow(x, candidate, {**plan.flow_arguments, **flow_arguments}, seed)
+    _start(flow, z[num_validation:], candidate, seed)
+    start = evaluate.log_prob(flow, evaluate.as_points(flow, validation))
+    prior = candidate.prior(x.shape[1]) if plan.has_prior else None
+    em = {"prior": prior, "covariance_floor": COVARIANCE_FLOOR}
+    model = FlowModel(flow, initialize=False, seed=seed)
+    model.compile(plan.make_optimizer(), mixture_update=plan.mixture_update(**em))
+    weights = model.get_weights()
+    history = _train(model, train, validation, plan)
+    gain = _gain(evaluate.log_prob(flow, evaluate.as_points(flow, validation)), start)
+    keeps_flow = gain.estimate > 2 * gain.standard_error
+    if not keeps_flow:
+        model.set_weights(weights)
+        _start(flow, z, candidate, seed)
+    if keeps_flow or len(z) > _MOST_ROWS_TO_START_FROM:
+        fit_mixture(flow, evaluate.as_points(flow, x[order[:_MOST_ROWS_TO_END_WITH]]), **em)
+    return DensityFit(model, candidate, gain, keeps_flow, history)
+
+
+def _make_flow(x, candidate, flow_arguments, seed):
+    return gaussian_mixture_flow(
         x.shape[1],
         candidate.num_components,
         covariance_type=candidate.covariance_type,
         standardize=x,
         seed=seed,
-        **{**plan.flow_arguments, **flow_arguments},
+        **flow_arguments,
     )
-    _start(flow, z[num_validation:], candidate, seed)
-    start = evaluate.log_prob(flow, evaluate.as_points(flow, validation))
-    model = FlowModel(flow, initialize=False, seed=seed)
-    weights = model.get_weights()
-    prior = candidate.prior(x.shape[1]) if plan.has_prior else None
-    em = {"prior": prior, "covariance_floor": COVARIANCE_FLOOR}
-    history = _train(model, train, validation, plan, plan.mixture_update(**em))
-    gain = _gain(evaluate.log_prob(flow, evaluate.as_points(flow, validation)), start)
-    keeps_flow = gain.estimate > 2 * gain.standard_error
-    if keeps_flow:
-        fit_mixture(flow, evaluate.as_points(flow, x[order[:_MOST_ROWS_TO_END_WITH]]), **em)
-    else:
-        model.set_weights(weights)
-        _start(flow, z, candidate, seed)
-    return DensityFit(model, candidate, gain, keeps_flow, history)
 
 
 def _start(flow, z, candidate, seed) -> None:
@@ -157,9 +162,8 @@ def _start(flow, z, candidate, seed) -> None:
     mixtures.assign_parameters(flow.distribution, parameters)
 
 
-def _train(model, train, validation, plan: TrainingPlan, mixture_update) -> dict:
+def _train(model, train, validation, plan: TrainingPlan) -> dict:
     """Trains until the validation loss has not fallen for a while; keeps the best weights."""
-    model.compile(plan.make_optimizer(), mixture_update=mixture_update)
     stop = keras.callbacks.EarlyStopping(
         "val_loss", mode="min", patience=plan.patience, restore_best_weights=True
     )
