@@ -56,7 +56,7 @@ def test_gallery(tmp_path):
 def test_data_size_benchmark(tmp_path):
     output = tmp_path / "data_size.json"
     arguments = ["--sizes", "200", "600", "--components", "2", "3", "--batch-size", "100"]
-    arguments += ["--kinds", "tf.data", "--output", str(output)]
+    arguments += ["--kinds", "memmap", "tf.data", "--output", str(output)]
     run = subprocess.run(
         [sys.executable, str(EXAMPLES / "benchmarks" / "data_size.py"), *arguments],
         capture_output=True,
@@ -67,6 +67,8 @@ def test_data_size_benchmark(tmp_path):
     results = json.loads(output.read_text())
     cases = [(case["kind"], case["rows"], case["components"]) for case in results["cases"]]
     assert cases == [
+        ("memmap", 200, 2),
+        ("memmap", 600, 2),
         ("tf.data", 200, 2),
         ("tf.data", 600, 2),
         ("array", 600, 2),
@@ -75,7 +77,7 @@ def test_data_size_benchmark(tmp_path):
     for case in results["cases"]:
         assert case["rows per second"] > 0
         assert case["peak megabytes"] > case["data megabytes"]
-    assert set(results["exponent of the rows"]) == {"tf.data"}
+    assert set(results["exponent of the rows"]) == {"memmap", "tf.data"}
     assert "seconds ~ N^" in run.stdout
     assert "seconds ~ K^" in run.stdout
 

@@ -27,7 +27,7 @@ __all__ = ["DensityFit", "fit_density"]
 keras = tf.keras
 
 _MOST_ROWS_TO_CHOOSE_BY = 4000
-_ROWS_TO_DIVIDE_ONCE = 600  # of fewer, what one division into folds says is too much by chance
+_ROWS_TO_SCORE = 600  # at least, over several divisions into folds where there are 300 or fewer
 _MOST_ROWS_TO_START_FROM = 20_000
 _MOST_ROWS_TO_VALIDATE_BY = 10_000
 _MOST_ROWS_TO_END_WITH = 100_000
@@ -120,7 +120,7 @@ def fit_density(
         z[-_MOST_ROWS_TO_CHOOSE_BY:],
         num_components,
         covariance_types=covariance_types,
-        num_divisions=int(np.clip(_ROWS_TO_DIVIDE_ONCE // len(x), 1, 4)),
+        num_divisions=int(np.clip(_ROWS_TO_SCORE // len(x), 1, 4)),
         seed=seed,
     )
     plan = training_plan(len(train), steps, flow_arguments.get("coupling", "affine"))

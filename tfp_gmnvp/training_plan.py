@@ -15,7 +15,7 @@ __all__ = ["TrainingPlan", "training_plan"]
 
 keras = tf.keras
 
-# Found by the divergence from targets of known density, see the README.
+# Found by the divergence from targets of known density; of sines, the README has figures.
 _ROWS_FOR_STEPWISE_EM = 10_000
 _ROWS_FOR_SINES = 50_000
 
