@@ -1,4 +1,4 @@
-"""Our sine, and how networks of it start."""
+"""Our silu and sine, and how networks of sines start."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import tensorflow as tf
 from support import count_ops
 
 from tfp_gmnvp.bijectors import MLP, ResidualMLP
-from tfp_gmnvp.bijectors.activations import Sine, as_activation, sine
+from tfp_gmnvp.bijectors.activations import Sine, as_activation, silu, sine
 
 compiled_sine = tf.function(sine, jit_compile=True)
 
@@ -51,6 +51,42 @@ def test_only_xla_gets_the_polynomial():
     assert "Sin" not in within and within["Round"] == 1
     wide = numbers(9.0, np.float64)
     np.testing.assert_allclose(compiled_sine(wide), np.sin(wide), atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_silu_and_its_gradients_are_those_of_autodiff(jit_compile, dtype):
+    def derivatives(function):
+        @tf.function(jit_compile=jit_compile)
+        def value_first_second(x):
+            with tf.GradientTape() as outer:
+                outer.watch(x)
+                with tf.GradientTape() as inner:
+                    inner.watch(x)
+                    y = function(x)
+                first = inner.gradient(y, x)
+            return y, first, outer.gradient(first, x)
+
+        return value_first_second(tf.constant(numbers(90.0, dtype)))
+
+    tolerance = 4 * np.finfo(dtype).eps
+    plain = derivatives(lambda x: x * tf.sigmoid(x))
+    for ours, oracle in zip(derivatives(silu), plain, strict=True):
+        np.testing.assert_allclose(ours, oracle, rtol=0, atol=tolerance)
+
+
+def test_the_gradient_of_silu_reads_what_is_there_anyway():
+    @tf.function
+    def backward(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = silu(x)
+        return tape.gradient(y, x)
+
+    [x] = backward.get_concrete_function(tf.zeros([3])).graph.inputs
+    assert as_activation("silu") is silu
+    consumers = [op.type for op in x.consumers() if op.type != "IdentityN"]  # custom_gradient's own
+    assert sorted(consumers) == ["Mul", "Sigmoid"]  # the value's
 
 
 def test_a_gain_that_is_no_gain_is_refused():

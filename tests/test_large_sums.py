@@ -38,13 +38,15 @@ def test_full_batch_em_of_ten_million_rows():
         np.testing.assert_allclose(value, exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
 
 
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
-def test_one_batch_of_ten_million_rows(covariance_type):
+@pytest.mark.parametrize(
+    ("covariance_type", "event_size"), [("full", 1), ("tied", 1), ("diag", 1), ("diag", 2)]
+)
+def test_one_batch_of_ten_million_rows(covariance_type, event_size):
     """No batch is too large for float32: sums within it lose no digits either."""
     rows = NUM_BATCHES * BATCH_SIZE
-    z = 50.0 + tf.random.stateless_normal([rows, 1], [0, 0])
+    z = 50.0 + tf.random.stateless_normal([rows, event_size], [0, 0])
     responsibilities = tf.random.stateless_uniform([rows, 2], [0, 1])
-    reference = tf.constant([[49.0], [50.5]])
+    reference = tf.repeat([[49.0], [50.5]], event_size, axis=1)
     statistics, exact = (
         mixtures.sufficient_statistics(
             *(tf.cast(t, dtype) for t in (z, responsibilities, reference)), covariance_type

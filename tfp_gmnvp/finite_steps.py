@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from tfp_gmnvp import replicas
+from tfp_gmnvp.finite_changes import changes_if_finite, if_finite
 
-__all__ = ["FiniteSteps", "SkippedSteps", "changes_if_finite", "if_finite"]
+__all__ = ["FiniteSteps", "SkippedSteps"]
 
 keras = tf.keras
 
@@ -46,6 +46,7 @@ class FiniteSteps:
         loss: tf.Tensor,
         gradients: Sequence[tf.Tensor],
         assigned: Sequence[tf.Variable] | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
     ) -> tf.Tensor:
         """Calls `update` with the gradients, unless they or the loss are not finite.
 
@@ -55,6 +56,7 @@ class FiniteSteps:
           gradients: one for each variable, or `None` for one that the loss does not know.
           assigned: the variables that `update` assigns, which get their values back then: XLA makes
             more of that than of a branch, for which it copies them all. `None` for a branch.
+          optimizer: what `update` calls, if anything; it matters only with `assigned`.
 
         Returns:
           Whether they are finite, a scalar.
@@ -68,40 +70,9 @@ class FiniteSteps:
         elif assigned is None:
             if_finite(is_finite, lambda: update(gradients))
         else:
-            with changes_if_finite(is_finite, assigned):
+            with changes_if_finite(is_finite, assigned, optimizer):
                 update(gradients)
         return is_finite
-
-
-def if_finite(is_finite: tf.Tensor, update: Callable[[], object]) -> None:
-    """Calls `update`, which assigns variables, if a step was finite, as `FiniteSteps.take` says.
-
-    #### Examples
-
-    >>> variable = tf.Variable(1.0)
-    >>> if_finite(tf.constant(False), lambda: variable.assign(2.0))
-    >>> variable.numpy().item()
-    1.0
-    """
-    tf.cond(is_finite, lambda: _done(update()), lambda: tf.constant(0))
-
-
-@contextlib.contextmanager
-def changes_if_finite(is_finite: tf.Tensor, variables: Sequence[tf.Variable]) -> Iterator[None]:
-    """Gives variables that are assigned meanwhile their values back, if a step was not finite.
-
-    #### Examples
-
-    >>> variable = tf.Variable(1.0)
-    >>> with changes_if_finite(tf.constant(False), [variable]):
-    ...     _ = variable.assign(2.0)
-    >>> variable.numpy().item()
-    1.0
-    """
-    before = [tf.identity(variable) for variable in variables]
-    yield
-    for variable, value in zip(variables, before, strict=True):
-        variable.assign(tf.where(is_finite, variable, value))
 
 
 class SkippedSteps(keras.callbacks.Callback):
@@ -171,7 +142,3 @@ def _are_finite(loss, gradients):
     is_finite = tf.math.is_finite(tf.add_n([tf.abs(loss), *squares]))
     [not_finite] = replicas.sum_over_replicas([tf.cast(~is_finite, tf.float32)])
     return tf.equal(not_finite, 0)
-
-
-def _done(_):
-    return tf.constant(1)

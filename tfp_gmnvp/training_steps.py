@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfp_gmnvp import bijectors, conditioning, labels, mixtures, replicas
 from tfp_gmnvp.compiled_steps import CompiledStep
-from tfp_gmnvp.finite_steps import if_finite
+from tfp_gmnvp.finite_changes import if_finite
 from tfp_gmnvp.keras_weights import optimizer_variables, tf_variable
 
 __all__ = ["TrainingSteps"]
@@ -28,9 +28,9 @@ class TrainingSteps:
     def train_step(self, data):
         """One gradient step on the bijector and one update of the mixture."""
         results, y, sample_weight = self._step(*self._unpack(data))
-        z, log_joint, log_prob, is_finite = results
+        of_batch, log_joint, log_prob, is_finite = results
         if not self._updates_within_step:
-            if_finite(is_finite, lambda: self._update_mixture(z, log_joint, y, sample_weight))
+            if_finite(is_finite, lambda: self._update_mixture(of_batch))
         return self._report(log_prob, log_joint, y, sample_weight)
 
     def _make_steps(self, jit_compile):
@@ -53,15 +53,21 @@ class TrainingSteps:
             loss = penalty - replicas.share_of_mean(objective, sample_weight)
         gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
         gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
+        of_batch = self.mixture_update.of_batch(
+            self.distribution.distribution,
+            z,
+            mixtures.known_log_joint(log_joint, y),
+            sample_weight,
+        )
 
         def update(gradients):
             self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
             if self._updates_within_step:
-                self._update_mixture(z, log_joint, y, sample_weight)
+                self._update_mixture(of_batch)
 
         assigned = self._assigned_by_step() if self._compiles_steps else None
-        is_finite = self._finite_steps.take(update, loss, gradients, assigned)
-        return z, log_joint, log_prob, is_finite
+        is_finite = self._finite_steps.take(update, loss, gradients, assigned, self.optimizer)
+        return of_batch, log_joint, log_prob, is_finite
 
     def _assigned_by_step(self):
         """The variables that a training step assigns; `None` if there will be more of them."""
@@ -73,9 +79,8 @@ class TrainingSteps:
             state += self.mixture_update.variables
         return [*map(tf_variable, weights), *state]
 
-    def _update_mixture(self, z, log_joint, y, sample_weight):
-        known = mixtures.known_log_joint(log_joint, y)
-        self.mixture_update.on_batch(self.distribution.distribution, z, known, sample_weight)
+    def _update_mixture(self, of_batch):
+        self.mixture_update.on_batch(self.distribution.distribution, *of_batch)
 
     def test_step(self, data):
         """The negative log-likelihood of a batch."""

@@ -18,8 +18,10 @@ class MixtureUpdate:
     """What a model asks of the object that updates its mixture.
 
     A subclass overrides what it needs: `on_batch` runs within every training step, `on_epoch_begin`
-    between epochs, with the training data at hand. That a `.keras` file can hold it, it is
-    registered with Keras and keeps each argument of its constructor as an attribute of that name.
+    between epochs, with the training data at hand. What of `on_batch` goes over the points may be
+    put in `of_batch`, so that XLA compiles it even where it does not compile the rest. That a
+    `.keras` file can hold it, it is registered with Keras and keeps each argument of its
+    constructor as an attribute of that name.
 
     #### Examples
 
@@ -44,8 +46,22 @@ class MixtureUpdate:
     def build(self, flow: tfd.TransformedDistribution) -> None:
         """Prepares for a flow; called by `compile`."""
 
+    def of_batch(self, mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight) -> tuple:
+        """What `on_batch` is to know of a batch, which is a tuple of its further arguments.
+
+        Args:
+          mixture: the mixture of the latents.
+          z: as of `on_batch`.
+          log_joint: as of `on_batch`.
+          sample_weight: as of `on_batch`.
+
+        Returns:
+          The last three arguments, or tensors that take their place.
+        """
+        return z, log_joint, sample_weight
+
     def on_batch(self, mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight) -> None:
-        """Updates within a training step.
+        """Updates within a training step, of what `of_batch` returned.
 
         Under several replicas each runs this on its part of the batch, and all must come to the
         same parameters: sums are to go over the replicas, by `replicas.sum_over_replicas`.

@@ -92,14 +92,14 @@ class StepwiseEM(InterleavedEM):
                 0, trainable=False, dtype=tf.int64, name="em_step", aggregation=first
             )
 
-    def on_batch(self, mixture, z, log_joint, sample_weight):
+    def of_batch(self, mixture, z, log_joint, sample_weight):
+        """The E-step: the `Evidence` of a batch, of this replica's part under several."""
         parameters = mixtures.mixture_parameters(mixture)
         covariance_type = mixture.components_distribution.covariance_type
-        step_size = self._present_step_size(z.dtype)
         responsibilities, log_prob = mixtures.expectation(
             log_joint, inverse_temperature=self.inverse_temperature(self._step)
         )
-        batch = mixtures.sufficient_statistics(
+        statistics = mixtures.sufficient_statistics(
             z,
             responsibilities,
             mixtures.reference_point(parameters, covariance_type),
@@ -107,12 +107,17 @@ class StepwiseEM(InterleavedEM):
             sample_weight=sample_weight,
         )
         worst = worst_explained(log_prob, z, parameters.loc.shape[0], sample_weight)
-        joined = join_over_replicas(Evidence(batch, tf.zeros([], z.dtype), *worst))
-        batch, worst_z = joined.statistics, joined.worst_z
-        mass = tf.reduce_sum(batch.mass)
-        past = mixtures.as_statistics(parameters, covariance_type)
+        return (Evidence(statistics, tf.zeros([], z.dtype), *worst),)
+
+    def on_batch(self, mixture, evidence):
+        """The M-step, of the running average with a batch."""
+        parameters = mixtures.mixture_parameters(mixture)
+        covariance_type = mixture.components_distribution.covariance_type
+        evidence = join_over_replicas(evidence)
+        batch, mass = evidence.statistics, tf.reduce_sum(evidence.statistics.mass)
+        step_size = self._present_step_size(mass.dtype)
         average = mixtures.add(
-            mixtures.scale(past, 1 - step_size),
+            mixtures.scale(mixtures.as_statistics(parameters, covariance_type), 1 - step_size),
             mixtures.scale(batch, tf.math.divide_no_nan(step_size, mass)),
         )
         if self.prior is not None:
@@ -120,7 +125,7 @@ class StepwiseEM(InterleavedEM):
         em_step(
             mixture,
             average,
-            worst_z,
+            evidence.worst_z,
             covariance_floor=self.covariance_floor,
             prior=self.prior,
             present=parameters,

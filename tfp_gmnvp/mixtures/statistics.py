@@ -109,7 +109,7 @@ def sufficient_statistics(
         return SufficientStatistics(reference, mass, first, second)
     first = _sum_of_products(weights, deviation)[:, 0]
     if covariance_type == "tied":
-        second = tf.einsum("kni,knj->ij", weights * deviation, deviation)
+        second = tf.reduce_sum(_sum_of_products(weights * deviation, deviation), axis=0)
     elif covariance_type == "low_rank":
         second = factor_analysis.second_moments(deviation, weights, covariance)
     else:
@@ -120,8 +120,12 @@ def sufficient_statistics(
 def _sum_of_products(a, b):
     """sum_n a_ki b_kj: a product of matrices adds up in blocks, and so keeps float32's digits.
 
-    `tf.reduce_sum` along N would add one row after another: 10^7 of them to two digits.
+    `tf.reduce_sum` along N would add one row after another: 10^7 of them to two digits. Only where
+    no axis comes after N does it halve them instead, while the product of two columns adds one
+    after another on some processors.
     """
+    if a.shape[-1] == b.shape[-1] == 1:
+        return tf.reduce_sum(a * b, axis=[1, 2], keepdims=True)
     return tf.matmul(a, b, transpose_a=True)
 
 
