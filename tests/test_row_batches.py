@@ -70,7 +70,7 @@ def test_shuffled_rows_are_a_new_permutation_every_time(x):
         x,
         sample_weight=np.arange(95.0),
         batch_size=10,
-        shuffle_seed=lambda: tf.stack([number.assign_add(1), 0]),
+        shuffle_seed=lambda _: tf.stack([number.assign_add(1), 0]),
     )
     orders = []
     for _ in range(2):
@@ -97,7 +97,9 @@ def test_every_pass_is_shuffled_anew_where_epochs_are_not_passes():
     data = fit_by_rows(arguments, lambda number: tf.stack([number, 1]), epoch)["x"]
     batches = iter(data)
     for number in (4, 5, 6):
-        expected = row_batches(x, batch_size=6, shuffle_seed=lambda n=number: tf.constant([n, 1]))
+        expected = row_batches(
+            x, batch_size=6, shuffle_seed=lambda _, n=number: tf.constant([n, 1])
+        )
         actual = in_order(next(batches) for _ in range(4))
         np.testing.assert_array_equal(actual, in_order(expected))
         epoch.assign(0)  # of no consequence: the next pass may have begun before it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -24,7 +25,7 @@ def fit_by_rows(arguments: dict, shuffle_seed, epoch, dtype=tf.float32) -> dict:
     Args:
       arguments: by name, those of `fit`.
       shuffle_seed: a function of the number of an epoch that returns the seed `[2]` that its rows
-        are shuffled by; it is called in the graph of the data set.
+        are shuffled by.
       epoch: an int64 variable, the number of the epoch that is about to begin. With
         `steps_per_epoch` passes do not end with epochs: they are numbered from its present value.
       dtype: float dtype that points are cast to.
@@ -46,14 +47,12 @@ def fit_by_rows(arguments: dict, shuffle_seed, epoch, dtype=tf.float32) -> dict:
         return arguments
     data = {name: arguments.pop(name) for name in ("x", "y", "sample_weight")}
     size = _batch_size(x, arguments.pop("batch_size", None), steps)
-    is_shuffled = arguments.get("shuffle", True)
-
-    def one_pass(number):
-        seed = (lambda: shuffle_seed(number)) if is_shuffled else None
-        return row_batches(**data, batch_size=size, shuffle_seed=seed, dtype=dtype)
-
+    seed = shuffle_seed if arguments.get("shuffle", True) else None
+    one_pass = functools.partial(
+        row_batches, **data, batch_size=size, shuffle_seed=seed, dtype=dtype
+    )
     arguments["shuffle"] = False  # its default makes Keras warn of a data set
-    return {**arguments, "x": _endless(one_pass, epoch) if steps else one_pass(epoch)}
+    return {**arguments, "x": _endless(one_pass, epoch) if steps else one_pass(number=epoch)}
 
 
 def read_by_rows(arguments: dict, dtype=tf.float32) -> dict:
@@ -88,6 +87,7 @@ def row_batches(
     *,
     batch_size: int,
     shuffle_seed=None,
+    number=0,
     dtype=tf.float32,
 ) -> tf.data.Dataset:
     """Batches of rows that are read when their turn comes.
@@ -101,8 +101,10 @@ def row_batches(
       y: labels `[N]`, or `None`.
       sample_weight: `[N]`, or `None`.
       batch_size: rows of a batch; the last one has what is left.
-      shuffle_seed: a function that returns the seed `[2]` of a pass over the data, when it begins;
-        `None` for the order that there is.
+      shuffle_seed: a function of the number of a pass over the data that returns the seed `[2]` of
+        its permutation; `None` for the order that there is.
+      number: the number of the pass, an integer, a tensor of the graph that the data set is part of,
+        or a variable, which is read whenever rows are, so that it must stay as it is meanwhile.
       dtype: float dtype that points are cast to.
 
     Returns:
@@ -121,29 +123,31 @@ def row_batches(
     rows_of_chunk = rows_at_once(arrays[0], _ENTRIES_AT_ONCE, entries=_ENTRIES_AT_ONCE)
     chunk_size = batch_size * max(1, rows_of_chunk // batch_size)
 
-    def read(rows):
+    is_of_graph = isinstance(number, tf.Tensor)
+
+    def read(index, number_of_graph):
+        start = index * chunk_size
+        rows = np.arange(start, min(start + chunk_size, num_rows))
+        if shuffle_seed is not None:
+            seed = shuffle_seed(int(number_of_graph if is_of_graph else number))
+            seed = tf.cast(seed, tf.int32)
+            rows = tf.random.experimental.index_shuffle(rows, seed, num_rows - 1).numpy()
         parts = [np.ascontiguousarray(array[rows]) for array in arrays]
         if isinstance(x, np.memmap):  # which nobody has seen yet
             checks.check_finite("x", parts[0], dtype, rows)
         return parts
 
-    def chunk(number, seed):
-        start = number * chunk_size
-        rows = tf.range(start, tf.minimum(start + chunk_size, num_rows))
-        if seed is not None:
-            rows = tf.random.experimental.index_shuffle(rows, seed, tf.cast(num_rows - 1, tf.int64))
-        parts = tf.numpy_function(read, [rows], [array.dtype for array in arrays])
+    @tf.autograph.experimental.do_not_convert
+    def chunk(index):
+        # All is done in Python: a graph would be set up anew whenever a pass begins.
+        inputs = [index, number if is_of_graph else -1]
+        parts = tf.numpy_function(read, inputs, [array.dtype for array in arrays])
         for part, array in zip(parts, arrays, strict=True):
             part.set_shape([None, *array.shape[1:]])
         return tuple(parts)
 
-    def one_pass(_):
-        seed = None if shuffle_seed is None else tf.cast(shuffle_seed(), tf.int32)
-        chunks = tf.data.Dataset.range(math.ceil(num_rows / chunk_size))
-        return chunks.map(lambda number: chunk(number, seed)).rebatch(batch_size)
-
-    data = tf.data.Dataset.range(1).flat_map(one_pass)
-    data = data.apply(tf.data.experimental.assert_cardinality(num_batches))
+    chunks = tf.data.Dataset.range(math.ceil(num_rows / chunk_size)).map(chunk)
+    data = chunks.rebatch(batch_size).apply(tf.data.experimental.assert_cardinality(num_batches))
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return data.with_options(options).prefetch(tf.data.AUTOTUNE)
@@ -152,7 +156,8 @@ def row_batches(
 def _endless(one_pass, epoch) -> tf.data.Dataset:
     """Pass after pass. The next begins early, so its number is not read off the variable."""
     numbers = tf.data.Dataset.counter(epoch.numpy())
-    batches = numbers.flat_map(one_pass)
+    do_not_convert = tf.autograph.experimental.do_not_convert
+    batches = numbers.flat_map(do_not_convert(lambda number: one_pass(number=number)))
     return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
 

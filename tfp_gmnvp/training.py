@@ -273,7 +273,5 @@ class FlowModel(
             raise ValueError(f"`compile` must be called before `{method}`.")
 
     def _shuffle_seed(self, epoch):
-        """The seed that the rows of an epoch are shuffled by, in the graph of the data set."""
-        if self.distribute_strategy.num_replicas_in_sync > 1:  # whose variables no data set reads
-            return tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
+        """The seed that the rows of an epoch are shuffled by, the same for all workers."""
         return tf.random.experimental.stateless_fold_in(self._seed, epoch)

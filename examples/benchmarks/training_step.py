@@ -67,13 +67,13 @@ class NoUpdate(gmnvp.MixtureUpdate):
 
 
 def points(size: Size) -> np.ndarray:
-    """Four batches of points."""
-    shape = [4 * size.batch_size, size.event_size]
+    """The points of an epoch."""
+    shape = [STEPS_PER_EPOCH * size.batch_size, size.event_size]
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
 def batches(size: Size):
-    """An endless stream of one batch after another, as `fit` reads an array."""
+    """An endless stream of one epoch after another, as `fit` reads an array."""
     return iter(row_batches(points(size), batch_size=size.batch_size).repeat())
 
 
@@ -93,7 +93,7 @@ def our_step(size: Size, update: gmnvp.MixtureUpdate, jit_compile) -> Callable[[
     """The step of `fit`, with its data."""
     model = gmnvp.FlowModel(make_flow(size))
     model.compile(tf.keras.optimizers.Adam(1e-4), mixture_update=update, jit_compile=jit_compile)
-    model.initialize_mixture(points(size))
+    model.initialize_mixture(points(size)[: 4 * size.batch_size])
     model.make_train_function()
     iterator = batches(size)
     return lambda: model.train_function(iterator)
@@ -166,7 +166,7 @@ def _shift_and_log_scale(network):
 
 def of_fit(size: Size, steps_per_execution: int) -> Callable[[int], float]:
     """Measures what `fit` takes for a step, with all that Keras does around it."""
-    x = np.tile(points(size), [STEPS_PER_EPOCH // 4, 1])
+    x = points(size)
     model = gmnvp.FlowModel(make_flow(size))
     model.compile(
         tf.keras.optimizers.Adam(1e-4),
