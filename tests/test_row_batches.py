@@ -114,6 +114,15 @@ def test_an_epoch_of_as_many_steps_as_batches_is_a_pass(x):
         np.testing.assert_array_equal(weight, other)
 
 
+def test_under_a_strategy_rows_are_shuffled_alike(x):
+    arguments = {"epochs": 2, "batch_size": 20, "verbose": 0}
+    expected = make_model().fit(np.array(x), **arguments).history["loss"]
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = make_model()
+    actual = model.fit(np.array(x), **arguments).history["loss"]
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
 @pytest.mark.one_keras
 def test_only_what_is_trained_on_is_read(tmp_path):
     """Far more rows than memory has room for: a file of a tebibyte, all of it a hole."""

@@ -103,8 +103,8 @@ def row_batches(
       batch_size: rows of a batch; the last one has what is left.
       shuffle_seed: a function of the number of a pass over the data that returns the seed `[2]` of
         its permutation; `None` for the order that there is.
-      number: the number of the pass, an integer, a tensor of the graph that the data set is part of,
-        or a variable, which is read whenever rows are, so that it must stay as it is meanwhile.
+      number: the number of the pass: an integer, a tensor of the graph that the data set is part
+        of, or a variable, which is read whenever rows are and must stay as it is meanwhile.
       dtype: float dtype that points are cast to.
 
     Returns:
@@ -129,8 +129,9 @@ def row_batches(
         start = index * chunk_size
         rows = np.arange(start, min(start + chunk_size, num_rows))
         if shuffle_seed is not None:
-            seed = shuffle_seed(int(number_of_graph if is_of_graph else number))
-            seed = tf.cast(seed, tf.int32)
+            now = number_of_graph if is_of_graph else number
+            now = now.numpy() if hasattr(now, "numpy") else now  # a variable, or replicas' copies
+            seed = tf.cast(shuffle_seed(int(now)), tf.int32)
             rows = tf.random.experimental.index_shuffle(rows, seed, num_rows - 1).numpy()
         parts = [np.ascontiguousarray(array[rows]) for array in arrays]
         if isinstance(x, np.memmap):  # which nobody has seen yet

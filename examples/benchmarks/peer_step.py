@@ -7,9 +7,9 @@ It runs in an environment of the peer's own, which knows nothing of TensorFlow:
     python examples/benchmarks/training_step.py --peer zuko --peer-python peers/bin/python
 
 It reads numbers of steps, a line each, and answers with the milliseconds that one step took.
-All have affine couplings of the same sizes, in float32, with Adam. `zuko` and `flowjax` train a
-mixture of full Gaussians as the base, `normflows` one of diagonal ones; `nflows` offers a standard
-normal, which is less to compute.
+All have affine couplings of the same sizes and activation, in float32, with Adam. `zuko` and
+`flowjax` train a mixture of full Gaussians as the base, `normflows` one of diagonal ones; `nflows`
+offers a standard normal, which is less to compute.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from collections.abc import Callable
 import numpy as np
 
 LEARNING_RATE = 1e-4
+TORCH_MODULES = {"silu": "SiLU", "relu": "ReLU", "tanh": "Tanh"}
 
 
 def torch_step(log_prob: Callable, parameters, x: np.ndarray) -> Callable[[], object]:
@@ -42,15 +43,26 @@ def torch_step(log_prob: Callable, parameters, x: np.ndarray) -> Callable[[], ob
     return step
 
 
+def torch_module(size: dict) -> type:
+    """The activation as a module of PyTorch."""
+    import torch
+
+    return getattr(torch.nn, TORCH_MODULES[size["activation"]])
+
+
 def normflows(size: dict, x: np.ndarray) -> Callable[[], object]:
     """Affine coupling blocks over a mixture of diagonal Gaussians."""
     import normflows as nf
 
-    d = size["event_size"]
+    d, module = size["event_size"], torch_module(size)
     flows = []
     for _ in range(size["num_couplings"]):
         sizes = [d - d // 2, *size["hidden_units"], 2 * (d // 2)]  # as `torch.chunk` splits
-        flows.append(nf.flows.AffineCouplingBlock(nf.nets.MLP(sizes, init_zeros=True)))
+        network = nf.nets.MLP(sizes, init_zeros=True)
+        for i, layer in enumerate(network.net):
+            if type(layer).__name__ == "LeakyReLU":  # it offers no other
+                network.net[i] = module()
+        flows.append(nf.flows.AffineCouplingBlock(network))
         flows.append(nf.flows.Permute(d, mode="swap"))
     base = nf.distributions.base.GaussianMixture(size["num_components"], d)
     model = nf.NormalizingFlow(base, flows)
@@ -59,6 +71,7 @@ def normflows(size: dict, x: np.ndarray) -> Callable[[], object]:
 
 def nflows(size: dict, x: np.ndarray) -> Callable[[], object]:
     """Affine coupling transforms over a standard normal."""
+    import torch
     from nflows.distributions.normal import StandardNormal
     from nflows.flows.base import Flow
     from nflows.nn.nets import MLP
@@ -70,7 +83,8 @@ def nflows(size: dict, x: np.ndarray) -> Callable[[], object]:
             return super().forward(inputs)
 
     def network(inputs, outputs):
-        return Network([inputs], [outputs], list(size["hidden_units"]))
+        activation = getattr(torch.nn.functional, size["activation"])
+        return Network([inputs], [outputs], list(size["hidden_units"]), activation)
 
     couplings = [
         AffineCouplingTransform(
@@ -87,7 +101,10 @@ def zuko(size: dict, x: np.ndarray) -> Callable[[], object]:
     import zuko as zk
 
     couplings = zk.flows.NICE(
-        size["event_size"], transforms=size["num_couplings"], hidden_features=size["hidden_units"]
+        size["event_size"],
+        transforms=size["num_couplings"],
+        hidden_features=size["hidden_units"],
+        activation=torch_module(size),
     )
     mixture = zk.flows.GMM(size["event_size"], components=size["num_components"])
     flow = zk.flows.Flow(couplings.transform, mixture)
@@ -114,6 +131,7 @@ def flowjax(size: dict, x: np.ndarray) -> Callable[[], object]:
         flow_layers=size["num_couplings"],
         nn_width=size["hidden_units"][0],
         nn_depth=len(size["hidden_units"]),
+        nn_activation=getattr(jax.nn, size["activation"]),
     )
     parameters, static = eqx.partition(flow, eqx.is_inexact_array)
     optimizer = optax.adam(LEARNING_RATE)

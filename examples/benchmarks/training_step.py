@@ -256,7 +256,7 @@ def main() -> None:
     parser.add_argument(
         "--peer-python", action="append", default=[], help="the Python of each peer's environment"
     )
-    parser.add_argument("--activation", default="silu", help="of all but peers, which have relu")
+    parser.add_argument("--activation", default="silu", help="of all; peers have silu, relu, tanh")
     parser.add_argument("--sizes", type=int, nargs="+", default=[2, 7, 64], help="values of D")
     parser.add_argument("--output", type=pathlib.Path)
     arguments = parser.parse_args()
