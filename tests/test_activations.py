@@ -15,6 +15,22 @@ def numbers(bound, dtype=np.float32):
     return np.linspace(-bound, bound, 20_001).astype(dtype)
 
 
+def derivatives(function, x, jit_compile):
+    """The values, first and second derivatives of a function of one number."""
+
+    @tf.function(jit_compile=jit_compile)
+    def value_first_second(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = function(x)
+            first = inner.gradient(y, x)
+        return y, first, outer.gradient(first, x)
+
+    return value_first_second(tf.constant(x))
+
+
 def test_compiled_sine_is_the_sine():
     x = numbers(100.0)
     np.testing.assert_allclose(compiled_sine(x), np.sin(x.astype(np.float64)), atol=2e-7)
@@ -22,20 +38,10 @@ def test_compiled_sine_is_the_sine():
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_gradients_of_compiled_sine(order):
-    x = tf.constant(numbers(20.0))
-
-    @tf.function(jit_compile=True)
-    def gradient(x):
-        with tf.GradientTape() as outer:
-            outer.watch(x)
-            with tf.GradientTape() as inner:
-                inner.watch(x)
-                y = sine(x)
-            first = inner.gradient(y, x)
-        return first if order == 1 else outer.gradient(first, x)
-
+    x = numbers(20.0)
     oracle = np.cos if order == 1 else lambda x: -np.sin(x)
-    np.testing.assert_allclose(gradient(x), oracle(x.numpy().astype(np.float64)), atol=1e-6)
+    gradient = derivatives(sine, x, jit_compile=True)[order]
+    np.testing.assert_allclose(gradient, oracle(x.astype(np.float64)), atol=1e-6)
 
 
 def test_compiled_sine_is_bounded_where_no_digits_are_left():
@@ -56,22 +62,9 @@ def test_only_xla_gets_the_polynomial():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_silu_and_its_gradients_are_those_of_autodiff(jit_compile, dtype):
-    def derivatives(function):
-        @tf.function(jit_compile=jit_compile)
-        def value_first_second(x):
-            with tf.GradientTape() as outer:
-                outer.watch(x)
-                with tf.GradientTape() as inner:
-                    inner.watch(x)
-                    y = function(x)
-                first = inner.gradient(y, x)
-            return y, first, outer.gradient(first, x)
-
-        return value_first_second(tf.constant(numbers(90.0, dtype)))
-
-    tolerance = 4 * np.finfo(dtype).eps
-    plain = derivatives(lambda x: x * tf.sigmoid(x))
-    for ours, oracle in zip(derivatives(silu), plain, strict=True):
+    x, tolerance = numbers(90.0, dtype), 4 * np.finfo(dtype).eps
+    plain = derivatives(lambda x: x * tf.sigmoid(x), x, jit_compile)
+    for ours, oracle in zip(derivatives(silu, x, jit_compile), plain, strict=True):
         np.testing.assert_allclose(ours, oracle, rtol=0, atol=tolerance)
 
 

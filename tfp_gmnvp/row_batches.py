@@ -123,13 +123,10 @@ def row_batches(
     rows_of_chunk = rows_at_once(arrays[0], _ENTRIES_AT_ONCE, entries=_ENTRIES_AT_ONCE)
     chunk_size = batch_size * max(1, rows_of_chunk // batch_size)
 
-    is_of_graph = isinstance(number, tf.Tensor)
-
-    def read(index, number_of_graph):
+    def read(index, now=number):
         start = index * chunk_size
         rows = np.arange(start, min(start + chunk_size, num_rows))
         if shuffle_seed is not None:
-            now = number_of_graph if is_of_graph else number
             now = now.numpy() if hasattr(now, "numpy") else now  # a variable, or replicas' copies
             seed = tf.cast(shuffle_seed(int(now)), tf.int32)
             rows = tf.random.experimental.index_shuffle(rows, seed, num_rows - 1).numpy()
@@ -141,7 +138,7 @@ def row_batches(
     @tf.autograph.experimental.do_not_convert
     def chunk(index):
         # All is done in Python: a graph would be set up anew whenever a pass begins.
-        inputs = [index, number if is_of_graph else -1]
+        inputs = [index, number] if isinstance(number, tf.Tensor) else [index]
         parts = tf.numpy_function(read, inputs, [array.dtype for array in arrays])
         for part, array in zip(parts, arrays, strict=True):
             part.set_shape([None, *array.shape[1:]])

@@ -9,7 +9,15 @@ import tensorflow as tf
 
 from tfp_gmnvp import mixtures, replicas
 
-__all__ = ["Evidence", "em_step", "evidence", "join_over_replicas", "merge", "worst_explained"]
+__all__ = [
+    "Evidence",
+    "e_step",
+    "em_step",
+    "evidence",
+    "join_over_replicas",
+    "merge",
+    "worst_explained",
+]
 
 
 class Evidence(NamedTuple):
@@ -55,27 +63,45 @@ def evidence(
     >>> evidence(mixture, tf.zeros([2, 1]), tf.constant([0, 0])).statistics.mass.numpy().tolist()
     [2.0, 0.0]
     """
-    covariance_type = mixture.components_distribution.covariance_type
     log_joint = mixtures.known_log_joint(mixtures.component_log_joint(mixture, z), labels)
-    responsibilities, log_prob = mixtures.expectation(
-        log_joint, inverse_temperature=inverse_temperature
-    )
-    parameters = mixtures.mixture_parameters(mixture)
-    statistics = mixtures.sufficient_statistics(
-        z,
-        responsibilities,
-        mixtures.reference_point(parameters, covariance_type),
-        covariance_type,
-        sample_weight=sample_weight,
-    )
+    statistics, log_prob = e_step(mixture, z, log_joint, sample_weight, inverse_temperature)
     weighted = tf.cast(log_prob, tf.float64)
     if sample_weight is not None:
         weighted *= tf.cast(sample_weight, tf.float64)
     return Evidence(
         mixtures.SufficientStatistics(*(tf.cast(s, tf.float64) for s in statistics)),
         tf.reduce_sum(weighted),
-        *worst_explained(log_prob, z, parameters.loc.shape[0], sample_weight),
+        *worst_explained(log_prob, z, statistics.mass.shape[0], sample_weight),
     )
+
+
+def e_step(mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight, inverse_temperature):
+    """The statistics of latents about the mixture's reference points, and log p(z_n) `[N]`.
+
+    Args:
+      mixture: the mixture of the latents.
+      z: latents `[N, D]`.
+      log_joint: see `mixtures.expectation`.
+      sample_weight: `[N]`, or `None`.
+      inverse_temperature: see `mixtures.expectation`.
+
+    #### Examples
+
+    >>> mixture, z = mixtures.gaussian_mixture(2, 1, seed=0), tf.zeros([5, 1])
+    >>> log_joint = mixtures.component_log_joint(mixture, z)
+    >>> statistics, log_prob = e_step(mixture, z, log_joint, None, 1.0)
+    >>> statistics.mass.shape.as_list(), log_prob.shape.as_list()
+    ([2], [5])
+    """
+    covariance_type = mixture.components_distribution.covariance_type
+    responsibilities, log_prob = mixtures.expectation(
+        log_joint, inverse_temperature=inverse_temperature
+    )
+    reference = mixtures.reference_point(mixtures.mixture_parameters(mixture), covariance_type)
+    statistics = mixtures.sufficient_statistics(
+        z, responsibilities, reference, covariance_type, sample_weight=sample_weight
+    )
+    return statistics, log_prob
 
 
 def merge(a: Evidence, b: Evidence) -> Evidence:

@@ -11,6 +11,7 @@ from tfp_gmnvp import mixtures
 from tfp_gmnvp.argument_checks import check_number
 from tfp_gmnvp.mixture_updates.evidence import (
     Evidence,
+    e_step,
     em_step,
     join_over_replicas,
     worst_explained,
@@ -94,19 +95,9 @@ class StepwiseEM(InterleavedEM):
 
     def of_batch(self, mixture, z, log_joint, sample_weight):
         """The E-step: the `Evidence` of a batch, of this replica's part under several."""
-        parameters = mixtures.mixture_parameters(mixture)
-        covariance_type = mixture.components_distribution.covariance_type
-        responsibilities, log_prob = mixtures.expectation(
-            log_joint, inverse_temperature=self.inverse_temperature(self._step)
-        )
-        statistics = mixtures.sufficient_statistics(
-            z,
-            responsibilities,
-            mixtures.reference_point(parameters, covariance_type),
-            covariance_type,
-            sample_weight=sample_weight,
-        )
-        worst = worst_explained(log_prob, z, parameters.loc.shape[0], sample_weight)
+        inverse_temperature = self.inverse_temperature(self._step)
+        statistics, log_prob = e_step(mixture, z, log_joint, sample_weight, inverse_temperature)
+        worst = worst_explained(log_prob, z, statistics.mass.shape[0], sample_weight)
         return (Evidence(statistics, tf.zeros([], z.dtype), *worst),)
 
     def on_batch(self, mixture, evidence):
