@@ -160,3 +160,23 @@ def test_xla_multiplies_narrow_kernels_column_by_column():
         assert count_ops(lambda x, f=compiled: f(x), inputs)["MatMul"] == num_products
         assert count_ops(mlp.__call__, inputs)["MatMul"] == 2
         np.testing.assert_allclose(compiled(inputs), mlp(inputs), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(3, 1), (3, 5), (6, 2), (6, 4)], ids=str)
+def test_gradients_of_what_xla_compiles_are_those_of_the_graph(sizes):
+    mlp = perturb(MLP(*sizes, hidden_units=(7, 4), dtype=tf.float64, seed=0))
+
+    def gradients(x):
+        """Of the outputs by the inputs, and of that by the parameters."""
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                total = tf.reduce_sum(tf.square(mlp(x)))
+            of_inputs = inner.gradient(total, x)
+            total = tf.reduce_sum(tf.square(of_inputs))
+        return of_inputs, outer.gradient(total, mlp.parameters)
+
+    x = points(5, sizes[0])
+    compiled = tf.function(gradients, jit_compile=True)(x)
+    for actual, expected in zip(compiled, gradients(x), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)

@@ -94,15 +94,17 @@ class StepwiseEM(InterleavedEM):
             )
 
     def of_batch(self, mixture, z, log_joint, sample_weight):
-        """The E-step: the `Evidence` of a batch, of this replica's part under several."""
+        """The E-step: the `Evidence` of a batch, of this replica's part under several, and the
+        mixture's parameters, on which it rests.
+        """
         inverse_temperature = self.inverse_temperature(self._step)
         statistics, log_prob = e_step(mixture, z, log_joint, sample_weight, inverse_temperature)
         worst = worst_explained(log_prob, z, statistics.mass.shape[0], sample_weight)
-        return (Evidence(statistics, tf.zeros([], z.dtype), *worst),)
+        evidence = Evidence(statistics, tf.zeros([], z.dtype), *worst)
+        return evidence, mixtures.mixture_parameters(mixture)
 
-    def on_batch(self, mixture, evidence):
+    def on_batch(self, mixture, evidence, parameters):
         """The M-step, of the running average with a batch."""
-        parameters = mixtures.mixture_parameters(mixture)
         covariance_type = mixture.components_distribution.covariance_type
         evidence = join_over_replicas(evidence)
         batch, mass = evidence.statistics, tf.reduce_sum(evidence.statistics.mass)
