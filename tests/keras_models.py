@@ -31,7 +31,12 @@ FORMATS = ("keras", "weights.h5", "ckpt")
 HOW_TO_RUN = {"jit_compile": False}
 #: Where it may matter XLA compiles, but the same for both Kerases, so for one of them alone.
 AS_USERS_DO = {"jit_compile": False if os.environ.get("TF_USE_LEGACY_KERAS") == "1" else "auto"}
-BY_XLA = pytest.param({"jit_compile": True}, marks=pytest.mark.one_keras)
+#: Of several updates that Keras treats alike one will do for the other Keras.
+EACH_UPDATE = [
+    pytest.param(name, marks=[] if name == "stepwise" else pytest.mark.one_keras)
+    for name in UPDATES
+]
+BY_XLA = pytest.param({"jit_compile": True}, marks=pytest.mark.one_keras, id="by_xla")
 
 
 def points(size=120, seed=0):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_models import BY_XLA, UPDATES, assert_same, make_model, next_losses, points
+from keras_models import BY_XLA, EACH_UPDATE, assert_same, make_model, next_losses, points
 
 from tfp_gmnvp.finite_steps import FiniteSteps
 
@@ -39,7 +39,7 @@ def with_bad_rows(*rows):
     return tf.data.Dataset.from_tensor_slices(x).batch(40)
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", EACH_UPDATE)
 def test_every_epoch_shows_how_many_steps_were_skipped(update):
     model = make_model(update)
     model.initialize_mixture(points())

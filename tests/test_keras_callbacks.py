@@ -7,7 +7,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_models import UPDATES, make_flow, make_model, points
+from keras_models import EACH_UPDATE, make_flow, make_model, points
 
 import tfp_gmnvp as gmnvp
 
@@ -76,7 +76,7 @@ def size(variables):
     return sum(int(tf.size(v)) for v in variables)
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", EACH_UPDATE)
 def test_summary_counts_the_flows_parameters(update):
     model = make_model(update)
     flow, text = model.distribution, printed(model)

@@ -41,7 +41,12 @@ def make_model(update="stepwise", gate_units=(6,), optimizer=None, **arguments):
 
 
 @pytest.mark.parametrize(
-    ("update", "gate_units"), [("stepwise", (6,)), ("full_batch", None), ("gradient", (6,))]
+    ("update", "gate_units"),
+    [
+        ("stepwise", (6,)),
+        pytest.param("full_batch", None, marks=pytest.mark.one_keras),
+        pytest.param("gradient", (6,), marks=pytest.mark.one_keras),
+    ],
 )
 def test_fits_saves_and_goes_on(update, gate_units, tmp_path):
     x, context, _ = pairs()

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_models import (
     AS_USERS_DO,
     BY_XLA,
+    EACH_UPDATE,
     HOW_TO_RUN,
     UPDATES,
     make_flow,
@@ -184,7 +185,7 @@ def scalars(directory):
                     yield float(tf.make_ndarray(value.tensor))
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", EACH_UPDATE)
 def test_terminate_on_nan(update):
     model = make_model(update, sgd(1e30), run_eagerly=True)
     losses = next_losses(model, callbacks=[keras.callbacks.TerminateOnNaN()])
@@ -192,6 +193,7 @@ def test_terminate_on_nan(update):
     assert not np.isfinite(losses[0])
 
 
+@pytest.mark.one_keras  # those of stepwise EM are run under both
 @pytest.mark.parametrize(
     "arguments",
     [{"steps_per_execution": 2}, {"run_eagerly": True}, BY_XLA],

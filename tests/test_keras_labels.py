@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_models import UPDATES, make_model, points, sequence_of
+from keras_models import EACH_UPDATE, make_model, points, sequence_of
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import fit_arguments, mixtures, streams
@@ -143,7 +143,7 @@ def test_full_batch_em_reads_the_same_labels_in_every_form():
         np.testing.assert_array_equal(read, y, err_msg=name)
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", EACH_UPDATE)
 def test_no_label_at_all_is_as_if_there_were_none(update):
     x = points()
     fit = {"batch_size": 40, "epochs": 2, "shuffle": False, "verbose": 0}

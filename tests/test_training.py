@@ -1,9 +1,9 @@
-"""The Keras model. Most of it runs a second time under tf_keras: see test_legacy_keras.py."""
+"""The Keras model. Most of it runs a second time under tf_keras: see test_run_again.py."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_models import BY_XLA, HOW_TO_RUN
+from keras_models import BY_XLA, EACH_UPDATE, HOW_TO_RUN
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import mixtures
@@ -103,7 +103,7 @@ def test_mixture_is_the_optimizers_under_gradient_update(x):
     assert len(model.trainable_variables) == len(model.distribution.trainable_variables)
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", EACH_UPDATE)
 def test_summary_counts_every_parameter_once(x, update, capsys):
     model = make_model(x, UPDATES[update]())
     flow = model.distribution
@@ -215,7 +215,7 @@ def test_integer_weights_are_repetitions(x, update):
         np.testing.assert_allclose(u, v, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", EACH_UPDATE)
 def test_arrays_and_data_sets_train_alike(x, update):
     weights = np.linspace(1.0, 2.0, len(x)).astype(np.float32)
     results = []
@@ -246,6 +246,7 @@ def test_ways_to_run_agree(x, update, arguments):
     )
 
 
+@pytest.mark.one_keras
 def test_one_evaluation_of_each_conditioner_per_step(x):
     model = make_model(x, gmnvp.StepwiseEM())
     step = tf.function(model.train_step).get_concrete_function((tf.TensorSpec([None, 3]),))
@@ -292,7 +293,7 @@ def test_validation_split_keeps_the_last_rows_from_em(x):
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".ckpt"])
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", EACH_UPDATE)
 def test_saved_weights_come_back_and_training_goes_on(x, update, suffix, tmp_path):
     path = str(tmp_path / f"model{suffix}")
     fit = {"batch_size": 40, "shuffle": False, "verbose": 0}
@@ -315,7 +316,7 @@ def test_saved_weights_come_back_and_training_goes_on(x, update, suffix, tmp_pat
     )
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", EACH_UPDATE)
 def test_float64(x, update):
     keras.backend.set_floatx("float64")
     try:

@@ -164,7 +164,7 @@ def _shift_and_log_scale(network):
     return shift_and_log_scale
 
 
-def of_fit(size: Size, steps_per_execution: int) -> Callable[[int], float]:
+def of_fit(size: Size, steps_per_execution: int, jit_compile) -> Callable[[int], float]:
     """Measures what `fit` takes for a step, with all that Keras does around it."""
     x = points(size)
     model = gmnvp.FlowModel(make_flow(size))
@@ -172,6 +172,7 @@ def of_fit(size: Size, steps_per_execution: int) -> Callable[[int], float]:
         tf.keras.optimizers.Adam(1e-4),
         mixture_update=gmnvp.StepwiseEM(),
         steps_per_execution=steps_per_execution,
+        jit_compile=jit_compile,
     )
 
     def measure(num_steps: int) -> float:
@@ -217,8 +218,8 @@ def compare(
         "no update": timed(our_step(size, NoUpdate(), jit_compile)),
         "limit": timed(limit_step(size, jit_compile is not False)),
         "plain TFP": timed(plain_step(size)),
-        "fit": of_fit(size, 1),
-        "fit by 10": of_fit(size, 10),
+        "fit": of_fit(size, 1, jit_compile),
+        "fit by 10": of_fit(size, 10, jit_compile),
     }
     with contextlib.ExitStack() as running:
         for peer, python in peers.items():

@@ -1,0 +1,48 @@
+"""Tests that are run again where another setting of the process may matter, made as it starts.
+
+Under tf_keras what is marked `one_keras` is left out: it is about EM, bijectors or arrays, not
+about Keras. What hangs on XLA is run as users compile it; in the other tests XLA takes no time to
+make fast code.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+TESTS = pathlib.Path(__file__).parent
+
+
+def run_again(modules, *arguments, **environment):
+    """Runs the modules' tests in a process of their own."""
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *arguments]
+    run = subprocess.run(
+        [*command, *(str(TESTS / f"{module}.py") for module in modules)],
+        env={**os.environ, **environment},
+        cwd=TESTS.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
+    assert " passed" in run.stdout
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        ["test_training", "test_keras_callbacks", "test_keras_context", "test_keras_layers"],
+        ["test_keras_fit", "test_ctrl_c", "test_finite_steps"],
+        ["test_keras_saving", "test_keras_updates", "test_keras_labels", "test_row_batches"],
+    ],
+    ids=" ".join,
+)
+def test_under_tf_keras(modules):
+    run_again(modules, "-m", "not one_keras", TF_USE_LEGACY_KERAS="1")
+
+
+def test_as_users_compile():
+    modules = ["test_activations", "test_compiled_steps", "test_conditioners", "test_finite_steps"]
+    run_again(modules, "-k", "by_xla or plain_ones or graph or sine or silu", XLA_FLAGS="")
