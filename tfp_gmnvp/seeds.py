@@ -1,14 +1,15 @@
-"""Seeds that give the same values every time."""
+"""Seeds that give the same values every time, and random numbers from them."""
 
 from __future__ import annotations
 
+import math
 import numbers
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["RNG", "stateless_seed"]
+__all__ = ["RNG", "standard_normal", "stateless_seed", "symmetric_uniform"]
 
 #: How random numbers are made: what XLA chooses by itself takes 50 times as long on a CPU.
 RNG = "philox"
@@ -40,6 +41,56 @@ def stateless_seed(seed) -> tf.Tensor:
     elif seed is not None and not tf.is_tensor(seed):
         _check_pair(seed)
     return tfp.random.sanitize_seed(seed)
+
+
+def standard_normal(shape, seed: tf.Tensor, dtype=tf.float32) -> tf.Tensor:
+    """Draws of a standard normal, by the inverse of its distribution function.
+
+        sqrt(2) erf^-1(u),    u uniform in (-1, 1)
+
+    XLA makes them in half the time that it takes for those of `tf.random.stateless_normal`, or
+    less. In float32 none is beyond +-5.3.
+
+    Args:
+      shape: of the result.
+      seed: stateless seed `[2]`.
+      dtype: float32 or float64.
+
+    Returns:
+      A tensor of this shape and dtype.
+
+    #### Examples
+
+    >>> standard_normal([2, 3], seed=[0, 1]).shape.as_list()
+    [2, 3]
+    """
+    return math.sqrt(2) * tf.math.erfinv(symmetric_uniform(shape, seed, dtype))
+
+
+def symmetric_uniform(shape, seed: tf.Tensor, dtype=tf.float32) -> tf.Tensor:
+    """Draws of the uniform distribution on (-1, 1), the same whether XLA makes them or not.
+
+    Those of `tf.random.stateless_uniform` are not, but of the random bits that these are made of.
+
+    Args:
+      shape: of the result.
+      seed: stateless seed `[2]`.
+      dtype: float32 or float64.
+
+    Returns:
+      A tensor of this shape and dtype.
+
+    #### Examples
+
+    >>> float(tf.reduce_mean(symmetric_uniform([10_000], seed=[0, 1]))) < 0.02
+    True
+    """
+    dtype = tf.as_dtype(dtype)
+    whole = {tf.float32: tf.int32, tf.float64: tf.int64}[dtype]
+    bits = tf.random.stateless_uniform(shape, seed, None, None, dtype=whole, alg=RNG)
+    # TensorFlow's erfinv is not finite any more for the last number before one.
+    most = 1.0 - np.finfo(dtype.as_numpy_dtype).eps
+    return tf.clip_by_value(tf.cast(bits, dtype) / -float(whole.min), -most, most)
 
 
 def _check_pair(seed):

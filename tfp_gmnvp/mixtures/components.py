@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.mixtures.triangular import inverse_tril, products_with_each
-from tfp_gmnvp.seeds import RNG
+from tfp_gmnvp.seeds import standard_normal
 
 __all__ = ["DiagComponents", "GaussianComponents", "TriLComponents"]
 
@@ -72,7 +72,7 @@ class GaussianComponents(tfd.Distribution):
           A tensor `[n, D]`.
         """
         shape = tf.concat([tf.shape(component), self._noise_shape()[-1:]], axis=0)
-        noise = tf.random.stateless_normal(shape, seed, dtype=self.dtype, alg=RNG)
+        noise = standard_normal(shape, seed, self.dtype)
         return tf.gather(self.loc, component) + self._scale_matvec_at(component, noise)
 
     def _noise_shape(self):
@@ -104,12 +104,8 @@ class GaussianComponents(tfd.Distribution):
         return -0.5 * squared - (self._log_det_scale() + constant)
 
     def _sample_n(self, n, seed=None):
-        noise = tf.random.stateless_normal(
-            tf.concat([[n], self._noise_shape()], axis=0),
-            tfp.random.sanitize_seed(seed),
-            dtype=self.dtype,
-            alg=RNG,
-        )
+        shape = tf.concat([[n], self._noise_shape()], axis=0)
+        noise = standard_normal(shape, tfp.random.sanitize_seed(seed), self.dtype)
         return self.loc + self._scale_matvec(noise)
 
     def _mean(self):

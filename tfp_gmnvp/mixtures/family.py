@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability.python.distributions import mixture_same_family
 
 from tfp_gmnvp.mixtures import pathwise
-from tfp_gmnvp.seeds import RNG
+from tfp_gmnvp.seeds import symmetric_uniform
 
 __all__ = ["GaussianMixture", "ReparameterizedMixture"]
 
@@ -47,7 +47,7 @@ class GaussianMixture(mixture_same_family._MixtureSameFamily):
         """
         probs = self.mixture_distribution.probs_parameter()
         shape = [n, 1] if probs.shape.rank == 1 else tf.concat([[n], tf.shape(probs)[:-1], [1]], 0)
-        uniform = tf.random.stateless_uniform(shape, seed, dtype=probs.dtype, alg=RNG)
+        uniform = 0.5 + 0.5 * symmetric_uniform(shape, seed, probs.dtype)
         is_past = uniform >= tf.cumsum(probs, axis=-1)[..., :-1]
         return tf.reduce_sum(tf.cast(is_past, tf.int32), axis=-1)
 
