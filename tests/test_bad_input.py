@@ -188,6 +188,7 @@ ARGUMENTS = {
     "1.5 components": (made(num_components=1.5), "`num_components` .*got 1.5"),
     "no couplings": (made(num_couplings=0), "`num_couplings` .*>= 1, got 0"),
     "2.5 couplings": (made(num_couplings=2.5), "`num_couplings` .*got 2.5"),
+    "half precision": (made(dtype=tf.float16), "`dtype` must be .* 'float64', got 'float16'"),
     "covariance type": (made(covariance_type="ful"), "got 'ful'. Did you mean 'full'?"),
     "coupling": (made(coupling="afine"), "got 'afine'. Did you mean 'affine'?"),
     "conditioner": (made(conditioner="residal"), "got 'residal'. Did you mean 'residual'?"),

@@ -67,7 +67,7 @@ def gaussian_mixture_flow(
         best of about unit scale. 0 for none.
       gate_units: widths of the hidden layers, possibly none, of a gating network that makes the
         mixture's weights hang on the context; with `None` they do not.
-      dtype: float dtype.
+      dtype: float32 or float64.
       seed: integer or stateless seed `[2]` of all initial values.
       name: name of the distribution. With `None` it is called after its parts, and a
         `tfd.JointDistribution*` that holds it finds a name of its own.

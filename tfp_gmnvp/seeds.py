@@ -72,13 +72,7 @@ def symmetric_uniform(shape, seed: tf.Tensor, dtype=tf.float32) -> tf.Tensor:
 
     Those of `tf.random.stateless_uniform` are not, but of the random bits that these are made of.
 
-    Args:
-      shape: of the result.
-      seed: stateless seed `[2]`.
-      dtype: float32 or float64.
-
-    Returns:
-      A tensor of this shape and dtype.
+    The arguments are those of `standard_normal`.
 
     #### Examples
 

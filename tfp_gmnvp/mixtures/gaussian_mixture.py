@@ -57,7 +57,7 @@ def gaussian_mixture(
       rank: R >= 1, of the first part of covariances of type 'low_rank'.
       reparameterize: whether samples carry gradients with respect to the weights, means and
         covariances, as variational inference wants (see `mixtures.pathwise`).
-      dtype: float dtype.
+      dtype: float32 or float64.
       seed: integer or stateless seed `[2]` of the means.
       name: prefix of the operations' and variables' names.
 
@@ -65,7 +65,7 @@ def gaussian_mixture(
       A `tfd.MixtureSameFamily` with batch shape `[]` and event shape `[D]`.
 
     Raises:
-      ValueError: if a number is out of range or the covariance type unknown.
+      ValueError: if a number is out of range, or the covariance type or dtype another one.
 
     #### Examples
 
@@ -76,6 +76,7 @@ def gaussian_mixture(
     check_whole_number("num_components", num_components)
     check_whole_number("event_size", event_size)
     check_choice("covariance_type", covariance_type, COVARIANCE_TYPES)
+    check_choice("dtype", tf.as_dtype(dtype).name, ["float32", "float64"])
     _check_rank(rank, covariance_type)
     seed = stateless_seed(seed)
     with tf.name_scope(name):
