@@ -100,7 +100,7 @@ def draw_selection(selection) -> Figure:
 
 def draw_components(flow, x, seed: int) -> Figure:
     """Samples of each component in its colour, over the data in grey."""
-    figure = Figure(figsize=(5.6, 4.4), dpi=110, layout="constrained")
+    figure = Figure(figsize=(5.8, 4.4), dpi=110, layout="compressed")
     ax = figure.subplots()
     ax.scatter(*x.T, s=3, color=GREY, linewidths=0, label="data")
     probs = flow.distribution.mixture_distribution.probs_parameter().numpy()

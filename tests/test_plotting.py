@@ -294,3 +294,15 @@ def test_errors(x):
             call()
     with pytest.raises(TypeError, match=r"TransformedDistribution of a tfd.MixtureSameFamily"):
         plotting.plot_latents(tfd.Normal(0.0, 1.0), x)
+
+
+@pytest.mark.parametrize("width", [1.0, 1.2, 2.0])
+def test_nothing_is_cut_off_at_the_border(width):
+    x = np.float32([width, 1.0] * np.random.default_rng(0).normal(size=[300, 2]))
+    flow = gaussian_mixture_flow(2, 5, num_couplings=2, standardize=x, seed=0)
+    plots = [plotting.plot_latents(flow, x), plotting.plot_warped_grid(flow, x=x)]
+    for figure in [ax.figure for ax in plots]:
+        figure.draw_without_rendering()
+        box = figure.get_tightbbox()
+        assert min(box.x0, box.y0) >= 0
+        assert np.all([box.x1, box.y1] <= figure.get_size_inches())

@@ -29,7 +29,7 @@ _EQUAL_UP_TO = 3.0
 
 def new_axes(figsize: tuple[float, float] = (5.0, 4.2)) -> Axes:
     """Axes of a new figure that pyplot does not know of, so that nothing has to be closed."""
-    return Figure(figsize=figsize, dpi=120, layout="constrained").add_subplot()
+    return Figure(figsize=figsize, dpi=120, layout="compressed").add_subplot()
 
 
 def data_labels(labels: Sequence[str] | None, size: int, symbol: str = "x") -> list[str]:
