@@ -281,3 +281,20 @@ def test_as_mixture_refuses_an_unknown_covariance_type():
 
 def test_numpy_integers_are_integers():
     assert gaussian_mixture(np.int64(3), np.int32(2)).event_shape == [2]
+
+
+@pytest.mark.parametrize(
+    ("covariance_type", "operation"),
+    [
+        ("full", "MatrixBandPart"),
+        ("tied", "MatrixBandPart"),
+        ("diag", "Exp"),
+        ("spherical", "Exp"),
+        ("low_rank", "Cholesky"),
+    ],
+)
+def test_a_density_reads_the_scales_once(covariance_type, operation):
+    rank = 2 if covariance_type == "low_rank" else None
+    mixture = gaussian_mixture(2, 4, covariance_type, rank=rank, seed=0)
+    z = tf.zeros([5, 1, 4])
+    assert count_ops(mixture.components_distribution.log_prob, z)[operation] == 1

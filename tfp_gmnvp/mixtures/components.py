@@ -85,7 +85,10 @@ class GaussianComponents(tfd.Distribution):
 
     @abc.abstractmethod
     def _whiten(self, z):
-        """Maps `z [..., 1 or K, D]` to `L_k^-1 (z - mu_k)`, `[..., K, D]`."""
+        """Maps `z [..., 1 or K, D]` to `L_k^-1 (z - mu_k)`, `[..., K, D]`, and gives log det L_k.
+
+        Both come from one reading of the scale, which is computed anew each time that it is read.
+        """
 
     @abc.abstractmethod
     def _scale_matvec(self, noise):
@@ -99,9 +102,10 @@ class GaussianComponents(tfd.Distribution):
         if z.shape.rank == 1:
             z = z[tf.newaxis]
         event_size = tf.compat.dimension_value(self.loc.shape[-1])
-        squared = tf.reduce_sum(tf.square(self._whiten(z)), axis=-1)
+        whitened, log_det_scale = self._whiten(z)
+        squared = tf.reduce_sum(tf.square(whitened), axis=-1)
         constant = 0.5 * event_size * math.log(2 * math.pi)
-        return -0.5 * squared - (self._log_det_scale() + constant)
+        return -0.5 * squared - (log_det_scale + constant)
 
     def _sample_n(self, n, seed=None):
         shape = tf.concat([[n], self._noise_shape()], axis=0)
@@ -166,18 +170,17 @@ class TriLComponents(GaussianComponents):
         }
 
     def inverse_scale(self):
-        return self._inverse_scale() + tf.zeros_like(self.loc)[..., tf.newaxis]
-
-    def _inverse_scale(self):
-        return inverse_tril(tf.convert_to_tensor(self.scale_tril))
+        inverse = inverse_tril(tf.convert_to_tensor(self.scale_tril))
+        return inverse + tf.zeros_like(self.loc)[..., tf.newaxis]
 
     def _whiten(self, z):
-        loc, inverse = tf.convert_to_tensor(self.loc), self._inverse_scale()
+        loc, scale_tril = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale_tril)
+        inverse, log_det_scale = inverse_tril(scale_tril), _log_det_tril(scale_tril, loc)
         if z.shape[-2] != 1:
-            return tf.linalg.matvec(inverse, z - loc)
+            return tf.linalg.matvec(inverse, z - loc), log_det_scale
         center = tf.reduce_mean(loc, axis=0)
         whitened = products_with_each(inverse, z[..., 0, :] - center)
-        return whitened - tf.linalg.matvec(inverse, loc - center)
+        return whitened - tf.linalg.matvec(inverse, loc - center), log_det_scale
 
     def _scale_matvec(self, noise):
         scale_tril = tf.convert_to_tensor(self.scale_tril) + tf.zeros_like(self.loc)[..., None]
@@ -191,8 +194,7 @@ class TriLComponents(GaussianComponents):
         return tf.gather(of_all, component, batch_dims=1)
 
     def _log_det_scale(self):
-        diagonal = tf.linalg.diag_part(self.scale_tril)
-        return tf.reduce_sum(tf.math.log(diagonal), axis=-1) + tf.zeros_like(self.loc[..., 0])
+        return _log_det_tril(self.scale_tril, self.loc)
 
     def _covariance(self):
         scale_tril = tf.convert_to_tensor(self.scale_tril) + tf.zeros_like(self.loc)[..., None]
@@ -236,7 +238,8 @@ class DiagComponents(GaussianComponents):
         return tf.linalg.diag(1 / self.scale_diag + tf.zeros_like(self.loc))
 
     def _whiten(self, z):
-        return (z - self.loc) / self.scale_diag
+        loc, scale_diag = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale_diag)
+        return (z - loc) / scale_diag, _log_det_diag(scale_diag, loc)
 
     def _scale_matvec(self, noise):
         return self.scale_diag * noise
@@ -245,10 +248,19 @@ class DiagComponents(GaussianComponents):
         return tf.gather(self.scale_diag, component) * noise
 
     def _log_det_scale(self):
-        return tf.reduce_sum(tf.math.log(self.scale_diag) + tf.zeros_like(self.loc), axis=-1)
+        return _log_det_diag(self.scale_diag, self.loc)
 
     def _covariance(self):
         return tf.linalg.diag(self._variance())
 
     def _variance(self):
         return tf.square(self.scale_diag) + tf.zeros_like(self.loc)
+
+
+def _log_det_tril(scale_tril, loc):
+    diagonal = tf.linalg.diag_part(scale_tril)
+    return tf.reduce_sum(tf.math.log(diagonal), axis=-1) + tf.zeros_like(loc[..., 0])
+
+
+def _log_det_diag(scale_diag, loc):
+    return tf.reduce_sum(tf.math.log(scale_diag) + tf.zeros_like(loc), axis=-1)

@@ -90,20 +90,22 @@ class LowRankComponents(GaussianComponents):
     def inverse_scale(self):
         return inverse_tril(tf.linalg.cholesky(self._covariance()))
 
-    def _scaled(self):
+    def _scaled(self, scale_diag):
         """A_k `[K, D, R]`, and the Cholesky factors of `I + A^T A`."""
-        scaled = self.loadings / self.scale_diag[..., tf.newaxis]
+        scaled = self.loadings / scale_diag[..., tf.newaxis]
         gram = tf.matmul(scaled, scaled, transpose_a=True)
         return scaled, tf.linalg.cholesky(gram + tf.eye(self.rank, dtype=self.dtype))
 
     def _whiten(self, z):
-        scaled, cholesky = self._scaled()
+        scale_diag = tf.convert_to_tensor(self.scale_diag)
+        scaled, cholesky = self._scaled(scale_diag)
         inverse = inverse_tril(cholesky)
         upper = tf.linalg.matrix_transpose(cholesky) + tf.eye(self.rank, dtype=self.dtype)
         small = tf.linalg.triangular_solve(upper, inverse, lower=False)
-        unit = (z - self.loc) / self.scale_diag
+        unit = (z - self.loc) / scale_diag
         factors = tf.einsum("kdr,...kd->...kr", tf.matmul(scaled, small, transpose_b=True), unit)
-        return unit - tf.einsum("kdr,...kr->...kd", scaled, factors)
+        whitened = unit - tf.einsum("kdr,...kr->...kd", scaled, factors)
+        return whitened, _log_det(scale_diag, cholesky)
 
     def _noise_shape(self):
         """`[K, D + R]`, as samples take noise of the diagonal part and factors."""
@@ -125,10 +127,8 @@ class LowRankComponents(GaussianComponents):
         return noise[..., : -self.rank], noise[..., -self.rank :]
 
     def _log_det_scale(self):
-        diagonal = tf.linalg.diag_part(self._scaled()[1])
-        return tf.reduce_sum(tf.math.log(self.scale_diag), axis=-1) + tf.reduce_sum(
-            tf.math.log(diagonal), axis=-1
-        )
+        scale_diag = tf.convert_to_tensor(self.scale_diag)
+        return _log_det(scale_diag, self._scaled(scale_diag)[1])
 
     def _covariance(self):
         outer = tf.matmul(self.loadings, self.loadings, transpose_b=True)
@@ -136,3 +136,9 @@ class LowRankComponents(GaussianComponents):
 
     def _variance(self):
         return tf.square(self.scale_diag) + tf.reduce_sum(tf.square(self.loadings), axis=-1)
+
+
+def _log_det(scale_diag, cholesky):
+    diagonal = tf.linalg.diag_part(cholesky)
+    log_det = tf.reduce_sum(tf.math.log(scale_diag), axis=-1)
+    return log_det + tf.reduce_sum(tf.math.log(diagonal), axis=-1)
