@@ -36,7 +36,7 @@ EACH_UPDATE = [
     pytest.param(name, marks=[] if name == "stepwise" else pytest.mark.one_keras)
     for name in UPDATES
 ]
-BY_XLA = pytest.param({"jit_compile": True}, marks=pytest.mark.one_keras, id="by_xla")
+BY_XLA = pytest.param({"jit_compile": True}, marks=[pytest.mark.one_keras, pytest.mark.by_xla])
 
 
 def points(size=120, seed=0):

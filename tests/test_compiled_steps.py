@@ -21,6 +21,7 @@ def make_model(jit_compile, update=None, event_size=3):
     return model
 
 
+@pytest.mark.by_xla
 @pytest.mark.parametrize(
     "update", [gmnvp.StepwiseEM, gmnvp.FullBatchEM, gmnvp.GradientUpdate], ids=lambda u: u.__name__
 )
@@ -49,6 +50,7 @@ def test_one_trace_for_all_sizes_of_batch_and_one_size_for_xla():
         assert step._size.numpy() == 40
 
 
+@pytest.mark.by_xla
 def test_larger_events_leave_the_mixture_to_the_graph():
     x = np.random.default_rng(1).normal(size=(60, 20)).astype(np.float32)
     models = [make_model(jit_compile, event_size=20) for jit_compile in (True, False)]

@@ -152,6 +152,7 @@ def test_float32_keras_layer_in_a_float64_flow():
         real_nvp(3, conditioner_fn=keras_layer, dtype=tf.float64)
 
 
+@pytest.mark.by_xla
 def test_xla_multiplies_narrow_kernels_column_by_column():
     inputs = points(5, 3, dtype=np.float32)
     for output_size, num_products in [(2, 3), (3, 2)]:
@@ -162,6 +163,7 @@ def test_xla_multiplies_narrow_kernels_column_by_column():
         np.testing.assert_allclose(compiled(inputs), mlp(inputs), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.by_xla
 @pytest.mark.parametrize("sizes", [(3, 1), (3, 5), (6, 2), (6, 4)], ids=str)
 def test_gradients_of_what_xla_compiles_are_those_of_the_graph(sizes):
     mlp = perturb(MLP(*sizes, hidden_units=(7, 4), dtype=tf.float64, seed=0))

@@ -1,8 +1,8 @@
 """Tests that are run again where another setting of the process may matter, made as it starts.
 
 Under tf_keras what is marked `one_keras` is left out: it is about EM, bijectors or arrays, not
-about Keras. What hangs on XLA is run as users compile it; in the other tests XLA takes no time to
-make fast code.
+about Keras. What is marked `by_xla` is run as users compile it; else XLA takes no time here to make
+fast code.
 """
 
 import os
@@ -44,5 +44,5 @@ def test_under_tf_keras(modules):
 
 
 def test_as_users_compile():
-    modules = ["test_activations", "test_compiled_steps", "test_conditioners", "test_finite_steps"]
-    run_again(modules, "-k", "by_xla or plain_ones or graph or sine or silu", XLA_FLAGS="")
+    steps = ["test_compiled_steps", "test_finite_steps", "test_keras_fit", "test_training"]
+    run_again(["test_activations", "test_conditioners", *steps], "-m", "by_xla", XLA_FLAGS="")

@@ -1,4 +1,4 @@
-"""Integer seeds give the same values whatever was drawn before."""
+"""Integer seeds give the same values whatever was drawn before, and XLA gives them, too."""
 
 import numpy as np
 import pytest

@@ -60,7 +60,7 @@ def image_flow(
       standardize: dequantised images `[N, H, W, C]`, some hundreds or more, or `None`. The means
         and standard deviations of their logits, pixel by pixel, make up a bijector after the
         logit's, and the `ChannelActNorm`s start from the first 128 of them.
-      dtype: float dtype.
+      dtype: float32 or float64.
       seed: integer or stateless seed `[2]` of all initial values.
       name: name of the distribution.
 

@@ -1,4 +1,6 @@
-"""Whether XLA is to compile what is being traced, of which it makes other code than TensorFlow."""
+"""What is only for XLA, which makes other code of a graph than TensorFlow: whether it is to compile
+what is being traced, and how to keep a tensor apart from what it is used for.
+"""
 
 from __future__ import annotations
 

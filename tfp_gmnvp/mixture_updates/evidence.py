@@ -64,7 +64,10 @@ def evidence(
     [2.0, 0.0]
     """
     log_joint = mixtures.known_log_joint(mixtures.component_log_joint(mixture, z), labels)
-    statistics, log_prob = e_step(mixture, z, log_joint, sample_weight, inverse_temperature)
+    present = mixtures.mixture_parameters(mixture)
+    statistics, log_prob = e_step(
+        mixture, present, z, log_joint, sample_weight, inverse_temperature
+    )
     weighted = tf.cast(log_prob, tf.float64)
     if sample_weight is not None:
         weighted *= tf.cast(sample_weight, tf.float64)
@@ -75,11 +78,19 @@ def evidence(
     )
 
 
-def e_step(mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight, inverse_temperature):
+def e_step(
+    mixture,
+    present: mixtures.MixtureParameters,
+    z: tf.Tensor,
+    log_joint: tf.Tensor,
+    sample_weight,
+    inverse_temperature,
+):
     """The statistics of latents about the mixture's reference points, and log p(z_n) `[N]`.
 
     Args:
       mixture: the mixture of the latents.
+      present: its parameters.
       z: latents `[N, D]`.
       log_joint: see `mixtures.expectation`.
       sample_weight: `[N]`, or `None`.
@@ -89,7 +100,8 @@ def e_step(mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight, inverse_t
 
     >>> mixture, z = mixtures.gaussian_mixture(2, 1, seed=0), tf.zeros([5, 1])
     >>> log_joint = mixtures.component_log_joint(mixture, z)
-    >>> statistics, log_prob = e_step(mixture, z, log_joint, None, 1.0)
+    >>> present = mixtures.mixture_parameters(mixture)
+    >>> statistics, log_prob = e_step(mixture, present, z, log_joint, None, 1.0)
     >>> statistics.mass.shape.as_list(), log_prob.shape.as_list()
     ([2], [5])
     """
@@ -97,7 +109,7 @@ def e_step(mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight, inverse_t
     responsibilities, log_prob = mixtures.expectation(
         log_joint, inverse_temperature=inverse_temperature
     )
-    reference = mixtures.reference_point(mixtures.mixture_parameters(mixture), covariance_type)
+    reference = mixtures.reference_point(present, covariance_type)
     statistics = mixtures.sufficient_statistics(
         z, responsibilities, reference, covariance_type, sample_weight=sample_weight
     )

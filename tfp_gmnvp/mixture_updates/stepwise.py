@@ -98,19 +98,22 @@ class StepwiseEM(InterleavedEM):
         mixture's parameters, on which it rests.
         """
         inverse_temperature = self.inverse_temperature(self._step)
-        statistics, log_prob = e_step(mixture, z, log_joint, sample_weight, inverse_temperature)
+        present = mixtures.mixture_parameters(mixture)
+        statistics, log_prob = e_step(
+            mixture, present, z, log_joint, sample_weight, inverse_temperature
+        )
         worst = worst_explained(log_prob, z, statistics.mass.shape[0], sample_weight)
         evidence = Evidence(statistics, tf.zeros([], z.dtype), *worst)
-        return evidence, mixtures.mixture_parameters(mixture)
+        return evidence, present
 
-    def on_batch(self, mixture, evidence, parameters):
+    def on_batch(self, mixture, evidence, present):
         """The M-step, of the running average with a batch."""
         covariance_type = mixture.components_distribution.covariance_type
         evidence = join_over_replicas(evidence)
         batch, mass = evidence.statistics, tf.reduce_sum(evidence.statistics.mass)
         step_size = self._present_step_size(mass.dtype)
         average = mixtures.add(
-            mixtures.scale(mixtures.as_statistics(parameters, covariance_type), 1 - step_size),
+            mixtures.scale(mixtures.as_statistics(present, covariance_type), 1 - step_size),
             mixtures.scale(batch, tf.math.divide_no_nan(step_size, mass)),
         )
         if self.prior is not None:
@@ -121,7 +124,7 @@ class StepwiseEM(InterleavedEM):
             evidence.worst_z,
             covariance_floor=self.covariance_floor,
             prior=self.prior,
-            present=parameters,
+            present=present,
         )
         for step in self.variables:
             step.assign_add(1)

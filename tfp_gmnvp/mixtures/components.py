@@ -8,7 +8,7 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.mixtures.triangular import inverse_tril, products_with_each
+from tfp_gmnvp.mixtures.triangular import inverse_tril, log_det_tril, products_with_each
 from tfp_gmnvp.seeds import standard_normal
 
 __all__ = ["DiagComponents", "GaussianComponents", "TriLComponents"]
@@ -175,7 +175,8 @@ class TriLComponents(GaussianComponents):
 
     def _whiten(self, z):
         loc, scale_tril = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale_tril)
-        inverse, log_det_scale = inverse_tril(scale_tril), _log_det_tril(scale_tril, loc)
+        inverse = inverse_tril(scale_tril)
+        log_det_scale = log_det_tril(scale_tril) + tf.zeros_like(loc[..., 0])
         if z.shape[-2] != 1:
             return tf.linalg.matvec(inverse, z - loc), log_det_scale
         center = tf.reduce_mean(loc, axis=0)
@@ -194,7 +195,7 @@ class TriLComponents(GaussianComponents):
         return tf.gather(of_all, component, batch_dims=1)
 
     def _log_det_scale(self):
-        return _log_det_tril(self.scale_tril, self.loc)
+        return log_det_tril(self.scale_tril) + tf.zeros_like(self.loc[..., 0])
 
     def _covariance(self):
         scale_tril = tf.convert_to_tensor(self.scale_tril) + tf.zeros_like(self.loc)[..., None]
@@ -255,11 +256,6 @@ class DiagComponents(GaussianComponents):
 
     def _variance(self):
         return tf.square(self.scale_diag) + tf.zeros_like(self.loc)
-
-
-def _log_det_tril(scale_tril, loc):
-    diagonal = tf.linalg.diag_part(scale_tril)
-    return tf.reduce_sum(tf.math.log(diagonal), axis=-1) + tf.zeros_like(loc[..., 0])
 
 
 def _log_det_diag(scale_diag, loc):

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.mixtures.components import GaussianComponents
-from tfp_gmnvp.mixtures.triangular import inverse_tril
+from tfp_gmnvp.mixtures.triangular import inverse_tril, log_det_tril
 
 __all__ = ["LowRankComponents"]
 
@@ -139,6 +139,4 @@ class LowRankComponents(GaussianComponents):
 
 
 def _log_det(scale_diag, cholesky):
-    diagonal = tf.linalg.diag_part(cholesky)
-    log_det = tf.reduce_sum(tf.math.log(scale_diag), axis=-1)
-    return log_det + tf.reduce_sum(tf.math.log(diagonal), axis=-1)
+    return tf.reduce_sum(tf.math.log(scale_diag), axis=-1) + log_det_tril(cholesky)

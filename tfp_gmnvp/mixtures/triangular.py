@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-__all__ = ["inverse_tril", "products_with_each"]
+__all__ = ["inverse_tril", "log_det_tril", "products_with_each"]
 
 
 def inverse_tril(scale_tril: tf.Tensor) -> tf.Tensor:
@@ -23,6 +23,23 @@ def inverse_tril(scale_tril: tf.Tensor) -> tf.Tensor:
     """
     identity = tf.eye(scale_tril.shape[-1], dtype=scale_tril.dtype)
     return tf.linalg.triangular_solve(scale_tril, tf.broadcast_to(identity, tf.shape(scale_tril)))
+
+
+def log_det_tril(scale_tril: tf.Tensor) -> tf.Tensor:
+    """The logarithms of the determinants of triangular matrices.
+
+    Args:
+      scale_tril: `[..., D, D]`, with positive numbers on the diagonal.
+
+    Returns:
+      A tensor `[...]`.
+
+    #### Examples
+
+    >>> print(f"{log_det_tril(tf.constant([[2.0, 0.0], [1.0, 1.0]])):.4f}")  # log 2
+    0.6931
+    """
+    return tf.reduce_sum(tf.math.log(tf.linalg.diag_part(scale_tril)), axis=-1)
 
 
 def products_with_each(matrices: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
