@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfp_gmnvp import checks
 from tfp_gmnvp.conditioning import as_rows
+from tfp_gmnvp.dense import check_dense_batches
 
 __all__ = ["check_batches", "value_errors_of_batches"]
 
@@ -42,6 +43,7 @@ def check_batches(
     Traceback (most recent call last):
     ValueError: `x in a batch` must hold finite numbers in float32, and 1 of its 2 rows do not, ...
     """
+    check_dense_batches("x", batches)
     is_tuple = isinstance(batches.element_spec, tuple)
     x, _, weights = tf.keras.utils.unpack_x_y_sample_weight(batches.element_spec)
     parts = x if isinstance(x, tuple) else (x,)

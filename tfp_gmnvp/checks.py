@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp.dense import check_dense
+
 __all__ = [
     "as_array",
     "check_dtype",
@@ -32,12 +34,14 @@ def as_array(x, name: str = "x"):
 
     Raises:
       ValueError: if rows have different lengths, or entries are masked.
+      TypeError: if it is sparse or ragged.
 
     #### Examples
 
     >>> as_array([[0, 1]]).tolist(), as_array(None)
     ([[0, 1]], None)
     """
+    check_dense(name, x)
     if isinstance(x, np.ma.MaskedArray):
         check_rows(name, np.ma.getmaskarray(x), lambda rows: ~rows, "without masked entries")
         return x.data
