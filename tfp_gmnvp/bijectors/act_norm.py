@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -57,7 +58,7 @@ class ActNorm(SinglePassBijector):
         """
         weights = tf.ones_like(x[:, :1]) if sample_weight is None else sample_weight[:, tf.newaxis]
         mean, variance = tf.nn.weighted_moments(x, axes=[0], frequency_weights=weights)
-        smallest = 1e-12 * tf.maximum(1.0, mean**2)
+        smallest = tf.maximum(1e-12 * mean**2, np.finfo(x.dtype.as_numpy_dtype).tiny)
         self.loc.assign(mean)
         self.log_scale.assign(tf.where(variance > smallest, tf.math.log(variance) / 2, 0.0))
         self.is_initialized.assign(True)

@@ -46,7 +46,8 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
     checks.check_points(data, data.shape[1:], tf.float64, name="data")
     data = data.astype(np.float64)
     mean, std = data.mean(axis=0), data.std(axis=0)
-    std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
+    smallest = np.maximum(1e-12 * np.abs(mean), np.finfo(tf.as_dtype(dtype).as_numpy_dtype).tiny)
+    std = np.where(std > smallest, std, 1.0)
     constant = {"trainable": False, "dtype": dtype}
     return _Standardization(
         tf.Variable(mean, name=f"{name}/mean", **constant),

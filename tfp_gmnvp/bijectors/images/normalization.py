@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -88,8 +89,9 @@ def initialize_from(bijector: tfb.Bijector, images: tf.Tensor) -> tf.Tensor:
         initialize_from(bijector.inner, tf.split(images, 2, axis=-1)[0])
     if isinstance(bijector, ChannelActNorm):
         mean, variance = tf.nn.moments(images, axes=[0, 1, 2])
+        smallest = tf.maximum(1e-12 * mean**2, np.finfo(images.dtype.as_numpy_dtype).tiny)
         bijector.loc.assign(mean)
         bijector.log_scale.assign(
-            tf.where(variance > 1e-12, 0.5 * tf.math.log(variance), tf.zeros_like(variance))
+            tf.where(variance > smallest, 0.5 * tf.math.log(variance), tf.zeros_like(variance))
         )
     return bijector.inverse(tf.identity(images))
