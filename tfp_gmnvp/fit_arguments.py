@@ -12,7 +12,7 @@ from tfp_gmnvp import batch_checks, checks, conditioning
 from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.labels import checked_labels, no_labels
 
-__all__ = ["points_and_labels", "training_arguments"]
+__all__ = ["check_class_weight", "points_and_labels", "training_arguments"]
 
 
 def training_arguments(arguments: dict, flow) -> dict:
@@ -40,11 +40,7 @@ def training_arguments(arguments: dict, flow) -> dict:
     >>> len(arguments["x"]), arguments["validation_data"][0].tolist()
     (3, [[6.0, 7.0]])
     """
-    if arguments.get("class_weight") is not None:
-        raise ValueError(
-            "`class_weight` is not supported: give `sample_weight` instead, for one as "
-            "`[class_weight[k] for k in labels]`."
-        )
+    check_class_weight(arguments.get("class_weight"))
     data = (arguments["x"], arguments.get("y"), arguments.get("sample_weight"))
     for name in ("batch_size", "validation_batch_size", "steps_per_epoch"):
         if arguments.get(name) is not None:
@@ -65,6 +61,20 @@ def training_arguments(arguments: dict, flow) -> dict:
     if isinstance(arguments["x"], (tf.data.Dataset, types.GeneratorType)):
         arguments.setdefault("shuffle", False)  # its default makes Keras warn of these
     return arguments
+
+
+def check_class_weight(class_weight) -> None:
+    """Raises a `ValueError` if there are weights of classes, which Keras makes of targets.
+
+    #### Examples
+
+    >>> check_class_weight(None)
+    """
+    if class_weight is not None:
+        raise ValueError(
+            "`class_weight` is not supported: give `sample_weight` instead, for one as "
+            "`[class_weight[k] for k in labels]`."
+        )
 
 
 def points_and_labels(x, y, sample_weight, flow, *, of: str = "", is_batch: bool = False) -> dict:

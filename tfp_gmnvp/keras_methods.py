@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from tfp_gmnvp import conditioning, fit_arguments, parameter_table, row_batches
+from tfp_gmnvp import conditioning, fit_arguments, parameter_table, row_batches, running_means
 from tfp_gmnvp.batch_checks import value_errors_of_batches
 
 __all__ = ["KerasMethods"]
@@ -15,6 +15,8 @@ class KerasMethods:
 
     It stands before `keras.Model` among the bases of a class.
     """
+
+    is_fitting = False
 
     def count_params(self) -> int:
         """The number of the flow's parameters, what Keras keeps beside them left out."""
@@ -35,6 +37,8 @@ class KerasMethods:
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """The negative log-likelihood in nats per point, as `keras.Model.evaluate` reports a loss.
 
+        A callback may call it within an epoch: the epoch's own means go on as if it had not.
+
         Args:
           x: as for `fit`.
           y: as for `fit`: labels `[N]`, or `None`.
@@ -48,7 +52,8 @@ class KerasMethods:
         arguments = inspect.signature(super().evaluate).bind(x, y, *args, **kwargs).arguments
         arguments.update(arguments.pop("kwargs", {}))
         arguments.update(self._checked(x, y, arguments.get("sample_weight")))
-        with value_errors_of_batches():
+        kept = running_means.kept(self.metrics if self.is_fitting else ())
+        with value_errors_of_batches(), kept:
             return super().evaluate(**row_batches.read_by_rows(arguments, self.distribution.dtype))
 
     def predict(self, x, *args, **kwargs):
@@ -60,6 +65,7 @@ class KerasMethods:
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One step on one batch; arguments as of `keras.Model.train_on_batch`."""
+        fit_arguments.check_class_weight(kwargs.get("class_weight"))
         data = self._checked(x, y, sample_weight, is_batch=True)
         return super().train_on_batch(**data, **kwargs)
 
@@ -67,6 +73,10 @@ class KerasMethods:
         """The loss of one batch; arguments as of `keras.Model.test_on_batch`."""
         data = self._checked(x, y, sample_weight, is_batch=True)
         return super().test_on_batch(**data, **kwargs)
+
+    def predict_on_batch(self, x):
+        """log p(x) in nats, `[N]`, of one batch."""
+        return super().predict_on_batch(self._checked(x, is_batch=True)["x"])
 
     def _checked(self, x, y=None, sample_weight=None, *, is_batch=False):
         data = (self._paired(x), y, sample_weight, self.distribution)

@@ -26,6 +26,7 @@ from tfp_gmnvp.mixture_start import MixtureStart
 from tfp_gmnvp.mixture_updates import FullBatchEM, MixtureUpdate
 from tfp_gmnvp.replica_batches import distribute
 from tfp_gmnvp.replicated_model import ReplicatedModel
+from tfp_gmnvp.running_means import running_mean
 from tfp_gmnvp.saving import SavedByConfiguration
 from tfp_gmnvp.seeds import stateless_seed
 from tfp_gmnvp.training_steps import TrainingSteps
@@ -118,9 +119,10 @@ class FlowModel(
         replicas.check_created_in_scope(distribution.variables, self.distribute_strategy)
         self.distribution = distribution
         self._initialize, self._n_init, self._seed = initialize, n_init, stateless_seed(seed)
-        self._loss_tracker = keras.metrics.Mean(name="loss")
-        self._bits_tracker = keras.metrics.Mean(name="bits_per_dim")
-        self._accuracy_tracker = keras.metrics.Mean(name="accuracy")
+        # Not `_loss_tracker`, which Keras' `compile` replaces by its own.
+        self._mean_loss, self._mean_bits, self._mean_accuracy = (
+            running_mean(name, distribution.dtype) for name in ("loss", "bits_per_dim", "accuracy")
+        )
         self._is_initialized = tf.Variable(not initialize, trainable=False, name="is_initialized")
         self._num_epochs = tf.Variable(0, trainable=False, dtype=tf.int64, name="num_epochs")
         mixture = distribution.distribution
@@ -188,9 +190,9 @@ class FlowModel(
     @property
     def metrics(self):
         """Running means, reset at every epoch: of the loss, the accuracy, images' bits."""
-        trackers = [self._loss_tracker, self._accuracy_tracker]
+        trackers = [self._mean_loss, self._mean_accuracy]
         has_images = self.distribution.event_shape.rank == 3
-        return [*trackers, self._bits_tracker] if has_images else trackers
+        return [*trackers, self._mean_bits] if has_images else trackers
 
     @property
     def trainable_weights(self):
@@ -243,8 +245,12 @@ class FlowModel(
         validation = conditioning.validation_paired(self.distribution, fit.get("validation_data"))
         fit["validation_data"] = validation
         fit = fit_arguments.training_arguments(fit, self.distribution)
-        with value_errors_of_batches():
-            return self._fit(fit, super().fit)
+        self.is_fitting = True
+        try:
+            with value_errors_of_batches():
+                return self._fit(fit, super().fit)
+        finally:
+            self.is_fitting = False
 
     def _fit(self, arguments, keras_fit):
         """Initialises, if need be, and trains, on data that was checked or checks itself."""

@@ -120,14 +120,14 @@ class TrainingSteps:
     def _report(self, log_prob, log_joint, y, sample_weight):
         """The running means with those of this batch."""
         event_shape = self.distribution.event_shape
-        values = [(self._loss_tracker, -log_prob, sample_weight)]
+        values = [(self._mean_loss, -log_prob, sample_weight)]
         if y is not None:
             correct, has_label = labels.is_correct(log_joint, y)
             weight = has_label if sample_weight is None else has_label * sample_weight
-            values.append((self._accuracy_tracker, correct, weight))
+            values.append((self._mean_accuracy, correct, weight))
         if event_shape.rank == 3:
             bits = -log_prob / (math.log(2) * event_shape.num_elements())
-            values.append((self._bits_tracker, bits, sample_weight))
+            values.append((self._mean_bits, bits, sample_weight))
         for tracker, value, weight in values:
             tracker.update_state(value, weight)
         return {tracker.name: replicas.loggable_mean(tracker) for tracker, *_ in values}
