@@ -57,7 +57,7 @@ class CompiledStep:
           What the function returned, and the labels and weights that it was given.
         """
         if x.shape[0] is None:
-            size = tf.maximum(self._size, tf.shape(x)[0])
+            size = tf.maximum(self._size, tf.maximum(tf.shape(x)[0], 1))
             self._size.assign(size)
             x, y, sample_weight = filled_up(x, y, sample_weight, size)
         elif sample_weight is None:
@@ -69,7 +69,7 @@ def filled_up(x: tf.Tensor, y, sample_weight, size) -> tuple:
     """A batch with as many points more as make up the size, of weight zero and without a label.
 
     Args:
-      x: points `[n, ...]`, at least one.
+      x: points `[n, ...]`; zeros fill up a batch that has none.
       y: labels `[n]`, or `None`.
       sample_weight: `[n]`; `None` gives each the weight one.
       size: whole number, at least n.
@@ -90,6 +90,8 @@ def filled_up(x: tf.Tensor, y, sample_weight, size) -> tuple:
         sample_weight = tf.ones([num_points], x.dtype)
     if y is not None:
         y = tf.concat([y, tf.fill(tf.shape(missing), tf.constant(-1, y.dtype))], axis=0)
-    x = tf.concat([x, tf.gather(x, tf.zeros_like(missing))], axis=0)
+    zero = tf.zeros(tf.concat([[1], tf.shape(x)[1:]], axis=0), x.dtype)
+    filling = tf.concat([x[:1], zero], axis=0)
+    x = tf.concat([x, tf.gather(filling, tf.zeros_like(missing))], axis=0)
     nothing = tf.zeros(tf.shape(missing), sample_weight.dtype)
     return x, y, tf.concat([sample_weight, nothing], axis=0)

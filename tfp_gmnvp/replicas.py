@@ -102,7 +102,7 @@ def share_of_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tens
       sample_weight: weights `[n]`; `None` gives each the weight one.
 
     Returns:
-      A scalar; zero if all weights are.
+      A scalar; zero if all weights are, or if there are no points.
 
     #### Examples
 
@@ -110,7 +110,7 @@ def share_of_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tens
     3.0
     """
     if sample_weight is None and num_replicas() == 1:
-        return tf.reduce_mean(values)
+        return tf.where(tf.size(values) > 0, tf.reduce_mean(values), 0.0)
     weights = tf.ones_like(values) if sample_weight is None else sample_weight
     [total] = sum_over_replicas([tf.reduce_sum(weights)])
     return tf.math.divide_no_nan(tf.reduce_sum(weights * values), total)

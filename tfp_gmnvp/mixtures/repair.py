@@ -25,7 +25,8 @@ def repair(
     Args:
       parameters: of the mixture.
       worst_explained: points `[M, D]` of lowest log-density, the lowest first. If they are fewer
-        than the collapsed components, the last one serves for the rest.
+        than the collapsed components, the last one serves for the rest, and without any all
+        components stay as they are.
       covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
       min_share: of an equal share of the mass, below which a component is collapsed.
 
@@ -42,9 +43,11 @@ def repair(
     """
     probs, loc, covariance = parameters
     num_components = loc.shape[0]
-    collapsed = probs < min_share / num_components
-    rank = tf.minimum(tf.cumsum(tf.cast(collapsed, tf.int32)) - 1, tf.shape(worst_explained)[0] - 1)
-    places = tf.cast(tf.gather(worst_explained, tf.maximum(rank, 0)), loc.dtype)
+    num_places = tf.shape(worst_explained)[0]
+    collapsed = (probs < min_share / num_components) & (num_places > 0)
+    rank = tf.minimum(tf.cumsum(tf.cast(collapsed, tf.int32)) - 1, num_places - 1)
+    places = tf.concat([tf.cast(worst_explained, loc.dtype), loc[:1]], axis=0)  # at least one
+    places = tf.gather(places, tf.maximum(rank, 0))
     loc = tf.where(collapsed[:, tf.newaxis], places, loc)
     if covariance_type != "tied":
         share = probs
