@@ -19,6 +19,23 @@ def test_integer_seeds_do_not_depend_on_any_state(seed):
     np.testing.assert_array_equal(stateless_seed(first), first)
 
 
+@pytest.mark.parametrize("seed", [7, 2**40 + 1, -3])
+def test_an_integer_as_a_tensor_is_that_integer(seed):
+    for tensor in (tf.constant(seed, tf.int64), tf.constant(seed % 1000)):
+        expected = stateless_seed(int(tensor))
+        np.testing.assert_array_equal(stateless_seed(tensor), expected)
+        np.testing.assert_array_equal(tf.function(stateless_seed)(tensor), expected)
+    flow = tfp_gmnvp.gaussian_mixture_flow(2, 2, num_couplings=2, seed=tf.constant(seed, tf.int64))
+    other = tfp_gmnvp.gaussian_mixture_flow(2, 2, num_couplings=2, seed=seed)
+    np.testing.assert_array_equal(flow.log_prob([1.0, 2.0]), other.log_prob([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("seed", [tf.constant(1.0), tf.constant([[1, 2]]), tf.constant([1.0, 2.0])])
+def test_tensors_that_are_no_seed(seed):
+    with pytest.raises(TypeError, match="`seed` must be a whole number, a stateless seed of two"):
+        stateless_seed(seed)
+
+
 def test_no_seed_draws_one():
     assert not np.array_equal(stateless_seed(None), stateless_seed(None))
 

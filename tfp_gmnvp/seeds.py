@@ -22,7 +22,7 @@ def stateless_seed(seed) -> tf.Tensor:
     call and with `tf.random.set_seed`.
 
     Args:
-      seed: integer, stateless seed `[2]`, or `None`, which draws one.
+      seed: integer, also as a scalar tensor, stateless seed `[2]`, or `None`, which draws one.
 
     Returns:
       An int32 tensor `[2]`.
@@ -38,7 +38,9 @@ def stateless_seed(seed) -> tf.Tensor:
     if isinstance(seed, numbers.Integral):
         low, high = int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF
         seed = np.array([low, high], np.uint32).view(np.int32)
-    elif seed is not None and not tf.is_tensor(seed):
+    elif tf.is_tensor(seed):
+        seed = _pair_of_tensor(seed)
+    elif seed is not None:
         _check_pair(seed)
     return tfp.random.sanitize_seed(seed)
 
@@ -85,6 +87,15 @@ def symmetric_uniform(shape, seed: tf.Tensor, dtype=tf.float32) -> tf.Tensor:
     # TensorFlow's erfinv is not finite any more for the last number before one.
     most = 1.0 - np.finfo(dtype.as_numpy_dtype).eps
     return tf.clip_by_value(tf.cast(bits, dtype) / -float(whole.min), -most, most)
+
+
+def _pair_of_tensor(seed):
+    """Of an integer its two halves, as above; a pair as it is."""
+    if not seed.dtype.is_integer or seed.shape.rank not in (None, 0, 1):
+        _check_pair(seed)
+    if seed.shape.rank == 0:
+        return tf.bitcast(tf.cast(seed, tf.int64), tf.int32)
+    return tf.cast(seed, tf.int32)
 
 
 def _check_pair(seed):
