@@ -228,8 +228,10 @@ def _objective(points, parameters, covariance_type, prior, sample_weight, labels
 
 def _draw(weight, num_samples, seed):
     """Indices drawn with probabilities proportional to `weight`."""
-    logits = tf.math.log(weight)[tf.newaxis]
-    return tf.random.stateless_categorical(logits, num_samples, seed)[0]
+    is_any = weight > 0
+    # Not the logarithm of zero, which `tf.debugging.enable_check_numerics` takes for a fault.
+    logits = tf.where(is_any, tf.math.log(tf.where(is_any, weight, 1.0)), weight.dtype.min / 2)
+    return tf.random.stateless_categorical(logits[tf.newaxis], num_samples, seed)[0]
 
 
 def _squared_distances(points, centers):
