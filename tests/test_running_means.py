@@ -40,8 +40,9 @@ def nll(model, x):
     return -model.distribution.log_prob(x).numpy().mean()
 
 
-@pytest.mark.parametrize("setting", [floatx, policy])
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    ("setting", "dtype"), [(floatx, "float16"), (policy, "float16"), (policy, "bfloat16")]
+)
 def test_half_precision_elsewhere_leaves_the_loss_its_digits(setting, dtype):
     with setting(dtype):
         model = make_model()
