@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tfp_gmnvp.argument_checks import check_whole_number
-from tfp_gmnvp.checks import check_dtype
+from tfp_gmnvp.checks import as_array, check_dtype, check_labels, check_rows
 
 __all__ = ["Reliability", "calibration_error", "reliability"]
+
+_ROUNDING = 1e-3  # of a sum of probabilities, float16's among them
 
 
 class Reliability(NamedTuple):
@@ -44,7 +46,9 @@ def reliability(probs, labels, *, num_bins: int = 10, equal_mass: bool = False) 
       A `Reliability`, the least confident bin first.
 
     Raises:
-      ValueError: if shapes do not fit, `num_bins` is below one, or there is no label.
+      TypeError: if `probs` or `labels` hold no numbers.
+      ValueError: if shapes do not fit, rows of `probs` are not in [0, 1] or do not sum to one,
+        `labels` holds anything but -1 .. K-1, or no label at all, or `num_bins` is below one.
 
     #### Examples
 
@@ -54,14 +58,7 @@ def reliability(probs, labels, *, num_bins: int = 10, equal_mass: bool = False) 
     ([0.7125], [0.75], [4])
     """
     check_whole_number("num_bins", num_bins)
-    probs, labels = np.asarray(probs), np.asarray(labels)
-    check_dtype("probs", probs)
-    probs = probs.astype(float)
-    if probs.ndim != 2 or labels.shape != probs.shape[:1]:
-        raise ValueError(
-            "`probs` must have shape [N, K] and `labels` [N], got shapes "
-            f"{probs.shape} and {labels.shape}."
-        )
+    probs, labels = _checked(probs, labels)
     probs, labels = probs[labels >= 0], labels[labels >= 0]
     if not len(labels):
         raise ValueError("`labels` must hold a label, 0 .. K-1, of at least one point, got none.")
@@ -107,3 +104,30 @@ def calibration_error(probs, labels, *, num_bins: int = 10, equal_mass: bool = F
     """
     curve = reliability(probs, labels, num_bins=num_bins, equal_mass=equal_mass)
     return float(np.average(np.abs(curve.accuracy - curve.confidence), weights=curve.count))
+
+
+def _checked(probs, labels):
+    """Both as arrays, float64 `[N, K]` and `[N]`, if they are probabilities and labels."""
+    probs, labels = np.asarray(as_array(probs, "probs")), np.asarray(as_array(labels, "labels"))
+    check_dtype("probs", probs)
+    check_dtype("labels", labels)
+    probs = probs.astype(float)
+    if probs.ndim != 2 or not probs.shape[1] or labels.shape != probs.shape[:1]:
+        raise ValueError(
+            "`probs` must have shape [N, K] and `labels` [N], got shapes "
+            f"{probs.shape} and {labels.shape}."
+        )
+
+    def is_share(values):
+        return (values >= -_ROUNDING) & (values <= 1 + _ROUNDING)  # which is false of NaN
+
+    check_rows("probs", probs, is_share, "probabilities, in [0, 1]")
+    check_rows(
+        "probs",
+        probs,
+        lambda rows: np.abs(rows.sum(axis=1) - 1) <= _ROUNDING,
+        "rows that sum to one, the probabilities of all K classes",
+        hint=" Of logits take the softmax.",
+    )
+    check_labels(labels, probs.shape[1], name="labels", hint="")
+    return probs, labels

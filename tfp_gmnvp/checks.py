@@ -106,7 +106,14 @@ def check_finite(name: str, x: np.ndarray, dtype=tf.float32, rows=None) -> None:
     check_rows(name, x, is_finite, f"finite numbers in {tf.as_dtype(dtype).name}", rows)
 
 
-def check_labels(y: np.ndarray, num_components: int, rows=None, *, name: str = "y") -> None:
+def check_labels(
+    y: np.ndarray,
+    num_components: int,
+    rows=None,
+    *,
+    name: str = "y",
+    hint: str = " More classes take more components.",
+) -> None:
     """Raises a `ValueError` unless all labels are numbers of components, or -1.
 
     #### Examples
@@ -119,7 +126,7 @@ def check_labels(y: np.ndarray, num_components: int, rows=None, *, name: str = "
         lambda values: np.isin(values, np.arange(-1, num_components)),
         f"numbers of components, 0 .. {num_components - 1}, or -1 where there is no label",
         rows,
-        hint=" More classes take more components.",
+        hint=hint,
     )
 
 

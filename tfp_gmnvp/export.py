@@ -18,6 +18,7 @@ from tfp_gmnvp._version import __version__
 from tfp_gmnvp.argument_checks import check_choice
 from tfp_gmnvp.bijectors import context_size
 from tfp_gmnvp.conditioning import condition
+from tfp_gmnvp.export_checks import checking_shapes, rows_of_shape
 from tfp_gmnvp.flow import check_flow, posterior, predict_component
 from tfp_gmnvp.mixtures import component_log_joint
 
@@ -61,6 +62,9 @@ def export_flow(
 
     A flow with a `context_size` takes `context [N, C]`, too, the last input of each but `describe`,
     which names that size, and its samples are `x [num_samples, N, D]`.
+
+    Inputs of another shape are an `InvalidArgumentError`, whoever serves the model. A single
+    context `[1, C]` is that of all points.
 
     The signature `serving_default` maps `x` to `log_prob`, `posterior` and `component` in one pass.
 
@@ -107,7 +111,8 @@ def to_tflite(flow: tfd.TransformedDistribution, function: str = "log_prob") -> 
     """One function of a float32 flow as a TensorFlow Lite model of builtin operators.
 
     Its only signature has the input and the output that the function's signature has in
-    `export_flow`, for any number N >= 1 of points.
+    `export_flow`, for any number N >= 1 of points, and with a context for each. The interpreter
+    does not run on inputs of another shape.
 
     Args:
       flow: a flow over a Gaussian mixture, as `gaussian_mixture_flow` returns, of dtype float32.
@@ -137,9 +142,11 @@ def to_tflite(flow: tfd.TransformedDistribution, function: str = "log_prob") -> 
     def pointwise(*rows):
         # Seen one by one, points have a static shape. With a dynamic one the converter of
         # TensorFlow 2.21 folds reduce_sum(ones(shape) * constant) to a wrong constant.
-        return {target: tf.vectorized_map(lambda row: call(*row), rows)}
+        checked = tuple(rows_of_shape(specs, rows))
+        return {target: tf.vectorized_map(lambda row: call(*row), checked)}
 
-    traced = _traced(pointwise, [_points(flow, source), *_contexts(flow)])
+    specs = [_points(flow, source), *_contexts(flow)]
+    traced = _traced(pointwise, specs)
     module = tf.Module()
     module.variables_read = flow.variables
     concrete = traced.get_concrete_function()
@@ -243,7 +250,8 @@ def _at(flow, *context):
 
 
 def _traced(function, specs):
-    return tf.function(function, input_signature=specs, autograph=False)
+    checked = checking_shapes(function, specs) if specs else function
+    return tf.function(checked, input_signature=specs, autograph=False)
 
 
 def _named(function, target):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import tensorflow_probability as tfp
@@ -55,11 +56,16 @@ class OutlierDetector:
         Args:
           flow: a flow over a `tfd.MixtureSameFamily`. After more training make a new detector.
           x: known points `[N, D]`: held-out ones for calibrated scores, or the training data.
-          contamination: the share, in [0, 1), of the known points that are to be outliers.
+          contamination: the share, in [0, 1), of the known points that are to be outliers, 0 for
+            none. Another one takes at least `1 / contamination` known points.
 
         Raises:
           ValueError: if `contamination` is out of its range, x is not `[N, D]` and finite, or
             its log-density is not a number.
+
+        Warns:
+          UserWarning: if `contamination` is above zero, but x holds too few points for one of them
+            to be an outlier, so that nothing ever is.
         """
         check_number("contamination", contamination, lambda share: 0 <= share < 1, "be in [0, 1)")
         self.flow, self.contamination = flow, contamination
@@ -69,6 +75,8 @@ class OutlierDetector:
         self._log_prob = log_prob
         num_outliers = math.floor(contamination * len(log_prob) + 1e-9)
         self._threshold = float(log_prob[num_outliers - 1]) if num_outliers else -math.inf
+        if contamination and not num_outliers:
+            _warn_of_too_few(contamination, len(log_prob))
 
     @property
     def threshold(self) -> float:
@@ -107,3 +115,13 @@ class OutlierDetector:
     def _log_prob_of(self, x):
         log_prob = evaluate.log_prob(self.flow, evaluate.as_points(self.flow, x))
         return np.where(np.isnan(log_prob), -np.inf, log_prob)
+
+
+def _warn_of_too_few(contamination, num_points):
+    needed = math.ceil((1 - 1e-9) / contamination)
+    warnings.warn(
+        f"`contamination` of {contamination:g} takes at least {needed} known points for one of "
+        f"them to be an outlier, and `x` holds {num_points}: the threshold is minus infinity, and "
+        "nothing is an outlier. Give more points or a higher `contamination`, or use `score`.",
+        stacklevel=3,
+    )

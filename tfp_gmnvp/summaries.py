@@ -40,14 +40,15 @@ def mean_estimate(values: np.ndarray) -> MonteCarloEstimate:
       values: `[N]`, N >= 2.
 
     Returns:
-      `MonteCarloEstimate` of two floats.
+      `MonteCarloEstimate` of two floats. A mean that is infinite has the standard error NaN.
 
     #### Examples
 
     >>> mean_estimate(np.array([1.0, 3.0]))
     MonteCarloEstimate(estimate=2.0, standard_error=1.0)
     """
-    error = np.std(values, ddof=1) / np.sqrt(len(values))
+    with np.errstate(invalid="ignore"):  # of infinities
+        error = np.std(values, ddof=1) / np.sqrt(len(values))
     return MonteCarloEstimate(float(np.mean(values)), float(error))
 
 
@@ -100,7 +101,7 @@ def kl_divergence(
     Args:
       flow: the distribution q, with batch shape `[]`, that can be sampled.
       other: p, a distribution, or its log-density: a callable from samples `[N, D]` to `[N]`
-        nats.
+        nats, which are cast to the dtype of the samples.
       num_samples: number of samples, at least 2.
       seed: integer or stateless seed `[2]`.
 
@@ -138,7 +139,7 @@ def _samples(flow, num_samples, seed):
 
 
 def _log_prob(name, function, x):
-    log_prob = function(x)
+    log_prob = tf.cast(function(x), x.dtype)
     if not log_prob.shape.is_compatible_with(x.shape[:1]):
         raise ValueError(
             f"The log-density of `{name}` must be one number for each sample, of shape "

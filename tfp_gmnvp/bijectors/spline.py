@@ -16,7 +16,7 @@ from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 __all__ = ["RationalQuadratic"]
 
 _MIN_SHARE = 0.01  # of a bin's width and height, relative to those of equal bins
-_MIN_SLOPE = 1e-3
+_MIN_SLOPE, _MAX_SLOPE = 1e-3, 1e9  # beyond which the log-slope's parts leave float32's range
 _SLOPE_OFFSET = math.log(math.expm1(1 - _MIN_SLOPE))  # so that a slope is one where its raw is zero
 
 
@@ -35,7 +35,7 @@ class RationalQuadratic(CouplingTransform):
 
     Data come in at x, so that it is training that has the closed form; from z to x goes the root of
     a quadratic. Where a conditioner's output is zero, the spline is the identity. No bin is
-    smaller than a hundredth of an equal one, and no slope at a knot is below 0.001.
+    smaller than a hundredth of an equal one, and no slope at a knot is below 0.001 or above 1e9.
 
     Attributes:
       num_bins: number K >= 2 of bins.
@@ -107,7 +107,7 @@ class _Splines(SinglePassBijector):
     def _inverse_and_log_det(self, x, **condition):
         inside, x_inside = self._clipped(x)
         at = self._bin(x_inside)
-        t = (x_inside - at.x) / at.width
+        t = _share((x_inside - at.x) / at.width)
         u, s = 1 - t, at.height / at.width
         q = s * (t * t + u * u) + (at.slope + at.next_slope) * t * u
         z = at.z + at.height * t * (s * t + at.slope * u) / q
@@ -117,7 +117,7 @@ class _Splines(SinglePassBijector):
         inside, z_inside = self._clipped(z)
         at = self._bin(z_inside, by_height=True)
         s = at.height / at.width
-        t, u = _root(at, s, tf.clip_by_value((z_inside - at.z) / at.height, 0.0, 1.0))
+        t, u = _root(at, s, _share((z_inside - at.z) / at.height))
         q = s * (t * t + u * u) + (at.slope + at.next_slope) * t * u
         x = at.x + at.width * t
         return tf.where(inside, x, z), -_sum_where(inside, _log_slope(at, s, t, u, q))
@@ -159,7 +159,12 @@ class _Splines(SinglePassBijector):
 
 
 def _slope(raw):
-    return _MIN_SLOPE + tf.nn.softplus(raw + _SLOPE_OFFSET)
+    return _MIN_SLOPE + tf.nn.softplus(tf.minimum(raw + _SLOPE_OFFSET, _MAX_SLOPE))
+
+
+def _share(position):
+    """A position in a bin, within it: sums of lengths round to a little more than their parts."""
+    return tf.clip_by_value(position, 0.0, 1.0)
 
 
 def _log_slope(at, s, t, u, q):

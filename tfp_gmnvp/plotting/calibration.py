@@ -1,5 +1,6 @@
 """Reliability of a classifier's probabilities."""
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from tfp_gmnvp.calibration import Reliability, calibration_error, reliability
@@ -25,7 +26,8 @@ def plot_reliability(
       The axes, whose title has the expected calibration error.
 
     Raises:
-      ValueError: if shapes do not fit, or there is no label.
+      TypeError: as `reliability`.
+      ValueError: as `reliability`.
 
     >>> plot_reliability([[0.8, 0.2], [0.4, 0.6]], [0, 1]).get_title()
     'calibration error 0.300'
@@ -38,7 +40,7 @@ def plot_reliability(
     ax.plot(curve.confidence, curve.accuracy, "-", color=colour, linewidth=1.2)
     size = 12 + 150 * curve.count / curve.count.sum()
     ax.scatter(curve.confidence, curve.accuracy, size, color=[colour], label="by bins")
-    ax.set_xlim(1 / max(len(probs[0]), 2) - 0.02, 1.02)
+    ax.set_xlim(1 / max(np.shape(probs)[1], 2) - 0.02, 1.02)
     ax.set_ylim(-0.02, 1.02)
     ax.set_xlabel("confidence, max p(k | x)")
     ax.set_ylabel("accuracy")
