@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -142,8 +143,18 @@ class UpdateBetweenEpochs(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch, logs=None):
-        """Counts the epoch; before any other callback, which may save the model."""
+        """Counts the epoch; before any other callback, which may save the model.
+
+        Warns:
+          UserWarning: if no point had a weight.
+        """
         self._flow_model._num_epochs.assign_add(1)
+        if logs and np.all(logs.get("loss") == 0.0):  # the mean of nothing
+            warnings.warn(
+                "`sample_weight` was zero for all points of this epoch: no step was taken, and the "
+                "loss of 0 means nothing.",
+                stacklevel=2,
+            )
 
 
 class ResumeAtWeights(keras.callbacks.Callback):

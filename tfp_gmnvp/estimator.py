@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import checks, evaluate, mixtures
+from tfp_gmnvp import checks, distinct_rows, evaluate, mixtures
 from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.mixture_choice import (
@@ -114,6 +114,7 @@ def fit_density(
     order = np.random.default_rng(seed).permutation(len(x))
     num_validation = round(validation_fraction * len(x))
     num_validation = min(max(1, num_validation), _MOST_ROWS_TO_VALIDATE_BY)
+    order, num_validation = distinct_rows.together(x, order, num_validation)
     train, validation = x[order[num_validation:]], x[order[:num_validation]]
     z = (x[order] - x.mean(axis=0)) / _scales(x)
     candidate, *_ = choose_mixture(

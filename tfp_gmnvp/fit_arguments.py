@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import batch_checks, checks, conditioning
+from tfp_gmnvp import batch_checks, checks, conditioning, distinct_rows
 from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.labels import checked_labels, no_labels
 
@@ -146,18 +146,23 @@ def _validation_data(data, flow):
 
 
 def _split(x, y, sample_weight, fraction):
-    """Keeps the last rows for validation, as Keras does."""
+    """Keeps the last rows for validation, as Keras does, but no copies of those to train on."""
     if not hasattr(x, "shape"):
         raise ValueError(
             f"`validation_split` takes rows off an array, and `x` is a {type(x).__name__}: give "
             "`validation_data` instead."
         )
     size = int(len(x) * (1 - fraction))
+    parts = (slice(size), slice(size, None))
+    if isinstance(x, np.ndarray) and not isinstance(x, np.memmap):  # which is never copied whole
+        parts = distinct_rows.split(x, fraction)
     head, tail = (
-        [None if rows is None else rows[part] for rows in (x, y, sample_weight)]
-        for part in (slice(size), slice(size, None))
+        [None if rows is None else rows[part] for rows in (x, y, sample_weight)] for part in parts
     )
     x, y, sample_weight = head
+    if sample_weight is not None:
+        name = "sample_weight` of the rows left by `validation_split"
+        checks.check_some_weight(sample_weight, name=name)
     return {"x": x, "y": y, "sample_weight": sample_weight, "validation_data": tuple(tail)}
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import distinct_rows, mixtures
 
 __all__ = ["COVARIANCE_FLOOR", "MixtureCandidate", "choose_mixture", "fit_candidate"]
 
@@ -105,7 +105,10 @@ def choose_mixture(
     rng = np.random.default_rng(seed)
     first, *others = (
         functools.partial(
-            _held_out, z=z, folds=np.array_split(rng.permutation(len(z)), num_folds), seed=seed
+            _held_out,
+            z=z,
+            folds=distinct_rows.folds(z, rng.permutation(len(z)), num_folds),
+            seed=seed,
         )
         for _ in range(num_divisions)
     )

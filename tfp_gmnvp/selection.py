@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import checks, criteria, evaluate
+from tfp_gmnvp import checks, criteria, distinct_rows, evaluate
 from tfp_gmnvp.argument_checks import as_tuple, check_choice, check_whole_number
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.summaries import mean_estimate
@@ -163,7 +163,7 @@ def select_components(
     if x_test is not None:
         held_out = {k: _log_prob(model, x_test) for k, model in models.items()}
     elif criterion == "held_out":
-        folds = _folds(len(x), num_folds, seed)
+        folds = _folds(x, num_folds, seed)
         held_out = {k: _cross_validate(functools.partial(fit, k), x, folds) for k in numbers_}
     scores = _scores(models, x, held_out)
     if np.isnan([getattr(s, criterion) for s in scores]).all():
@@ -218,8 +218,8 @@ def _cross_validate(fit, x, folds):
     return log_prob
 
 
-def _folds(num_points, num_folds, seed):
-    return np.array_split(np.random.default_rng(seed).permutation(num_points), num_folds)
+def _folds(x, num_folds, seed):
+    return distinct_rows.folds(x, np.random.default_rng(seed).permutation(len(x)), num_folds)
 
 
 def _log_prob(model, x):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 
 import tensorflow as tf
@@ -153,7 +154,8 @@ class FlowModel(
 
         Args:
           optimizer: of the bijector's variables, and under `GradientUpdate` of the mixture's.
-          mixture_update: how the mixture is updated; `None` for `FullBatchEM()`.
+          mixture_update: how the mixture is updated; `None` for `FullBatchEM()`. The model takes a
+            copy, so that one object serves several models.
           label_weight: how much log p(y | x) of a labelled point counts beside log p(x).
           jit_compile: whether XLA compiles the steps; `"auto"` if it can: without a
             `tf.distribute` strategy, and not under `run_eagerly`.
@@ -176,6 +178,7 @@ class FlowModel(
                     "negative log-likelihood."
                 )
         check_number("label_weight", label_weight, lambda w: w >= 0, "not be negative")
+        mixture_update = copy.copy(mixture_update)  # which holds what belongs to this model
         mixture_update.build(self.distribution)
         self.mixture_update, self.label_weight = mixture_update, label_weight
         self._update_state = UpdateState(mixture_update.variables)

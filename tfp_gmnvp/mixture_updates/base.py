@@ -23,6 +23,10 @@ class MixtureUpdate:
     `.keras` file can hold it, it is registered with Keras and keeps each argument of its
     constructor as an attribute of that name.
 
+    The object is configuration: `compile` makes a copy of it for the model, and has that `build`
+    what it remembers, so that one object serves any number of models. Copies and pickles are of the
+    configuration alone; a subclass names what else its `build` makes in `made_by_build`.
+
     #### Examples
 
     >>> class Frozen(MixtureUpdate):
@@ -33,6 +37,8 @@ class MixtureUpdate:
 
     #: Whether the mixture's variables are the optimizer's.
     trains_by_gradient = False
+    #: Names of the attributes that `build` sets, which belong to one model.
+    made_by_build: Sequence[str] = ()
     #: Lower bound of the covariances relative to the latents' variance; see `maximization`.
     covariance_floor = 1e-4
     #: Prior of weights and covariances, or `None`; see `maximization`.
@@ -44,7 +50,11 @@ class MixtureUpdate:
         return ()
 
     def build(self, flow: tfd.TransformedDistribution) -> None:
-        """Prepares for a flow; called by `compile`."""
+        """Prepares for a flow; called by `compile`, on the model's own copy."""
+
+    def __getstate__(self) -> dict:
+        """What a copy or a pickle holds: all but what `build` made."""
+        return {name: a for name, a in vars(self).items() if name not in self.made_by_build}
 
     def of_batch(self, mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight) -> tuple:
         """What `on_batch` is to know of a batch, which is a tuple of its further arguments.

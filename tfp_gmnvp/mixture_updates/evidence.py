@@ -190,8 +190,13 @@ def em_step(
     covariance_floor: float = 0.0,
     prior: mixtures.Prior | None = None,
     present: mixtures.MixtureParameters | None = None,
+    min_share: float | tf.Tensor = 1e-3,
 ) -> None:
-    """The M-step, with collapsed components mended; none where the bijector has diverged.
+    """The M-step, with collapsed components mended.
+
+    There is none, and the mixture stays as it is, where the points have no mass, or where the
+    bijector has diverged: so it is the loss that shows that, to `TerminateOnNaN` for one, rather
+    than an error of the eigenvalue decomposition.
 
     Args:
       mixture: the mixture of the latents, which is assigned what comes out.
@@ -200,6 +205,7 @@ def em_step(
       covariance_floor: see `mixtures.maximization`.
       prior: see `mixtures.maximization`.
       present: the mixture's parameters, from where they have been read; `None` reads them.
+      min_share: see `mixtures.repair`.
 
     #### Examples
 
@@ -211,27 +217,25 @@ def em_step(
     """
     covariance_type = mixture.components_distribution.covariance_type
     present = present or mixtures.mixture_parameters(mixture)
+    is_step = _have_mass(statistics)
     parameters = mixtures.maximization(
-        _or_present(statistics, present, covariance_type),
+        _chosen(is_step, statistics, mixtures.as_statistics(present, covariance_type)),
         covariance_type,
         covariance_floor=covariance_floor,
         prior=prior,
+        dtype=mixture.dtype,
     )
-    mixtures.assign_parameters(mixture, mixtures.repair(parameters, worst_z, covariance_type))
+    parameters = mixtures.repair(parameters, worst_z, covariance_type, min_share=min_share)
+    mixtures.assign_parameters(mixture, _chosen(is_step, parameters, present))
 
 
-def _or_present(statistics, parameters, covariance_type):
-    """The statistics if they are finite, or those of the present parameters.
-
-    So it is the loss that shows a divergence, to `TerminateOnNaN` for one, rather than an error of
-    the eigenvalue decomposition.
-    """
+def _have_mass(statistics):
+    """Whether the statistics are finite, and of points whose weights are not all zero."""
     is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(s)) for s in statistics])
-    many = 1 / np.finfo(parameters.loc.dtype.as_numpy_dtype).eps  # beside which no prior counts
-    present = mixtures.scale(mixtures.as_statistics(parameters, covariance_type), many)
-    return mixtures.SufficientStatistics(
-        *(
-            tf.where(is_finite, new, tf.cast(old, new.dtype))
-            for new, old in zip(statistics, present, strict=True)
-        )
-    )
+    return is_finite & tf.reduce_any(statistics.mass > 0)
+
+
+def _chosen(condition, values, others):
+    """The values if the condition holds, else the others, in the dtype of the values."""
+    pairs = zip(values, others, strict=True)
+    return type(values)(*(tf.where(condition, a, tf.cast(b, a.dtype)) for a, b in pairs))

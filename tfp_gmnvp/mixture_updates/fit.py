@@ -11,11 +11,15 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import conditioning, fit_arguments, mixtures, streams
+from tfp_gmnvp.argument_checks import check_whole_number
 from tfp_gmnvp.mixture_updates.evidence import em_step, evidence, merge
+from tfp_gmnvp.mixture_updates.starts import is_untrained, start_from_latents
 
-__all__ = ["ConvergenceWarning", "MixtureFit", "fit_latents", "fit_mixture"]
+__all__ = ["ConvergenceWarning", "MixtureFit", "NoMassError", "fit_latents", "fit_mixture"]
 
 tfd = tfp.distributions
+
+_NUM_STARTS = 10
 
 
 class ConvergenceWarning(UserWarning):
@@ -24,6 +28,16 @@ class ConvergenceWarning(UserWarning):
     #### Examples
 
     >>> issubclass(ConvergenceWarning, UserWarning)
+    True
+    """
+
+
+class NoMassError(ValueError):
+    """All points have weight zero.
+
+    #### Examples
+
+    >>> issubclass(NoMassError, ValueError)
     True
     """
 
@@ -56,11 +70,15 @@ def fit_mixture(
     prior: mixtures.Prior | None = None,
     tolerance: float = 1e-4,
     max_iterations: int = 200,
+    n_init: int | None = None,
+    seed=0,
 ) -> MixtureFit:
-    """Fits the mixture by full-batch EM from where it is, and leaves the bijector as it is.
+    """Fits the mixture by full-batch EM, and leaves the bijector as it is.
 
-    With an identity for a bijector that is scikit-learn's `GaussianMixture`. The latents are
-    computed once and kept, `[N, D]`.
+    A mixture that is trained goes on from where it is; one as `gaussian_mixture` makes it, of equal
+    weights and unit covariances, starts from the best of several k-means++ starts. With an identity
+    for a bijector that is scikit-learn's `GaussianMixture`. The latents are computed once and kept,
+    `[N, D]`.
 
     Args:
       flow: a flow made by `gaussian_mixture_flow`, or any `tfd.TransformedDistribution` over a
@@ -74,12 +92,15 @@ def fit_mixture(
       prior: of weights and covariances, whose posterior is maximized then; `None` for none.
       tolerance: the change of the objective, in nats per point, below which it has converged.
       max_iterations: the most iterations.
+      n_init: number of k-means++ starts, of which the one with the highest objective after ten
+        iterations is kept; 0 for none, `None` for 10 if the mixture is untrained and else none.
+      seed: integer or stateless seed `[2]` of the starts.
 
     Returns:
       A `MixtureFit`.
 
     Raises:
-      ValueError: if `y` holds what are no labels, or `x` has no end.
+      ValueError: if `y` holds what are no labels, `x` has no end, or all weights are zero.
 
     Warns:
       ConvergenceWarning: if it did not converge.
@@ -92,6 +113,8 @@ def fit_mixture(
     >>> fit_mixture(flow, x).converged
     True
     """
+    if n_init is not None:
+        check_whole_number("n_init", n_init, 0)
     x = conditioning.paired(flow, x)
     data = fit_arguments.points_and_labels(x, y, sample_weight, flow)
     batches = streams.training_batches(**data, dtype=flow.dtype)
@@ -102,6 +125,8 @@ def fit_mixture(
         prior=prior,
         tolerance=tolerance,
         max_iterations=max_iterations,
+        n_init=n_init,
+        seed=seed,
     )
 
 
@@ -113,8 +138,13 @@ def fit_latents(
     prior: mixtures.Prior | None,
     tolerance: float,
     max_iterations: int,
+    n_init: int | None = 0,
+    seed=0,
 ) -> MixtureFit:
     """`fit_mixture` on what `streams.training_batches` reads; it reads it once.
+
+    Raises:
+      NoMassError: if all points have weight zero.
 
     #### Examples
 
@@ -128,12 +158,19 @@ def fit_latents(
     mixture = flow.distribution
     covariance_type = mixture.components_distribution.covariance_type
     latents, log_det = _latents(flow, batches)
+    if all(w is not None and not tf.reduce_any(w != 0) for *_, w in latents):
+        raise NoMassError("`sample_weight` must not be zero for all points, and it is.")
+    settings = {"covariance_floor": covariance_floor, "prior": prior}
+    if n_init is None:
+        n_init = _NUM_STARTS if is_untrained(mixture) else 0
+    if n_init:
+        columns = [batch[1:] for batch in latents]
+        start_from_latents(mixture, columns, n_init=n_init, seed=seed, **settings)
 
     @functools.partial(tf.function, reduce_retracing=True)
     def e_step(condition, *batch):
         return evidence(mixtures.at_context(mixture, **condition), *batch)
 
-    settings = {"covariance_floor": covariance_floor, "prior": prior}
     m_step = tf.function(functools.partial(em_step, mixture, **settings))
     objective, converged = [], False
     while True:

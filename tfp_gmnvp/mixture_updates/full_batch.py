@@ -32,6 +32,8 @@ class FullBatchEM(InterleavedEM):
     1.0
     """
 
+    made_by_build = ("_evidence", "_merge", "_join")
+
     def __init__(
         self,
         *,

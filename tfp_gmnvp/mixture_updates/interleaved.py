@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 import tensorflow as tf
 
 from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.mixture_updates.base import MixtureUpdate
-from tfp_gmnvp.mixture_updates.fit import fit_latents
+from tfp_gmnvp.mixture_updates.fit import NoMassError, fit_latents
 from tfp_gmnvp.mixtures import Prior
 
 __all__ = ["InterleavedEM"]
@@ -36,7 +37,9 @@ class InterleavedEM(MixtureUpdate):
         self.final_iterations = final_iterations
 
     def on_train_end(self, flow, batches):
-        if self.final_iterations:
+        if not self.final_iterations:
+            return
+        with contextlib.suppress(NoMassError):  # of which the epochs have warned
             fit_latents(
                 flow,
                 batches,

@@ -75,6 +75,18 @@ class GaussianComponents(tfd.Distribution):
         noise = standard_normal(shape, seed, self.dtype)
         return tf.gather(self.loc, component) + self._scale_matvec_at(component, noise)
 
+    def whiten_sums(self, deviation: tf.Tensor) -> tf.Tensor:
+        """`L_k^-1 d_k` of one vector d_k for each component.
+
+        Args:
+          deviation: d_k, `[K, D]`.
+
+        Returns:
+          A tensor `[K, D]`.
+        """
+        loc = tf.convert_to_tensor(self.loc)
+        return self._whiten(loc + deviation)[0]
+
     def _noise_shape(self):
         """The shape of the standard normal noise of one sample of each component, `[K, D]`."""
         return tf.shape(self.loc)

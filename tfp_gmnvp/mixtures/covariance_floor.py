@@ -8,17 +8,18 @@ import tensorflow as tf
 from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.triangular import inverse_tril
 
-__all__ = ["lift"]
+__all__ = ["lift", "resolved_variance"]
 
 
 def lift(covariance: tf.Tensor, floor: tf.Tensor, covariance_type: str) -> tf.Tensor:
     """The nearest covariance, in likelihood, that is nowhere below `diag(floor)`.
 
-    Its smaller eigenvalues, in units of the floor, are lifted to one.
+    Its smaller eigenvalues, in units of the floor, are lifted to one; or, where the largest is so
+    large that rounding would swallow one, to what the dtype resolves beside it.
 
     Args:
       covariance: in the shape of its type; see `MixtureParameters`.
-      floor: positive, `[D]`.
+      floor: positive, `[D]`, or each component's own, `[K, D]`.
       covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank', of which the variances
         are bounded and the loadings stay.
 
@@ -31,18 +32,57 @@ def lift(covariance: tf.Tensor, floor: tf.Tensor, covariance_type: str) -> tf.Te
     [[4.0, 1.0]]
     """
     if covariance_type == "spherical":
-        return tf.maximum(covariance, tf.reduce_mean(floor))
+        return tf.maximum(covariance, tf.reduce_mean(floor, axis=-1))
     if covariance_type == "diag":
         return tf.maximum(covariance, floor)
     if covariance_type == "low_rank":
         variance, loadings = factor_analysis.unpack(covariance)
         return factor_analysis.pack(tf.maximum(variance, floor), loadings)
     stddev = tf.sqrt(floor)
-    unit = stddev[:, tf.newaxis] * stddev
+    unit = stddev[..., tf.newaxis] * stddev[..., tf.newaxis, :]
     in_units = covariance / unit
     return tf.cond(
         _are_above_one(in_units), lambda: covariance, lambda: _lift_to_one(in_units) * unit
     )
+
+
+def resolved_variance(
+    covariance: tf.Tensor, loc: tf.Tensor, covariance_type: str, dtype
+) -> tf.Tensor:
+    """The least variance that numbers of a dtype tell from none, entry by entry.
+
+    Beside a component's own spread that is a matter of the condition of its matrix, and about its
+    mean of the spacing of numbers there. It keeps covariances of dependent or constant columns
+    positive definite where no other floor does.
+
+    Args:
+      covariance: in the shape of its type; see `MixtureParameters`.
+      loc: means `[K, D]`.
+      covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
+      dtype: float dtype that the mixture is evaluated in.
+
+    Returns:
+      A tensor `[K, D]`, or `[D]` for 'tied'; positive.
+
+    #### Examples
+
+    >>> variance = resolved_variance(tf.constant([[4.0, 0.0]]), tf.ones([1, 2]), "diag", "float32")
+    >>> [f"{entry:.0e}" for entry in variance[0].numpy()]
+    ['1e-14', '1e-14']
+    """
+    eps = np.finfo(tf.as_dtype(dtype).as_numpy_dtype).eps
+    spacing = tf.square(eps * loc) + np.finfo(np.float32).tiny
+    if covariance_type in ("diag", "spherical"):  # whose entries have no condition
+        return spacing
+    if covariance_type == "low_rank":
+        variance, loadings = factor_analysis.unpack(covariance)
+        diagonal = variance + tf.reduce_sum(tf.square(loadings), axis=-1)
+    else:
+        diagonal = tf.linalg.diag_part(covariance)
+    condition = 8 * loc.shape[-1] ** 0.5 * eps
+    if covariance_type == "tied":
+        spacing = tf.reduce_max(spacing, axis=0)
+    return tf.maximum(condition * diagonal, spacing)
 
 
 def _are_above_one(matrices):
@@ -63,5 +103,7 @@ def _are_above_one(matrices):
 
 def _lift_to_one(matrices):
     eigenvalues, eigenvectors = tf.linalg.eigh(matrices)
-    lifted = eigenvectors * tf.maximum(eigenvalues, 1.0)[..., tf.newaxis, :]
+    rounding = 4 * matrices.shape[-1] ** 0.5 * np.finfo(matrices.dtype.as_numpy_dtype).eps
+    smallest = tf.maximum(rounding * eigenvalues[..., -1:], 1.0)
+    lifted = eigenvectors * tf.maximum(eigenvalues, smallest)[..., tf.newaxis, :]
     return tf.matmul(lifted, eigenvectors, transpose_b=True)

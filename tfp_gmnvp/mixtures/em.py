@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp.mixtures import factor_analysis
-from tfp_gmnvp.mixtures.covariance_floor import lift
+from tfp_gmnvp.mixtures.covariance_floor import lift, resolved_variance
 from tfp_gmnvp.mixtures.priors import Prior
 from tfp_gmnvp.mixtures.statistics import MixtureParameters, SufficientStatistics, parts
 
@@ -50,6 +50,7 @@ def maximization(
     *,
     covariance_floor: float = 0.0,
     prior: Prior | None = None,
+    dtype: tf.DType | None = None,
 ) -> MixtureParameters:
     """The M-step: the parameters that best explain the statistics.
 
@@ -64,8 +65,10 @@ def maximization(
     Args:
       statistics: the statistics of all points.
       covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
-      covariance_floor: relative to the points' variance, so without unit; 0 for none.
+      covariance_floor: relative to the points' variance, so without unit. Even at 0 no variance is
+        below what the dtype tells from none; see `covariance_floor.resolved_variance`.
       prior: of weights and covariances, whose posterior is maximized then; `None` for none.
+      dtype: that the mixture is evaluated in; `None` for that of the statistics.
 
     Returns:
       `MixtureParameters` in the dtype of the statistics. A component without mass stays
@@ -95,10 +98,11 @@ def maximization(
             variance = total_variance(parameters, covariance_type)
     if prior is not None:
         parameters = prior.posterior_mode(parameters, total, variance, covariance_type)
+    _, loc, covariance = parameters
+    floor = resolved_variance(covariance, loc, covariance_type, dtype or loc.dtype)
     if covariance_floor:
-        lifted = lift(parameters.covariance, covariance_floor * variance, covariance_type)
-        parameters = parameters._replace(covariance=lifted)
-    return parameters
+        floor = tf.maximum(floor, covariance_floor * variance)
+    return parameters._replace(covariance=lift(covariance, floor, covariance_type))
 
 
 def total_variance(parameters: MixtureParameters, covariance_type: str) -> tf.Tensor:
