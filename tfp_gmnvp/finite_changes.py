@@ -21,8 +21,17 @@ _NEW_VALUES = {  # what a variable is to be, by the optimizer's method that assi
 }
 
 
-def if_finite(is_finite: tf.Tensor, update: Callable[[], object]) -> None:
+def if_finite(
+    is_finite: tf.Tensor,
+    update: Callable[[], object],
+    otherwise: Callable[[], object] | None = None,
+) -> None:
     """Calls `update`, which assigns variables, if a step was finite, as `FiniteSteps.take` says.
+
+    Args:
+      is_finite: a scalar.
+      update: takes the step.
+      otherwise: called in its place; `None` for nothing.
 
     #### Examples
 
@@ -31,7 +40,8 @@ def if_finite(is_finite: tf.Tensor, update: Callable[[], object]) -> None:
     >>> variable.numpy().item()
     1.0
     """
-    tf.cond(is_finite, lambda: _done(update()), lambda: tf.constant(0))
+    otherwise = otherwise or (lambda: None)
+    tf.cond(is_finite, lambda: _done(update()), lambda: _done(otherwise()))
 
 
 @contextlib.contextmanager

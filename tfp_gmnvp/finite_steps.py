@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp import replicas
@@ -47,6 +48,9 @@ class FiniteSteps:
         gradients: Sequence[tf.Tensor],
         assigned: Sequence[tf.Variable] | None = None,
         optimizer: keras.optimizers.Optimizer | None = None,
+        *,
+        given: Sequence[tf.Tensor] | None = None,
+        otherwise: Callable[[], object] | None = None,
     ) -> tf.Tensor:
         """Calls `update` with the gradients, unless they or the loss are not finite.
 
@@ -57,6 +61,10 @@ class FiniteSteps:
           assigned: the variables that `update` assigns, which get their values back then: XLA makes
             more of that than of a branch, for which it copies them all. `None` for a branch.
           optimizer: what `update` calls, if anything; it matters only with `assigned`.
+          given: what `update` is called with, if not with the gradients themselves: those of a
+            loss that is scaled.
+          otherwise: has an optimizer lower the scale of its loss, where it does so; it is called if
+            they are not finite, unless `update` is, with gradients that are not.
 
         Returns:
           Whether they are finite, a scalar.
@@ -64,14 +72,16 @@ class FiniteSteps:
         is_finite = _are_finite(loss, gradients)
         self.skipped.assign_add(tf.cast(~is_finite, tf.int64))
         self.in_a_row.assign(tf.where(is_finite, tf.constant(0, tf.int64), self.in_a_row + 1))
+        given = gradients if given is None else given
         if tf.distribute.has_strategy():
             # Replicas exchange their gradients within the optimizer, which is not to be left out.
-            update([None if g is None else tf.where(is_finite, g, 0) for g in gradients])
+            instead = 0.0 if otherwise is None else np.nan
+            update([None if g is None else tf.where(is_finite, g, instead) for g in given])
         elif assigned is None:
-            if_finite(is_finite, lambda: update(gradients))
+            if_finite(is_finite, lambda: update(given), otherwise)
         else:
             with changes_if_finite(is_finite, assigned, optimizer):
-                update(gradients)
+                update(given)
         return is_finite
 
 
@@ -89,7 +99,7 @@ class SkippedSteps(keras.callbacks.Callback):
     def __init__(self, steps: FiniteSteps):
         """Reads the counts of `steps`."""
         super().__init__()
-        self._steps = steps
+        self._steps, self._next_check = steps, _MOST_IN_A_ROW
         self._supports_tf_logs = True  # so that tf_keras does not wait for the step's loss
 
     def on_train_begin(self, logs=None):
@@ -100,14 +110,16 @@ class SkippedSteps(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Counts each epoch for itself."""
         self._steps.skipped.assign(0)
+        self._next_check = _MOST_IN_A_ROW
 
     def on_train_batch_end(self, batch, logs=None):
-        """Stops if steps go on being skipped; asked at every tenth step, as asking takes time.
+        """Stops if steps go on being skipped; asked once in ten steps, as asking takes time.
 
         Raises:
           FloatingPointError: if so; the variables are those of before.
         """
-        if (batch + 1) % _MOST_IN_A_ROW == 0:
+        if batch + 1 >= self._next_check:  # several at a time under `steps_per_execution`
+            self._next_check = batch + 1 + _MOST_IN_A_ROW
             self._check()
 
     def on_epoch_end(self, epoch, logs=None):

@@ -136,7 +136,9 @@ def to_clip_and_sum(gradients: Sequence[tf.Tensor], optimizer) -> list[tf.Tensor
     2.0
     """
     names = ("clipnorm", "clipvalue", "global_clipnorm")
-    clips = any(getattr(optimizer, name, None) is not None for name in names)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+    parts = getattr(inner, "optimizers", [inner])  # of one that is made of several
+    clips = any(getattr(part, name, None) is not None for part in parts for name in names)
     if num_replicas() == 1 or not clips:
         return list(gradients)
     return _zero_unless_first(sum_over_replicas(gradients))

@@ -187,8 +187,8 @@ class FlowModel(
         self._make_steps(jit_compile)
         for weight in self._mixture_weights:
             set_trainable(weight, mixture_update.trains_by_gradient)
-        if hasattr(self.optimizer, "build"):  # the legacy ones of tf_keras have none
-            self.optimizer.build(self.trainable_weights)
+        if hasattr(self.optimizer, "build") and not getattr(self.optimizer, "built", False):
+            self.optimizer.build(self.trainable_weights)  # the legacy ones of tf_keras have none
 
     @property
     def metrics(self):

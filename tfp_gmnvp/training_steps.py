@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from tfp_gmnvp import bijectors, conditioning, labels, mixtures, replicas
+from tfp_gmnvp import bijectors, conditioning, labels, loss_scales, mixtures, replicas
 from tfp_gmnvp.compiled_steps import CompiledStep
 from tfp_gmnvp.finite_changes import if_finite
 from tfp_gmnvp.keras_weights import optimizer_variables, tf_variable
@@ -51,8 +51,12 @@ class TrainingSteps:
             objective = labels.labelled_log_prob(log_prob, log_joint, y, self.label_weight)
             penalty = bijectors.penalty(self.distribution.bijector) / replicas.num_replicas()
             loss = penalty - replicas.share_of_mean(objective, sample_weight)
-        gradients = tape.gradient(loss, [tf_variable(v) for v in self.trainable_weights])
+            scale = loss_scales.loss_scale(self.optimizer, loss.dtype)
+            scaled_loss = loss if scale is None else loss * scale
+        weights = self.trainable_weights
+        gradients = tape.gradient(scaled_loss, [tf_variable(v) for v in weights])
         gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
+        given, gradients = loss_scales.for_optimizer(self.optimizer, gradients, scale)
         of_batch = self.mixture_update.of_batch(
             self.distribution.distribution,
             z,
@@ -60,13 +64,24 @@ class TrainingSteps:
             sample_weight,
         )
 
-        def update(gradients):
-            self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-            if self._updates_within_step:
-                self._update_mixture(of_batch)
+        def apply(gradients):
+            if weights:
+                self.optimizer.apply_gradients(list(zip(gradients, weights, strict=True)))
 
-        assigned = self._assigned_by_step() if self._compiles_steps else None
-        is_finite = self._finite_steps.take(update, loss, gradients, assigned, self.optimizer)
+        def update(gradients):
+            if self._updates_within_step:  # before an average of the weights takes their place
+                self._update_mixture(of_batch)
+            apply(gradients)
+
+        is_finite = self._finite_steps.take(
+            update,
+            loss,
+            gradients,
+            self._assigned_by_step() if self._compiles_steps else None,
+            self.optimizer,
+            given=given,
+            otherwise=loss_scales.lowering(self.optimizer, apply, given),
+        )
         return of_batch, log_joint, log_prob, is_finite
 
     def _assigned_by_step(self):
@@ -77,6 +92,8 @@ class TrainingSteps:
         if self._updates_within_step and not self.mixture_update.trains_by_gradient:
             weights += self._mixture_weights
             state += self.mixture_update.variables
+        of_scale = {v.ref() for v in loss_scales.scale_variables(self.optimizer)}
+        state = [v for v in state if v.ref() not in of_scale]
         return [*map(tf_variable, weights), *state]
 
     def _update_mixture(self, of_batch):
@@ -102,7 +119,9 @@ class TrainingSteps:
         """The condition of a training step: a seed, if a conditioner leaves units out."""
         if not bijectors.uses_dropout(self.distribution.bijector):
             return {}
-        step = tf.convert_to_tensor(self.optimizer.iterations)
+        optimizer = loss_scales.unwrapped(self.optimizer)
+        # `iterations` of Keras 3 stands still while gradients are accumulated.
+        step = tf.convert_to_tensor(getattr(optimizer, "_iterations", optimizer.iterations))
         return {"dropout_seed": tf.random.experimental.stateless_fold_in(self._seed, step)}
 
     def _evaluate(self, x, **condition):
