@@ -10,6 +10,7 @@ import tfp_gmnvp as gmnvp
 from tfp_gmnvp.column_kinds import examine
 from tfp_gmnvp.degenerate_data import warn_if_degenerate
 
+SMALL = {"num_couplings": 1, "hidden_units": ()}
 RNG = np.random.default_rng(0)
 
 
@@ -188,7 +189,7 @@ class Table:
 
 
 def test_fit_density_warns_once_by_the_names_of_a_table_and_reports_the_floor():
-    few = {"num_components": [1], "covariance_types": ["full"], "steps": 2, "hidden_units": (4,)}
+    few = {"num_components": [1], "covariance_types": ["full"], "steps": 2, **SMALL}
     (text,), fit = warnings_of(gmnvp.fit_density, Table(), seed=0, **few)
     assert "columns 'c' and 'd' are discrete" in text
     assert "column 'd' is all but a linear function of column 'c'" in text
@@ -198,14 +199,14 @@ def test_fit_density_warns_once_by_the_names_of_a_table_and_reports_the_floor():
 def test_a_density_on_a_curve_is_at_the_floor_though_no_column_says_so():
     first = np.repeat(normal(2, 1), 40, axis=0) + 1e-5 * normal(80, 1, seed=2)
     x = np.c_[first, 1e-5 * normal(80, 1, seed=1) + first**2]
-    few = {"num_components": [2], "covariance_types": ["full"], "steps": 1, "hidden_units": (4,)}
+    few = {"num_components": [2], "covariance_types": ["full"], "steps": 1, **SMALL}
     (text,), fit = warnings_of(gmnvp.fit_density, x, seed=0, **few)
     assert fit.at_floor
     assert "rests on the floor of the covariances" in text
 
 
 def test_a_density_off_the_floor_says_so():
-    few = {"num_components": [2], "covariance_types": ["diag"], "steps": 1, "hidden_units": (4,)}
+    few = {"num_components": [2], "covariance_types": ["diag"], "steps": 1, **SMALL}
     assert gmnvp.fit_density(normal(60, 2), seed=0, **few).at_floor == ()
 
 

@@ -34,11 +34,11 @@ def test_bare_arrays_train_as_tuples_do():
 @pytest.mark.parametrize("initialize", [True, False])
 def test_what_is_read_more_than_once_is_refused_in_our_words(initialize):
     model = make_model(gmnvp.FullBatchEM(), initialize=initialize)
-    with pytest.raises(TypeError, match="`x` must be an array, a `tf.data.Dataset`"):
+    with pytest.raises(TypeError, match=r"`x` must be an array, a `tf.data.Dataset`"):
         model.fit(batches(as_tuples=False), steps_per_epoch=2, verbose=0)
 
 
 def test_what_is_no_batch_is_refused():
     model = make_model(gmnvp.StepwiseEM())
-    with pytest.raises(ValueError, match="`x` must yield batches of points.* got str"):
+    with pytest.raises(ValueError, match=r"`x` must yield batches of points.* got str"):
         model.fit((text for text in ["a"]), steps_per_epoch=1, verbose=0)

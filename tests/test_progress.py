@@ -11,8 +11,9 @@ import tensorflow as tf
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp.progress import Progress
 
+SMALL = {"num_couplings": 1, "hidden_units": ()}
 X = np.random.default_rng(0).normal(size=[60, 2])
-FEW = {"num_components": [1, 2], "covariance_types": ["diag"], "steps": 4, "hidden_units": (4,)}
+FEW = {"num_components": [1, 2], "covariance_types": ["diag"], "steps": 4, **SMALL}
 
 
 def make_model(num_components, x, seed):

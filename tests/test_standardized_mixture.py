@@ -7,12 +7,13 @@ from sklearn.mixture import GaussianMixture
 
 import tfp_gmnvp as gmnvp
 
+SMALL = {"num_couplings": 1, "hidden_units": ()}
 X = np.random.default_rng(0).normal(size=[80, 3]) * [3.0, 0.1, 1.0] + [50.0, -1.0, 0.0]
 
 
 @pytest.fixture(name="fit", scope="module")
 def a_fit():
-    few = {"num_components": [1], "covariance_types": ["diag"], "steps": 4}
+    few = {"num_components": [1], "covariance_types": ["diag"], "steps": 4, **SMALL}
     return gmnvp.fit_density(X, seed=0, mixing="lu", normalization="act_norm", **few)
 
 
@@ -44,7 +45,7 @@ def test_saved_copied_and_exported(fit, tmp_path):
 
 
 def test_the_arguments_of_the_mixture_are_kept():
-    few = {"num_components": [1], "covariance_types": ["diag"], "steps": 2, "hidden_units": (4,)}
+    few = {"num_components": [1], "covariance_types": ["diag"], "steps": 2, **SMALL}
     settings = {"dtype": "float64", "reparameterize": True, "name": "density"}
     flow = gmnvp.fit_density(X, seed=0, **few, **settings).model.distribution
     assert flow.dtype == tf.float64
