@@ -126,7 +126,10 @@ def test_diverged_models_are_not_chosen():
 def test_string_is_a_table(selection):
     lines = str(selection).splitlines()
     assert [line[0] for line in lines[1:]] == [" ", "*", " ", "*"]
-    assert f"{selection.scores[1].bic:.2f}" in lines[2]
+    lowest = min(scores.bic for scores in selection.scores)
+    assert f" {selection.scores[0].bic - lowest:.2f} " in lines[1]
+    assert f" {0:.2f} " in lines[2]
+    assert f"BIC {lowest:.2f}" in lines[-2]
     assert "±" in lines[1]
     assert lines[-1] == "* chosen by bic"
 

@@ -25,6 +25,7 @@ from tfp_gmnvp.clustering_scores import adjusted_rand_index, normalized_mutual_i
 from tfp_gmnvp.conditioning import condition
 from tfp_gmnvp.copying import copy_flow
 from tfp_gmnvp.criteria import aic, bic, held_out_log_likelihood, icl, num_parameters
+from tfp_gmnvp.degenerate_data import DegenerateDataWarning
 from tfp_gmnvp.estimator import DensityFit, fit_density
 from tfp_gmnvp.export import export_flow, to_tflite
 from tfp_gmnvp.flow import (
@@ -54,6 +55,7 @@ __all__ = [
     "ConvergenceWarning",
     "Coupling",
     "CouplingTransform",
+    "DegenerateDataWarning",
     "DensityFit",
     "FigureCallback",
     "FlowLayer",

@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp import (
     conditioning,
+    degenerate_data,
     fit_arguments,
     mixtures,
     replicas,
@@ -240,14 +241,19 @@ class FlowModel(
 
         Raises:
           FloatingPointError: if ten steps in a row were skipped.
+
+        Warns:
+          DegenerateDataWarning: if columns of x are constant, discrete, or functions of others, or
+            rows are copies. Of batches the rows are looked at that the mixture starts from.
         """
         self._check_compiled("fit")
-        x = self._paired(x)
+        names, x = degenerate_data.column_names(x), self._paired(x)
         fit = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
         fit.update(fit.pop("kwargs", {}))
         validation = conditioning.validation_paired(self.distribution, fit.get("validation_data"))
         fit["validation_data"] = validation
         fit = fit_arguments.training_arguments(fit, self.distribution)
+        self._warn_if_degenerate(fit["x"], fit["sample_weight"], names)
         self.is_fitting = True
         try:
             with value_errors_of_batches():
@@ -267,6 +273,8 @@ class FlowModel(
         )
         if not self._is_initialized.numpy():
             x, y, sample_weight = streams.head(batches, 10_000)
+            if not hasattr(arguments["x"], "shape"):
+                self._warn_if_degenerate(x, sample_weight)
             self.initialize_mixture(x, sample_weight, y)
         shared = distribute(batches, self.distribute_strategy, data=arguments["x"])
         ours = [UpdateBetweenEpochs(self, shared), SkippedSteps(self._finite_steps)]
@@ -276,6 +284,13 @@ class FlowModel(
         with self.distribute_strategy.scope():
             self.mixture_update.on_train_end(self.distribution, batches)
         return history
+
+    def _warn_if_degenerate(self, x, sample_weight, names=None):
+        shape = self.distribution.event_shape
+        event_size = shape[0] if shape.rank == 1 else None  # a context may be discrete
+        degenerate_data.warn_if_degenerate(
+            x, names=names, sample_weight=sample_weight, event_size=event_size
+        )
 
     def _check_compiled(self, method):
         if self.mixture_update is None:

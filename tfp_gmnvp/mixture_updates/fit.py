@@ -10,8 +10,12 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+<<<<<<< HEAD
 from tfp_gmnvp import conditioning, fit_arguments, mixtures, streams
 from tfp_gmnvp.argument_checks import check_whole_number
+=======
+from tfp_gmnvp import conditioning, degenerate_data, fit_arguments, mixtures, streams
+>>>>>>> h4
 from tfp_gmnvp.mixture_updates.evidence import em_step, evidence, merge
 from tfp_gmnvp.mixture_updates.starts import is_untrained, start_from_latents
 
@@ -104,6 +108,8 @@ def fit_mixture(
 
     Warns:
       ConvergenceWarning: if it did not converge.
+      DegenerateDataWarning: if columns of x are constant, discrete, or functions of others, or rows
+        are copies.
 
     #### Examples
 
@@ -113,11 +119,23 @@ def fit_mixture(
     >>> fit_mixture(flow, x).converged
     True
     """
+<<<<<<< HEAD
     if n_init is not None:
         check_whole_number("n_init", n_init, 0)
     x = conditioning.paired(flow, x)
+=======
+    names, x = degenerate_data.column_names(x), conditioning.paired(flow, x)
+>>>>>>> h4
     data = fit_arguments.points_and_labels(x, y, sample_weight, flow)
     batches = streams.training_batches(**data, dtype=flow.dtype)
+    event_size = flow.event_shape[0] if flow.event_shape.rank == 1 else None
+    if hasattr(data["x"], "shape"):
+        weights = data["sample_weight"]
+        degenerate_data.warn_if_degenerate(
+            data["x"], names=names, sample_weight=weights, event_size=event_size
+        )
+    else:
+        batches = degenerate_data.examined_as_read(batches, event_size)
     return fit_latents(
         flow,
         batches,
