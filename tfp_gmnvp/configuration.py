@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+import pickle
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -30,6 +32,31 @@ class _BuiltWith:
     """Keeps the arguments where neither `tf.Module` nor a checkpoint looks for variables."""
 
     arguments: Mapping
+
+    def __getstate__(self):
+        """What `pickle` takes along: of what it cannot, a word for errors to come."""
+        known = {k: v if _can_be_pickled(v) else _Lost(repr(v)) for k, v in self.arguments.items()}
+        return {"arguments": known}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+class _Lost(NamedTuple):
+    """Stands for an argument that could not be pickled along with its flow."""
+
+    was: str
+
+
+def _can_be_pickled(value):
+    try:
+        pickle.dumps(value)
+    except Exception:  # each object has errors of its own
+        return False
+    return True
 
 
 def record_arguments(flow, arguments: Mapping):
@@ -174,6 +201,8 @@ def serialized(name: str, value) -> dict:
 
 
 def _plain(name, value):
+    if isinstance(value, _Lost):
+        raise ValueError(f"`{name}` {value.was} was lost as the flow was pickled. {_INSTEAD}")
     if name == "dtype":
         return tf.as_dtype(value).name
     if value is None or isinstance(value, (bool, str)):
