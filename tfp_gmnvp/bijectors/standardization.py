@@ -48,14 +48,14 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
     mean, std = data.mean(axis=0), data.std(axis=0)
     std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
     constant = {"trainable": False, "dtype": dtype}
-    return _Standardization(
+    return Standardization(
         tf.Variable(mean, name=f"{name}/mean", **constant),
         tf.Variable(std, name=f"{name}/std", **constant),
         name=name,
     )
 
 
-class _Standardization(SinglePassBijector):
+class Standardization(SinglePassBijector):
     """`x = mean + std * z`, entry by entry."""
 
     def __init__(self, mean, std, name="standardization"):
