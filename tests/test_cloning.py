@@ -6,6 +6,7 @@ import keras_models
 import numpy as np
 import pytest
 import tensorflow as tf
+from support import perturb
 
 import tfp_gmnvp as gmnvp
 
@@ -14,11 +15,10 @@ X = keras_models.points() * np.float32([100.0, 0.1, 1.0]) + np.float32([500.0, -
 
 
 def trained(**arguments):
-    flow = keras_models.make_flow(standardize=X, **arguments)
-    model = gmnvp.FlowModel(flow, seed=0)
-    update = gmnvp.StepwiseEM()
-    model.compile(keras.optimizers.Adam(1e-2), mixture_update=update, **keras_models.HOW_TO_RUN)
-    model.fit(X, epochs=1, batch_size=40, verbose=0)
+    """A model whose variables are no more what they started from."""
+    model = gmnvp.FlowModel(keras_models.make_flow(standardize=X, **arguments), seed=0)
+    model.initialize_mixture(X)
+    perturb(model.distribution, scale=0.1)
     return model
 
 
@@ -29,9 +29,7 @@ def test_a_clone_has_fresh_weights_and_the_datas_standardisation(arguments):
     untrained = keras_models.make_flow(standardize=X, **arguments)
     for ours, expected in zip(clone.distribution.variables, untrained.variables, strict=True):
         np.testing.assert_array_equal(ours, expected)
-    clone.compile("adam", mixture_update=gmnvp.StepwiseEM(), **keras_models.HOW_TO_RUN)
-    first = model.fit(X, batch_size=40, verbose=0).history["loss"][0]
-    assert clone.fit(X, batch_size=40, verbose=0).history["loss"][0] < first + 1.0
+    assert -np.mean(clone.distribution.log_prob(X)) < 15.0  # it would be 1e7 in other units
 
 
 def test_a_clone_keeps_the_standardisation_that_was_loaded(tmp_path):
@@ -40,10 +38,9 @@ def test_a_clone_keeps_the_standardisation_that_was_loaded(tmp_path):
     other = gmnvp.FlowModel(keras_models.make_flow())
     other.load_weights(path)
     clone = keras.models.clone_model(other).distribution
-    for variable, value in zip(
-        *(f.bijector.bijectors[0].variables for f in (clone, model.distribution))
-    ):
-        np.testing.assert_array_equal(variable, value)
+    ours, expected = clone.bijector.bijectors[0], model.distribution.bijector.bijectors[0]
+    np.testing.assert_array_equal(ours.mean, expected.mean)
+    np.testing.assert_array_equal(ours.std, expected.std)
 
 
 def test_a_clone_of_a_layer():

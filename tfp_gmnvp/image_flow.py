@@ -12,6 +12,7 @@ from tfp_gmnvp.bijectors import SinglePassChain, standardization
 from tfp_gmnvp.bijectors.images import image_real_nvp, initialize_from, logit_pixels
 from tfp_gmnvp.configuration import flow_arguments, record_arguments, restore_data
 from tfp_gmnvp.flow import gaussian_mixture_flow
+from tfp_gmnvp.flow_distribution import Flow
 from tfp_gmnvp.mixtures import gaussian_mixture
 from tfp_gmnvp.seeds import stateless_seed
 
@@ -108,7 +109,7 @@ def image_flow(
         dtype=dtype,
         seed=mixture_seed,
     )
-    flow = tfd.TransformedDistribution(mixture, bijector, name=name)
+    flow = Flow(mixture, bijector, name=name)
     return record_arguments(flow, {"factory": "image_flow", **arguments})
 
 

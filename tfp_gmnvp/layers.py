@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.configuration import flow_config
+from tfp_gmnvp.flow_checks import where_the_flow_is
 from tfp_gmnvp.image_flow import build_flow
 from tfp_gmnvp.keras_weights import adopt
 from tfp_gmnvp.parameter_table import count
@@ -65,7 +66,10 @@ class FlowLayer(keras.layers.Layer):
           TypeError: if `distribution` is no distribution.
         """
         if not isinstance(distribution, tfd.Distribution):
-            raise TypeError(f"`distribution` must be a flow, got {distribution!r}.")
+            raise TypeError(
+                f"`distribution` must be a flow, got {distribution!r}"
+                f"{where_the_flow_is(distribution)}."
+            )
         kwargs.setdefault("dtype", tf.as_dtype(distribution.dtype).name)
         super().__init__(name=name, **kwargs)
         self.distribution = distribution

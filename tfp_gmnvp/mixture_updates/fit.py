@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import conditioning, fit_arguments, mixtures, streams
+from tfp_gmnvp.flow_checks import check_has_mixture
 from tfp_gmnvp.mixture_updates.evidence import em_step, evidence, merge
 
 __all__ = ["ConvergenceWarning", "MixtureFit", "fit_latents", "fit_mixture"]
@@ -92,6 +93,7 @@ def fit_mixture(
     >>> fit_mixture(flow, x).converged
     True
     """
+    check_has_mixture(flow)
     x = conditioning.paired(flow, x)
     data = fit_arguments.points_and_labels(x, y, sample_weight, flow)
     batches = streams.training_batches(**data, dtype=flow.dtype)
