@@ -158,7 +158,7 @@ def test_hamiltonian_monte_carlo_with_a_flow_as_prior():
         return tfp.experimental.mcmc.windowed_adaptive_hmc(
             100,
             joint_with(flow),
-            n_chains=20,
+            n_chains=100,
             num_leapfrog_steps=4,
             num_adaptation_steps=60,
             seed=[0, 1],

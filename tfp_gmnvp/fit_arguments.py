@@ -102,6 +102,7 @@ def points_and_labels(x, y, sample_weight, flow, *, of: str = "", is_batch: bool
     is_data = hasattr(x, "__getitem__") or hasattr(x, "__iter__")
     if not is_data or isinstance(x, (str, bytes, Mapping)):
         raise TypeError(f"`x{of}` must be an array or batches of points, got {x!r}.")
+    _check_some_batches(x, f"x{of}")
     if isinstance(x, tf.data.Dataset):
         x = batch_checks.check_batches(x, row_shape, num_components, flow.dtype)
     elif hasattr(x, "shape"):
@@ -113,6 +114,16 @@ def points_and_labels(x, y, sample_weight, flow, *, of: str = "", is_batch: bool
                 checks.check_some_weight(sample_weight, name=f"sample_weight{of}")
             y = no_labels(len(x)) if y is None else y
     return {"x": x, "y": y, "sample_weight": sample_weight}
+
+
+def _check_some_batches(x, name):
+    """Raises a `ValueError` of batches that are known to be none."""
+    is_sequence = hasattr(x, "__len__") and not hasattr(x, "shape")
+    is_empty = is_sequence and not isinstance(x, tf.data.Dataset) and not len(x)
+    if isinstance(x, tf.data.Dataset):
+        is_empty = x.cardinality() == 0
+    if is_empty:
+        raise ValueError(f"`{name}` must hold points, and there is no batch in it.")
 
 
 def _validation_data(data, flow):
