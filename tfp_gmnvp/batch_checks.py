@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -46,6 +46,7 @@ def check_batches(
     check_dense_batches("x", batches)
     is_tuple = isinstance(batches.element_spec, tuple)
     x, _, weights = tf.keras.utils.unpack_x_y_sample_weight(batches.element_spec)
+    _check_no_dict(x)
     parts = x if isinstance(x, tuple) else (x,)
     if not all(isinstance(part, tf.TensorSpec) for part in parts):
         return batches
@@ -65,6 +66,16 @@ def check_batches(
         return checked if is_tuple else checked[0]
 
     return batches.map(check)
+
+
+def _check_no_dict(x):
+    """Raises a `TypeError` where batches hold columns by name, whose order nobody has said."""
+    if isinstance(x, Mapping):
+        raise TypeError(
+            f"`x` must hold batches of points, got dicts with the keys {', '.join(map(repr, x))}: "
+            "put their columns side by side, for one by "
+            "`data.map(lambda row: tf.stack([row[key] for key in keys], axis=-1))`."
+        )
 
 
 @contextlib.contextmanager

@@ -81,6 +81,10 @@ class FigureCallback(keras.callbacks.Callback):
         self._log_dir = None if log_dir is None else os.fspath(log_dir)
         self._writer, self._last_drawn, self._epoch = None, None, 0
 
+    def __getstate__(self):
+        """What `pickle` takes along: not the open file of a training that is under way."""
+        return {**self.__dict__, "_writer": None}
+
     def on_train_begin(self, logs=None):
         """Draws the flow as it starts."""
         self._last_drawn, self._epoch = None, 0
@@ -106,6 +110,7 @@ class FigureCallback(keras.callbacks.Callback):
             self._draw(self._epoch)
         if self._writer is not None:
             self._writer.close()
+            self._writer = None
 
     def _draw(self, epoch):
         from tfp_gmnvp import plotting  # with matplotlib, which training does without

@@ -18,6 +18,7 @@ __all__ = [
     "check_points",
     "check_rows",
     "check_some_weight",
+    "check_tensor_dtype",
     "check_weight_values",
     "check_weights",
 ]
@@ -80,6 +81,24 @@ def check_points(x, event_shape: Sequence[int], dtype=tf.float32, *, name: str =
         )
     if not isinstance(x, np.memmap):
         check_finite(name, np.asarray(x), dtype)
+
+
+def check_tensor_dtype(name: str, value, dtype) -> None:
+    """Raises a `TypeError` if a tensor has another dtype; what is no tensor is converted by TFP.
+
+    #### Examples
+
+    >>> check_tensor_dtype("x", tf.zeros([2]), tf.float32)
+    """
+    if dtype is None or not (tf.is_tensor(value) or isinstance(value, tf.Variable)):
+        return
+    dtype, found = tf.as_dtype(dtype), tf.as_dtype(value.dtype)
+    if found != dtype:
+        raise TypeError(
+            f"`{name}` must be a tensor of dtype {dtype.name}, as the flow is, got "
+            f"{found.name}: cast it by `tf.cast({name}, tf.{dtype.name})`, or build the flow with "
+            f"`dtype=tf.{found.name if found.is_floating else 'float64'}`."
+        )
 
 
 def check_enough(name: str, x, num_components: int) -> None:

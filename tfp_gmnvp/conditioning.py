@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.distributions import transformed_distribution
 
 from tfp_gmnvp import bijectors, checks, mixtures
+from tfp_gmnvp.flow_checks import check_is_flow
+from tfp_gmnvp.flow_distribution import Flow
 
 __all__ = [
     "ConditionalFlow",
@@ -49,16 +50,14 @@ def condition(flow: tfd.TransformedDistribution, context) -> tfd.TransformedDist
     >>> at_five.log_prob([0.0, 0.0]).shape.as_list(), at_five.sample(4, seed=1).shape.as_list()
     ([5], [4, 5, 2])
     """
+    check_is_flow(flow)
     bijector = bijectors.Conditioned(flow.bijector, context)
     mixture = mixtures.at_context(flow.distribution, bijector.context)
-    return tfd.TransformedDistribution(mixture, bijector, name=f"conditioned_{flow.name}")
+    return Flow(mixture, bijector, name=f"conditioned_{flow.name}")
 
 
-class ConditionalFlow(transformed_distribution._TransformedDistribution):
+class ConditionalFlow(Flow):
     """A flow whose methods take a `context`: those of the distribution that `condition` makes.
-
-    Its base is what `tfd.TransformedDistribution(...)` returns for a bijector that is no
-    `CompositeTensor`, as ours are not; a subclass of `tfd.TransformedDistribution` would be one.
 
     #### Examples
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+import pickle
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp.bijectors import Affine, RationalQuadratic, Sine
+from tfp_gmnvp.bijectors.images import ChannelActNorm
+from tfp_gmnvp.bijectors.standardization import Standardization
 
-__all__ = ["flow_arguments", "flow_config", "record_arguments", "serialized"]
+__all__ = ["flow_arguments", "flow_config", "record_arguments", "restore_data", "serialized"]
 
 keras = tf.keras
 
@@ -31,6 +35,31 @@ class _BuiltWith:
 
     arguments: Mapping
 
+    def __getstate__(self):
+        """What `pickle` takes along: of what it cannot, a word for errors to come."""
+        known = {k: v if _can_be_pickled(v) else _Lost(repr(v)) for k, v in self.arguments.items()}
+        return {"arguments": known}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+class _Lost(NamedTuple):
+    """Stands for an argument that could not be pickled along with its flow."""
+
+    was: str
+
+
+def _can_be_pickled(value):
+    try:
+        pickle.dumps(value)
+    except Exception:  # each object has errors of its own
+        return False
+    return True
+
 
 def record_arguments(flow, arguments: Mapping):
     """Notes down on a flow the arguments that built it; `copy` does not carry the note over.
@@ -38,17 +67,52 @@ def record_arguments(flow, arguments: Mapping):
     Args:
       flow: what `gaussian_mixture_flow` or `image_flow` is about to return.
       arguments: its arguments by name, and `factory`, the function's name, if that is
-        `image_flow`. Of the data `standardize` only whether there was any is
-        kept: its means and standard deviations are among the weights.
+        `image_flow`. Of the data `standardize` what was computed of it is kept.
 
     Returns:
       The flow.
     """
-    arguments = {**arguments, "standardize": arguments["standardize"] is not None}
+    if arguments["standardize"] is not None:
+        arguments = {**arguments, "standardize": _starts(flow)}
     for name in arguments.keys() & {"hidden_units", "image_shape"}:
         arguments[name] = tuple(arguments[name])
     flow._built_with = _BuiltWith(arguments)
     return flow
+
+
+def restore_data(flow, values: Sequence) -> None:
+    """Gives a flow what another one had computed of its data, `standardize` in a `flow_config`.
+
+    Args:
+      flow: made of the same config.
+      values: of each variable that starts from data.
+
+    #### Examples
+
+    >>> import tfp_gmnvp
+    >>> flow, other = (
+    ...     tfp_gmnvp.gaussian_mixture_flow(2, standardize=[[0.0, low], [2.0, 30.0]], seed=0)
+    ...     for low in (0.0, 10.0)
+    ... )
+    >>> restore_data(other, flow_config(flow)["standardize"])
+    >>> bool(other.log_prob([0.0, 1.0]) == flow.log_prob([0.0, 1.0]))
+    True
+    """
+    for variable, value in zip(_variables_from_data(flow), values, strict=True):
+        variable.assign(value)
+    flow._built_with = _BuiltWith({**flow._built_with.arguments, "standardize": _starts(flow)})
+
+
+def _variables_from_data(flow):
+    """The variables of the parts that start from data, in the factory, and not in `fit`."""
+    parts = (flow.bijector, *flow.bijector.submodules)
+    kinds = (Standardization, ChannelActNorm)
+    return [v for part in parts if isinstance(part, kinds) for v in part.variables]
+
+
+def _starts(flow):
+    """What those that train start from; the others stay what they are, and are read when asked."""
+    return [v.numpy() if v.trainable else None for v in _variables_from_data(flow)]
 
 
 def flow_config(flow) -> dict:
@@ -76,7 +140,15 @@ def flow_config(flow) -> dict:
             "This flow's configuration is not known, as it was not built by "
             f"`gaussian_mixture_flow` or `image_flow`. {_INSTEAD}"
         )
-    return {name: _plain(name, value) for name, value in built_with.arguments.items()}
+    arguments = dict(built_with.arguments)
+    if arguments["standardize"] is not None:
+        arguments["standardize"] = [
+            variable.numpy() if start is None else start
+            for variable, start in zip(
+                _variables_from_data(flow), arguments["standardize"], strict=True
+            )
+        ]
+    return {name: _plain(name, value) for name, value in arguments.items()}
 
 
 def flow_arguments(config: Mapping) -> dict:
@@ -174,6 +246,8 @@ def serialized(name: str, value) -> dict:
 
 
 def _plain(name, value):
+    if isinstance(value, _Lost):
+        raise ValueError(f"`{name}` {value.was} was lost as the flow was pickled. {_INSTEAD}")
     if name == "dtype":
         return tf.as_dtype(value).name
     if value is None or isinstance(value, (bool, str)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.configuration import flow_config
+from tfp_gmnvp.flow_checks import check_is_flow
 from tfp_gmnvp.image_flow import build_flow
 
 __all__ = ["copy_flow"]
@@ -41,6 +42,7 @@ def copy_flow(flow: tfd.TransformedDistribution) -> tfd.TransformedDistribution:
     >>> bool(flow.log_prob([0.0, 1.0]) == expected)
     False
     """
+    check_is_flow(flow)
     copied = build_flow(flow_config(flow))
     for variable, value in zip(copied.variables, flow.variables, strict=True):
         variable.assign(value)

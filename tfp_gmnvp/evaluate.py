@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import checks
+from tfp_gmnvp.flow_checks import check_has_mixture
 
 tfd = tfp.distributions
 
@@ -26,7 +27,6 @@ __all__ = [
 ]
 
 _BATCH = 10_000
-_MIXTURE_PARTS = ("mixture_distribution", "components_distribution", "posterior_marginal")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,15 +40,8 @@ class Mixture:
 
 def event_size(flow: tfd.TransformedDistribution) -> int:
     """The dimension D of the flow's points, after checking what it is made of."""
-    base = getattr(flow, "distribution", None)
-    # By what they offer: TFP makes `MixtureSameFamily(...)` of a class that is no subclass of it
-    # where a part is not a composite tensor.
-    if not hasattr(flow, "bijector") or not all(hasattr(base, name) for name in _MIXTURE_PARTS):
-        raise TypeError(
-            "flow must be a tfd.TransformedDistribution of a tfd.MixtureSameFamily, got "
-            f"{type(flow).__name__} of {type(base).__name__}."
-        )
-    return int(base.event_shape[-1])
+    check_has_mixture(flow)
+    return int(flow.distribution.event_shape[-1])
 
 
 def require_plane(flow: tfd.TransformedDistribution, function: str) -> None:

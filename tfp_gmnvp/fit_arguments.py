@@ -112,6 +112,7 @@ def points_and_labels(x, y, sample_weight, flow, *, of: str = "", is_batch: bool
     is_data = hasattr(x, "__getitem__") or hasattr(x, "__iter__")
     if not is_data or isinstance(x, (str, bytes, Mapping)):
         raise TypeError(f"`x{of}` must be an array or batches of points, got {x!r}.")
+    _check_some_batches(x, f"x{of}")
     if isinstance(x, tf.data.Dataset):
         x = batch_checks.check_batches(x, row_shape, num_components, flow.dtype)
     elif isinstance(x, types.GeneratorType):
@@ -136,6 +137,16 @@ def _as_tuples(batches, name):
                 f"sample_weight)`, got {type(batch).__name__}."
             )
         yield batch if isinstance(batch, tuple) else (np.asarray(batch),)
+
+
+def _check_some_batches(x, name):
+    """Raises a `ValueError` of batches that are known to be none."""
+    is_sequence = hasattr(x, "__len__") and not hasattr(x, "shape")
+    is_empty = is_sequence and not isinstance(x, tf.data.Dataset) and not len(x)
+    if isinstance(x, tf.data.Dataset):
+        is_empty = x.cardinality() == 0
+    if is_empty:
+        raise ValueError(f"`{name}` must hold points, and there is no batch in it.")
 
 
 def _validation_data(data, flow):

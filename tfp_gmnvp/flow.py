@@ -16,6 +16,8 @@ from tfp_gmnvp.argument_checks import as_sizes
 from tfp_gmnvp.bijectors import MLP, SinglePassChain, real_nvp, standardization
 from tfp_gmnvp.conditioning import ConditionalFlow
 from tfp_gmnvp.configuration import record_arguments
+from tfp_gmnvp.flow_checks import check_has_mixture, where_the_flow_is
+from tfp_gmnvp.flow_distribution import Flow
 from tfp_gmnvp.mixtures import component_log_joint, gated_mixture, gaussian_mixture
 from tfp_gmnvp.mixtures.components import GaussianComponents
 from tfp_gmnvp.seeds import stateless_seed
@@ -112,7 +114,7 @@ def gaussian_mixture_flow(
             num_components, context_size, gate_units, reparameterize, dtype=dtype, seed=mixture_seed
         )
         mixture = gated_mixture(gate, num_components, event_size, covariance_type, **settings)
-    family = ConditionalFlow if context_size else tfd.TransformedDistribution
+    family = ConditionalFlow if context_size else Flow
     return record_arguments(family(mixture, bijector, name=name), arguments)
 
 
@@ -132,6 +134,7 @@ def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorica
     >>> posterior(flow, tf.zeros([5, 2])).probs_parameter().shape.as_list()
     [5, 3]
     """
+    check_has_mixture(flow)
     return tfd.Categorical(logits=component_log_joint(flow.distribution, flow.bijector.inverse(x)))
 
 
@@ -177,6 +180,7 @@ def sample_component(
     >>> sample_component(flow, 2, 10, seed=1).shape.as_list()
     [10, 2]
     """
+    check_has_mixture(flow)
     components = flow.distribution.components_distribution
     num_components = components.batch_shape[-1]
     try:
@@ -201,10 +205,9 @@ def check_flow(flow, name: str = "flow") -> None:
     """
     if _is_flow(flow):
         return
-    hint = ". Its `distribution` is one" if _is_flow(getattr(flow, "distribution", None)) else ""
     raise TypeError(
         f"`{name}` must be a flow over a Gaussian mixture, as `gaussian_mixture_flow` returns, "
-        f"got {flow!r}{hint}."
+        f"got {flow!r}{where_the_flow_is(flow)}."
     )
 
 

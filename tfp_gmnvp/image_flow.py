@@ -10,8 +10,9 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp.bijectors import SinglePassChain, standardization
 from tfp_gmnvp.bijectors.images import image_real_nvp, initialize_from, logit_pixels
-from tfp_gmnvp.configuration import flow_arguments, record_arguments
+from tfp_gmnvp.configuration import flow_arguments, record_arguments, restore_data
 from tfp_gmnvp.flow import gaussian_mixture_flow
+from tfp_gmnvp.flow_distribution import Flow
 from tfp_gmnvp.mixture_flow import standardized_mixture
 from tfp_gmnvp.mixtures import gaussian_mixture
 from tfp_gmnvp.seeds import stateless_seed
@@ -109,12 +110,12 @@ def image_flow(
         dtype=dtype,
         seed=mixture_seed,
     )
-    flow = tfd.TransformedDistribution(mixture, bijector, name=name)
+    flow = Flow(mixture, bijector, name=name)
     return record_arguments(flow, {"factory": "image_flow", **arguments})
 
 
 def build_flow(config: Mapping) -> tfd.TransformedDistribution:
-    """Builds a flow, its variables yet to be given their values, of its `flow_config`.
+    """Builds a flow of its `flow_config`, as it was before training, with what came of its data.
 
     Args:
       config: what `configuration.flow_config` returned.
@@ -130,7 +131,11 @@ def build_flow(config: Mapping) -> tfd.TransformedDistribution:
     arguments = flow_arguments(config)
     factories = (gaussian_mixture_flow, image_flow, standardized_mixture)
     factories = {factory.__name__: factory for factory in factories}
-    return factories[arguments.pop("factory", "gaussian_mixture_flow")](**arguments)
+    flow = factories[arguments.pop("factory", "gaussian_mixture_flow")](**arguments)
+    values = config.get("standardize")
+    if values is not None and not isinstance(values, bool):  # a flag in files of older versions
+        restore_data(flow, values)
+    return flow
 
 
 def _checked(images, image_shape, num_levels):

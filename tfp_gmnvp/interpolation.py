@@ -6,6 +6,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.argument_checks import check_whole_number
+from tfp_gmnvp.checks import check_tensor_dtype
+from tfp_gmnvp.flow_checks import check_is_flow
 
 __all__ = ["interpolate"]
 
@@ -43,6 +45,7 @@ def interpolate(
     >>> interpolate(flow, [1.0, 1.0], [4.0, 9.0], 3).numpy().round(4).tolist()
     [[1.0, 1.0], [2.0, 3.0], [4.0, 9.0]]
     """
+    check_is_flow(flow)
     check_whole_number("num", num, 2)
     a, b = (_as_points(flow, name, x) for name, x in (("a", a), ("b", b)))
     start, end = flow.bijector.inverse(a), flow.bijector.inverse(b)
@@ -53,6 +56,7 @@ def interpolate(
 
 
 def _as_points(flow, name, x):
+    check_tensor_dtype(name, x, flow.dtype)
     x = tf.convert_to_tensor(x, dtype=flow.dtype)
     if x.shape.rank == 0 or not x.shape[-1:].is_compatible_with(flow.event_shape):
         raise ValueError(f"`{name}` must have shape [..., {flow.event_shape[0]}], got {x.shape}.")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+
+import numpy as np
 
 from tfp_gmnvp import conditioning, fit_arguments, parameter_table, row_batches, running_means
 from tfp_gmnvp.batch_checks import value_errors_of_batches
@@ -54,14 +57,21 @@ class KerasMethods:
         arguments.update(self._checked(x, y, arguments.get("sample_weight")))
         kept = running_means.kept(self.metrics if self.is_fitting else ())
         with value_errors_of_batches(), kept:
-            return super().evaluate(**row_batches.read_by_rows(arguments, self.distribution.dtype))
+            arguments = row_batches.read_by_rows(arguments, self.distribution.dtype)
+            results = super().evaluate(**arguments)
+            has_points = hasattr(arguments["x"], "shape") or np.any(self._loss_tracker.count)
+        if not has_points:  # how many batches there were may have come out only now
+            raise ValueError("`x` must hold points of a weight above zero, and has none.")
+        return results
 
     def predict(self, x, *args, **kwargs):
         """log p(x) in nats, `[N]`; arguments as of `keras.Model.predict`."""
         arguments = inspect.signature(super().predict).bind(x, *args, **kwargs).arguments
         arguments["x"] = self._checked(x)["x"]
         with value_errors_of_batches():
-            return super().predict(**row_batches.read_by_rows(arguments, self.distribution.dtype))
+            arguments = row_batches.read_by_rows(arguments, self.distribution.dtype)
+            with _some_batches():
+                return super().predict(**arguments)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One step on one batch; arguments as of `keras.Model.train_on_batch`."""
@@ -84,3 +94,14 @@ class KerasMethods:
 
     def _paired(self, x):
         return conditioning.paired(self.distribution, x)
+
+
+@contextlib.contextmanager
+def _some_batches():
+    """Says what is wrong where Keras finds, at the end of `predict`, that there was no batch."""
+    try:
+        yield
+    except (UnboundLocalError, ValueError) as error:
+        if "batch_outputs" not in str(error):
+            raise
+        raise ValueError("`x` must hold points, and there is no batch in it.") from None

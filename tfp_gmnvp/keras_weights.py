@@ -8,8 +8,10 @@ import tensorflow as tf
 
 __all__ = [
     "IS_KERAS_3",
+    "KERAS",
     "UpdateState",
     "adopt",
+    "check_written_by",
     "optimizer_variables",
     "set_trainable",
     "tf_variable",
@@ -17,6 +19,8 @@ __all__ = [
 
 keras = tf.keras
 IS_KERAS_3 = hasattr(keras, "Variable")
+#: What files are marked by, as neither Keras reads those of the other.
+KERAS = "Keras 3" if IS_KERAS_3 else "tf_keras"
 
 
 def adopt(variables: Sequence[tf.Variable]) -> list:
@@ -41,6 +45,21 @@ def adopt(variables: Sequence[tf.Variable]) -> list:
         keras.Variable(v, trainable=v.trainable, dtype=v.dtype.name, name=_flat(v.name))
         for v in variables
     ]
+
+
+def check_written_by(other: str) -> None:
+    """Raises a `ValueError` if a file was written by the other Keras, which orders weights its way.
+
+    #### Examples
+
+    >>> check_written_by(KERAS)
+    """
+    if other != KERAS:
+        switch = "without" if other == "Keras 3" else "with"
+        raise ValueError(
+            f"The file was written under {other}, and this is {KERAS}, which cannot read it: load "
+            f"it {switch} `TF_USE_LEGACY_KERAS=1`, or take the density over by `export_flow`."
+        )
 
 
 def tf_variable(weight) -> tf.Variable:

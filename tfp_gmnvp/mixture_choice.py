@@ -10,12 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-<<<<<<< HEAD
 from tfp_gmnvp import distinct_rows, mixtures
-=======
-from tfp_gmnvp import mixtures
 from tfp_gmnvp.argument_checks import as_tuple, check_choice
->>>>>>> h4
 
 __all__ = [
     "COVARIANCE_FLOOR",
@@ -119,14 +115,9 @@ def choose_mixture(
         functools.partial(
             _held_out,
             z=z,
-<<<<<<< HEAD
             folds=distinct_rows.folds(z, rng.permutation(len(z)), num_folds),
             seed=seed,
-=======
-            folds=np.array_split(rng.permutation(len(z)), num_folds),
-            seed=seed,
             report=report,
->>>>>>> h4
         )
         for _ in range(num_divisions)
     )

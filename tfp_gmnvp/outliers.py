@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import evaluate
+from tfp_gmnvp import checks, evaluate
 from tfp_gmnvp.argument_checks import check_number
 
 __all__ = ["OutlierDetector"]
@@ -87,13 +87,13 @@ class OutlierDetector:
         """The share of the known points that are at least as likely.
 
         Args:
-          x: points `[M, D]`.
+          x: points `[M, D]`, or of any other leading shape, `[D]` for one.
 
         Returns:
           float64 array `[M]` in [0, 1]: 1 for a point less likely than all known ones.
 
         Raises:
-          ValueError: if x is not `[M, D]` and finite.
+          ValueError: if x is not `[..., D]` and finite.
         """
         less_likely = np.searchsorted(self._log_prob, self._log_prob_of(x), side="left")
         return 1.0 - less_likely / len(self._log_prob)
@@ -102,19 +102,29 @@ class OutlierDetector:
         """Whether the log-density is at most the threshold.
 
         Args:
-          x: points `[M, D]`.
+          x: points `[M, D]`, or of any other leading shape, `[D]` for one.
 
         Returns:
           Boolean array `[M]`.
 
         Raises:
-          ValueError: if x is not `[M, D]` and finite.
+          ValueError: if x is not `[..., D]` and finite.
         """
         return self._log_prob_of(x) <= self._threshold
 
     def _log_prob_of(self, x):
+        x, leading = self._as_rows(checks.as_array(x))
         log_prob = evaluate.log_prob(self.flow, evaluate.as_points(self.flow, x))
-        return np.where(np.isnan(log_prob), -np.inf, log_prob)
+        return np.where(np.isnan(log_prob), -np.inf, log_prob).reshape(leading)
+
+    def _as_rows(self, x):
+        """Points as `[M, D]`, and their leading shape; what is of another shape as it is."""
+        event_shape = tuple(self.flow.event_shape)
+        shape = tuple(getattr(x, "shape", ()))
+        leading = shape[: len(shape) - len(event_shape)]
+        if leading + event_shape != shape or len(leading) == 1:
+            return x, -1
+        return np.asarray(x).reshape(-1, *event_shape), leading
 
 
 def _warn_of_too_few(contamination, num_points):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfp_gmnvp.configuration import flow_config, serialized
 from tfp_gmnvp.image_flow import build_flow
-from tfp_gmnvp.keras_weights import tf_variable
+from tfp_gmnvp.keras_weights import KERAS, check_written_by, tf_variable
 from tfp_gmnvp.whole_files import all_or_none, written_whole
 
 __all__ = ["SavedByConfiguration"]
@@ -36,11 +36,18 @@ class SavedByConfiguration:
             "n_init": self._n_init,
             "seed": self._seed.numpy().tolist(),
             "name": self.name,
+            "written_by": KERAS,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Builds the model, its variables yet to be loaded, of what `get_config` returned."""
+        """Builds the model, its variables yet to be loaded, of what `get_config` returned.
+
+        Raises:
+          ValueError: if it was the other Keras' `get_config`.
+        """
+        check_written_by(config.get("written_by", KERAS))  # versions before did not say
+        config = {name: value for name, value in config.items() if name != "written_by"}
         with keras.utils.custom_object_scope(custom_objects or {}):
             flow = build_flow(config["distribution"])
         return cls(**{**config, "distribution": flow})
@@ -67,11 +74,19 @@ class SavedByConfiguration:
 
         Raises:
           ValueError: if the configuration of the flow or of the mixture's update cannot be
-            saved; no file is touched then.
+            saved, or in another format than `.keras`; no file is touched then.
         """
+        _check_format(str(filepath), kwargs)
         self.get_config()
         self.get_compile_config()
         self._write(super().save, ".keras", filepath, *args, **kwargs)
+
+    def export(self, *args, **kwargs) -> None:
+        """Raises a `NotImplementedError` that names `export_flow`."""
+        raise NotImplementedError(
+            "A `FlowModel` is exported by `tfp_gmnvp.export_flow(model.distribution, path)`, as a "
+            "SavedModel with the density, its posterior and samples, or by `tfp_gmnvp.to_tflite`."
+        )
 
     def save_weights(self, filepath, *args, **kwargs):
         """As of `keras.Model.save_weights`; a file is there whole or not at all."""
@@ -99,3 +114,14 @@ class SavedByConfiguration:
             return write(filepath, *args, **kwargs)
         with written_whole(path) as new:
             return write(new, *args, **kwargs)
+
+
+def _check_format(path, arguments):
+    """Raises a `ValueError` unless this is Keras' own format, the one that holds all of a model."""
+    is_keras = path.endswith(".keras") or "://" in path or arguments.get("zipped") is False
+    if not is_keras or arguments.get("save_format") not in (None, "keras"):
+        raise ValueError(
+            f"`filepath` must end in '.keras', got {path!r}: other formats do not hold a flow. For "
+            "the weights alone there is `save_weights('... .weights.h5')`, for a SavedModel "
+            "`tfp_gmnvp.export_flow(model.distribution, path)`."
+        )

@@ -11,13 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-<<<<<<< HEAD
-from tfp_gmnvp import checks, criteria, distinct_rows, evaluate
-from tfp_gmnvp.argument_checks import as_tuple, check_choice, check_whole_number
-=======
-from tfp_gmnvp import criteria, degenerate_data, evaluate
+from tfp_gmnvp import criteria, degenerate_data, distinct_rows, evaluate
 from tfp_gmnvp.density_arguments import checked_table
->>>>>>> h4
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.progress import EpochProgress, Progress, without_retracing_warnings
 from tfp_gmnvp.selection_arguments import (
@@ -191,16 +186,6 @@ def select_components(
     fit = functools.partial(
         _fit, make_model or _default_model, seed, batch_size, fit_options, progress
     )
-<<<<<<< HEAD
-    models = {k: fit(k, x) for k in numbers_}
-    held_out = {}
-    if x_test is not None:
-        held_out = {k: _log_prob(model, x_test) for k, model in models.items()}
-    elif criterion == "held_out":
-        folds = _folds(x, num_folds, seed)
-        held_out = {k: _cross_validate(functools.partial(fit, k), x, folds) for k in numbers_}
-    scores = _scores(models, x, held_out)
-=======
     degenerate_data.warn_if_degenerate(x, names=names)
     with degenerate_data.examined_already(), without_retracing_warnings():
         models = {k: fit(k, x) for k in numbers_}
@@ -208,11 +193,10 @@ def select_components(
         if x_test is not None:
             held_out = {k: _log_prob(model, x_test) for k, model in models.items()}
         elif num_folds:
-            folds = _folds(len(x), num_folds, seed)
+            folds = _folds(x, num_folds, seed)
             held_out = {k: _cross_validate(functools.partial(fit, k), x, folds) for k in numbers_}
         scores = _scores(models, x, held_out)
     progress.close()
->>>>>>> h4
     if np.isnan([getattr(s, criterion) for s in scores]).all():
         raise ValueError(
             f"{criterion} is NaN for every number of components, as no training converged: a lower "

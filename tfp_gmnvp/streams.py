@@ -53,12 +53,12 @@ def training_batches(
         if steps_per_epoch is None and x.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise ValueError("`steps_per_epoch` must be given with a data set that has no end.")
         elements = x if steps_per_epoch is None else x.take(steps_per_epoch)
-        return lambda: (_unpack(element, dtype) for element in elements)
+        return lambda: _some(_unpack(element, dtype) for element in elements)
     if hasattr(x, "__getitem__") and hasattr(x, "__len__") and not hasattr(x, "shape"):
         if isinstance(x, (list, tuple)):
             x = np.asarray(x)
         else:
-            return lambda: (_unpack(x[i], dtype) for i in range(len(x)))
+            return lambda: _some(_unpack(x[i], dtype) for i in range(len(x)))
     if not hasattr(x, "shape"):
         return lambda: _refuse(x)
     return lambda: _slices(x, y, sample_weight, dtype)
@@ -119,6 +119,16 @@ def rows_at_once(x, most: int, *, entries: int = _BATCH_ENTRIES) -> int:
     (4096, 341)
     """
     return max(1, min(most, entries // max(1, math.prod(x.shape[1:]))))
+
+
+def _some(batches):
+    """These, or a `ValueError` where there is none, as may be found out only now."""
+    is_empty = True
+    for batch in batches:
+        is_empty = False
+        yield batch
+    if is_empty:
+        raise ValueError("`x` must hold points, and there is no batch in it.")
 
 
 def _refuse(x):

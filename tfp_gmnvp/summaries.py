@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.argument_checks import check_whole_number
+from tfp_gmnvp.flow_checks import where_the_flow_is
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["MonteCarloEstimate", "entropy", "kl_divergence", "mean_estimate"]
@@ -133,6 +134,8 @@ def kl_divergence(
 
 def _samples(flow, num_samples, seed):
     check_whole_number("num_samples", num_samples, 2)
+    if not isinstance(flow, tfd.Distribution):
+        raise TypeError(f"`flow` must be a distribution, got {flow!r}{where_the_flow_is(flow)}.")
     if flow.batch_shape.rank != 0:
         raise ValueError(f"`flow` must have batch shape [], got {flow.batch_shape}.")
     return flow.sample(num_samples, seed=stateless_seed(seed))

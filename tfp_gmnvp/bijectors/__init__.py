@@ -8,6 +8,7 @@ from tfp_gmnvp.bijectors.conditioners import MLP, penalty, uses_dropout
 from tfp_gmnvp.bijectors.context import Conditioned, context_size
 from tfp_gmnvp.bijectors.coupling import Coupling
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
+from tfp_gmnvp.bijectors.held import Held
 from tfp_gmnvp.bijectors.linear import LULinear
 from tfp_gmnvp.bijectors.real_nvp import real_nvp
 from tfp_gmnvp.bijectors.residual import ResidualMLP
@@ -22,6 +23,7 @@ __all__ = [
     "Conditioned",
     "Coupling",
     "CouplingTransform",
+    "Held",
     "LULinear",
     "RationalQuadratic",
     "ResidualMLP",

@@ -93,7 +93,6 @@ def as_activation(activation: str | Callable) -> Callable[[tf.Tensor], tf.Tensor
     )
 
 
-@tf.custom_gradient
 def silu(x: tf.Tensor) -> tf.Tensor:
     """x sigma(x), of which less is kept for the gradient than of `tf.nn.silu`.
 
@@ -112,6 +111,11 @@ def silu(x: tf.Tensor) -> tf.Tensor:
     >>> [f"{value:.3f}" for value in silu([-1.0, 0.0, 1.0]).numpy()]
     ['-0.269', '0.000', '0.731']
     """
+    return _silu(x)  # `pickle` finds this function by its name, but none with a gradient of its own
+
+
+@tf.custom_gradient
+def _silu(x):
     sigma = tf.sigmoid(x)
     value = x * sigma
     return value, lambda upstream: upstream * (sigma + value * (1 - sigma))

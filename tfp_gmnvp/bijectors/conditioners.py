@@ -272,11 +272,8 @@ class TrackedConditioner(tf.Module):
         if not callable(function):
             raise TypeError(f"A conditioner must be callable, got {function!r}.")
         self._function, self.context_size = function, context_size
-        with tf.init_scope():
-            output = tf.convert_to_tensor(function(tf.zeros([1, input_size], dtype)))
-            trace = tf.function(function, autograph=False).get_concrete_function(
-                tf.TensorSpec([None, input_size], dtype)
-            )
+        self._inputs = tf.TensorSpec([None, input_size], dtype)
+        output, self._read_variables = self._called()
         if output.shape != [1, output_size]:
             raise ValueError(
                 f"The conditioner must map [1, {input_size}] to [1, {output_size}], "
@@ -286,11 +283,49 @@ class TrackedConditioner(tf.Module):
             raise TypeError(
                 f"The conditioner must return {tf.as_dtype(dtype).name}, got {output.dtype.name}."
             )
-        self._read_variables = _in_order_of_use(trace.graph)
+
+    def _called(self):
+        """The output of the callable on zeros `[1, input_size]`, and the variables it reads."""
+        with tf.init_scope():
+            zeros = tf.zeros([1, self._inputs.shape[-1]], self._inputs.dtype)
+            output = tf.convert_to_tensor(self._function(zeros))
+            trace = tf.function(self._function, autograph=False)
+            graph = trace.get_concrete_function(self._inputs).graph
+        return output, _in_order_of_use(graph)
+
+    def __getstate__(self):
+        """What `copy.deepcopy` and `pickle` take along.
+
+        Raises:
+          TypeError: if the callable keeps variables where they do not go along with it.
+        """
+        own = {id(variable) for variable in _variables_of(self._function)}
+        if not all(id(variable) in own for variable in self._read_variables):
+            raise TypeError(
+                f"The conditioner {self._function!r}, which `conditioner_fn` returned, can be "
+                "neither copied nor pickled, as it keeps its variables where they do not go along. "
+                "Let `conditioner_fn` return what holds them: a Keras layer or model, or a "
+                "`tf.Module`."
+            )
+        return {**self.__dict__, "_read_variables": [v.numpy() for v in self._read_variables]}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        _, self._read_variables = self._called()
+        for variable, value in zip(self._read_variables, state["_read_variables"], strict=True):
+            variable.assign(value)
 
     def __call__(self, inputs: tf.Tensor, *, context=None, **condition) -> tf.Tensor:
         """Maps `[..., input_size]` to `[..., output_size]`, the context being part of the input."""
         return _on_matrices(self._function, join_context(inputs, context, self.context_size))
+
+
+def _variables_of(function):
+    """The variables that a Keras layer, or a module, holds itself."""
+    return [
+        variable if isinstance(variable, tf.Variable) else variable.value
+        for variable in getattr(function, "variables", ())
+    ]
 
 
 def _on_matrices(function, inputs):

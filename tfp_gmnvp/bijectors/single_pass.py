@@ -11,6 +11,8 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.checks import check_tensor_dtype
+
 __all__ = ["SinglePassBijector", "forward_and_log_det", "inverse_and_log_det"]
 
 tfb = tfp.bijectors
@@ -166,6 +168,14 @@ class SinglePassBijector(tfb.Bijector):
     @abc.abstractmethod
     def _inverse_and_log_det(self, y: tf.Tensor, **condition) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns x and log|det dx/dy|."""
+
+    def _call_forward(self, x, name, **condition):
+        check_tensor_dtype("x", x, self.inverse_dtype(**condition))
+        return super()._call_forward(x, name, **condition)
+
+    def _call_inverse(self, y, name, **condition):
+        check_tensor_dtype("y", y, self.forward_dtype(**condition))
+        return super()._call_inverse(y, name, **condition)
 
     def _forward(self, x, **condition):
         return self._forward_and_log_det(x, **condition)[0]

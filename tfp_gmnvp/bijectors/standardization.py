@@ -49,14 +49,14 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
     smallest = np.maximum(1e-12 * np.abs(mean), np.finfo(tf.as_dtype(dtype).as_numpy_dtype).tiny)
     std = np.where(std > smallest, std, 1.0)
     constant = {"trainable": False, "dtype": dtype}
-    return _Standardization(
+    return Standardization(
         tf.Variable(mean, name=f"{name}/mean", **constant),
         tf.Variable(std, name=f"{name}/std", **constant),
         name=name,
     )
 
 
-class _Standardization(SinglePassBijector):
+class Standardization(SinglePassBijector):
     """`x = mean + std * z`, entry by entry."""
 
     def __init__(self, mean, std, name="standardization"):

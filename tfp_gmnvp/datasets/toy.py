@@ -38,14 +38,7 @@ def two_moons(noise: float = 0.05) -> ToyDensity:
     (2, 2)
     """
     _check_positive(noise=noise)
-
-    def upper(s):
-        return np.stack([np.cos(np.pi * s), np.sin(np.pi * s)], axis=-1)
-
-    def lower(s):
-        return np.stack([1.0 - np.cos(np.pi * s), 0.5 - np.sin(np.pi * s)], axis=-1)
-
-    return ToyDensity("two_moons", (NoisyCurve(upper, noise), NoisyCurve(lower, noise)))
+    return ToyDensity("two_moons", (NoisyCurve(_upper, noise), NoisyCurve(_lower, noise)))
 
 
 def circles(radii: Sequence[float] = (1.0, 0.4), noise: float = 0.05) -> ToyDensity:
@@ -66,11 +59,7 @@ def circles(radii: Sequence[float] = (1.0, 0.4), noise: float = 0.05) -> ToyDens
         raise ValueError("radii must hold at least one radius, got none.")
     for radius in radii:
         _check_positive(radii=radius)
-
-    def ring(s, radius):
-        return radius * np.stack([np.cos(2 * np.pi * s), np.sin(2 * np.pi * s)], axis=-1)
-
-    rings = [functools.partial(ring, radius=radius) for radius in radii]
+    rings = [functools.partial(_ring, radius=radius) for radius in radii]
     return ToyDensity("circles", tuple(NoisyCurve(ring, noise) for ring in rings))
 
 
@@ -89,12 +78,7 @@ def spirals(noise: float = 0.08) -> ToyDensity:
     (2, 2)
     """
     _check_positive(noise=noise)
-
-    def arm(s, sign):
-        t = 3 * np.pi * s
-        return (sign * t / 3)[:, None] * np.stack([np.cos(t), np.sin(t)], axis=-1)
-
-    arms = [functools.partial(arm, sign=sign) for sign in (1.0, -1.0)]
+    arms = [functools.partial(_arm, sign=sign) for sign in (1.0, -1.0)]
     return ToyDensity("spirals", tuple(NoisyCurve(arm, noise, order=2) for arm in arms))
 
 
@@ -189,6 +173,23 @@ def by_name(name: str, **parameters) -> ToyDensity:
         known = ", ".join(TOY_DENSITIES)
         raise ValueError(f"name: no toy density {name!r}; did you mean {near!r}? Known: {known}.")
     return TOY_DENSITIES[name](**parameters)
+
+
+def _upper(s):
+    return np.stack([np.cos(np.pi * s), np.sin(np.pi * s)], axis=-1)
+
+
+def _lower(s):
+    return np.stack([1.0 - np.cos(np.pi * s), 0.5 - np.sin(np.pi * s)], axis=-1)
+
+
+def _ring(s, radius):
+    return radius * np.stack([np.cos(2 * np.pi * s), np.sin(2 * np.pi * s)], axis=-1)
+
+
+def _arm(s, sign):
+    t = 3 * np.pi * s
+    return (sign * t / 3)[:, None] * np.stack([np.cos(t), np.sin(t)], axis=-1)
 
 
 def _check_positive(**arguments: float) -> None:

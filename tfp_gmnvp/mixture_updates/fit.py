@@ -10,12 +10,9 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-<<<<<<< HEAD
-from tfp_gmnvp import conditioning, fit_arguments, mixtures, streams
-from tfp_gmnvp.argument_checks import check_whole_number
-=======
 from tfp_gmnvp import conditioning, degenerate_data, fit_arguments, mixtures, streams
->>>>>>> h4
+from tfp_gmnvp.argument_checks import check_whole_number
+from tfp_gmnvp.flow import check_has_mixture
 from tfp_gmnvp.mixture_updates.evidence import em_step, evidence, merge
 from tfp_gmnvp.mixture_updates.starts import is_untrained, start_from_latents
 
@@ -119,13 +116,10 @@ def fit_mixture(
     >>> fit_mixture(flow, x).converged
     True
     """
-<<<<<<< HEAD
+    check_has_mixture(flow)
     if n_init is not None:
         check_whole_number("n_init", n_init, 0)
-    x = conditioning.paired(flow, x)
-=======
     names, x = degenerate_data.column_names(x), conditioning.paired(flow, x)
->>>>>>> h4
     data = fit_arguments.points_and_labels(x, y, sample_weight, flow)
     batches = streams.training_batches(**data, dtype=flow.dtype)
     event_size = flow.event_shape[0] if flow.event_shape.rank == 1 else None

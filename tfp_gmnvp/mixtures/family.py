@@ -39,6 +39,9 @@ class GaussianMixture(mixture_same_family._MixtureSameFamily):
         z = self.components_distribution.sample_at(tf.reshape(component, [-1]), noise_seed)
         return tf.reshape(z, tf.concat([tf.shape(component), tf.shape(z)[-1:]], axis=0))
 
+    def _default_event_space_bijector(self):
+        return tfp.bijectors.Identity(validate_args=self.validate_args)
+
     def _sample_component(self, n, seed):
         """Numbers of components `[n, ...]`: the cumulative weights that a uniform draw is past.
 

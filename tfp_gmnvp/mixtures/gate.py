@@ -79,7 +79,7 @@ class GatedMixture(GaussianMixture):
         context = tf.cast(context, self.dtype)
         logits = tfp.util.DeferredTensor(  # of the variables as they are when it is read
             context,
-            lambda context: self.offset + self.gate(context),
+            self._log_odds,  # which can be pickled, as a closure cannot
             shape=context.shape[:-1].concatenate(self.offset.shape),
             also_track=[self.offset, self.gate],
         )
@@ -88,6 +88,9 @@ class GatedMixture(GaussianMixture):
             self.components_distribution,
             name=self.name,
         )
+
+    def _log_odds(self, context):
+        return self.offset + self.gate(context)
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):

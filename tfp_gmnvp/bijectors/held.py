@@ -1,0 +1,67 @@
+"""A bijector whose variables are nobody else's to train."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow_probability as tfp
+
+from tfp_gmnvp.bijectors.single_pass import (
+    SinglePassBijector,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
+
+__all__ = ["Held"]
+
+tfb = tfp.bijectors
+
+
+class Held(SinglePassBijector):
+    """A bijector as it is now and will be, without its variables.
+
+    What is built around it, as a surrogate posterior is around the space that a prior's bijector
+    gives it to move in, has variables of its own, and training it leaves the bijector alone.
+
+    #### Examples
+
+    >>> from tfp_gmnvp.bijectors import LULinear
+    >>> held = Held(LULinear(2, permutation=[1, 0]))
+    >>> held.forward([1.0, 2.0]).numpy().tolist(), held.variables
+    ([2.0, 1.0], ())
+    """
+
+    def __init__(self, bijector: SinglePassBijector, *, name: str = "held"):
+        """Holds a bijector.
+
+        Args:
+          bijector: one of ours.
+          name: prefix of the operations' names.
+        """
+        self._holder = _Holder(bijector)
+        super().__init__(
+            domain_shape=bijector.domain_shape,
+            codomain_shape=bijector.codomain_shape,
+            forward_min_event_ndims=bijector.forward_min_event_ndims,
+            inverse_min_event_ndims=bijector.inverse_min_event_ndims,
+            dtype=bijector.dtype,
+            parameters={"bijector": self._holder, "name": name},
+            name=name,
+        )
+
+    def _forward_and_log_det(self, x, **condition):
+        return forward_and_log_det(self._holder.bijector, x, **condition)
+
+    def _inverse_and_log_det(self, y, **condition):
+        return inverse_and_log_det(self._holder.bijector, y, **condition)
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Holder:
+    """Keeps a bijector where `tf.Module` does not look for variables."""
+
+    bijector: tfb.Bijector
