@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp import columns
 from tfp_gmnvp.bijectors import Affine, RationalQuadratic, Sine
 
 __all__ = ["flow_arguments", "flow_config", "record_arguments", "serialized"]
@@ -76,7 +77,10 @@ def flow_config(flow) -> dict:
             "This flow's configuration is not known, as it was not built by "
             f"`gaussian_mixture_flow` or `image_flow`. {_INSTEAD}"
         )
-    return {name: _plain(name, value) for name, value in built_with.arguments.items()}
+    config = {name: _plain(name, value) for name, value in built_with.arguments.items()}
+    known = columns.known_columns(flow)
+    names = [known.points, known.context]
+    return {**config, "columns": _plain("columns", names)} if any(names) else config
 
 
 def flow_arguments(config: Mapping) -> dict:

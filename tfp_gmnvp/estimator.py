@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import checks, evaluate, mixtures
+from tfp_gmnvp import checks, columns, evaluate, mixtures, tables
 from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.mixture_choice import (
@@ -110,6 +110,7 @@ def fit_density(
     >>> fit.keeps_flow, fit.model.predict(x, verbose=0).shape
     (False, (80,))
     """
+    names = tables.column_names(x)
     x = _checked_rows(x, validation_fraction, steps)
     order = np.random.default_rng(seed).permutation(len(x))
     num_validation = round(validation_fraction * len(x))
@@ -141,6 +142,7 @@ def fit_density(
         _start(flow, z, candidate, seed)
     if keeps_flow or len(z) > _MOST_ROWS_TO_START_FROM:
         fit_mixture(flow, evaluate.as_points(flow, x[order[:_MOST_ROWS_TO_END_WITH]]), **em)
+    columns.remember(flow, columns.Columns(names))
     return DensityFit(model, candidate, gain, keeps_flow, history)
 
 
@@ -194,7 +196,7 @@ def _scales(x):
 
 
 def _checked_rows(x, validation_fraction, steps) -> np.ndarray:
-    x = np.asarray(checks.as_array(x))
+    x = np.asarray(tables.as_array(x))
     checks.check_dtype("x", x)
     x = x.astype(np.float64)
     if x.ndim != 2 or x.shape[1] < 2 or len(x) < 20:

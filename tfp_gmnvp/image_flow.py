@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp import columns
 from tfp_gmnvp.bijectors import SinglePassChain, standardization
 from tfp_gmnvp.bijectors.images import image_real_nvp, initialize_from, logit_pixels
 from tfp_gmnvp.configuration import flow_arguments, record_arguments
@@ -127,8 +128,10 @@ def build_flow(config: Mapping) -> tfd.TransformedDistribution:
     [3]
     """
     arguments = flow_arguments(config)
+    names = [part and tuple(part) for part in arguments.pop("columns", ())]
     factories = {"image_flow": image_flow, "gaussian_mixture_flow": gaussian_mixture_flow}
-    return factories[arguments.pop("factory", "gaussian_mixture_flow")](**arguments)
+    flow = factories[arguments.pop("factory", "gaussian_mixture_flow")](**arguments)
+    return columns.remember(flow, columns.Columns(*names))
 
 
 def _checked(images, image_shape, num_levels):

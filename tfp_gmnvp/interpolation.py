@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp import columns
 from tfp_gmnvp.argument_checks import check_whole_number
 
 __all__ = ["interpolate"]
@@ -53,7 +54,7 @@ def interpolate(
 
 
 def _as_points(flow, name, x):
-    x = tf.convert_to_tensor(x, dtype=flow.dtype)
+    x = tf.convert_to_tensor(columns.of_table(x, name, flow), dtype=flow.dtype)
     if x.shape.rank == 0 or not x.shape[-1:].is_compatible_with(flow.event_shape):
         raise ValueError(f"`{name}` must have shape [..., {flow.event_shape[0]}], got {x.shape}.")
     return x

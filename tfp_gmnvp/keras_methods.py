@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 
-from tfp_gmnvp import conditioning, fit_arguments, parameter_table, row_batches
+from tfp_gmnvp import columns, conditioning, fit_arguments, parameter_table, row_batches
 from tfp_gmnvp.batch_checks import value_errors_of_batches
+from tfp_gmnvp.tables import is_table
 
 __all__ = ["KerasMethods"]
 
@@ -15,6 +16,12 @@ class KerasMethods:
 
     It stands before `keras.Model` among the bases of a class.
     """
+
+    def __call__(self, x, *args, **kwargs):
+        """As of `keras.Model`, which would turn a table into a tensor before anybody sees it."""
+        if any(is_table(part) for part in (x if isinstance(x, tuple) else [x])):
+            x = columns.of_table(self._paired(x), "x", self.distribution)
+        return super().__call__(x, *args, **kwargs)
 
     def count_params(self) -> int:
         """The number of the flow's parameters, what Keras keeps beside them left out."""
@@ -58,6 +65,7 @@ class KerasMethods:
         with value_errors_of_batches():
             return super().predict(**row_batches.read_by_rows(arguments, self.distribution.dtype))
 
+    @columns.learns_columns
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One step on one batch; arguments as of `keras.Model.train_on_batch`."""
         data = self._checked(x, y, sample_weight, is_batch=True)

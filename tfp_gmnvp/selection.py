@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import checks, criteria, evaluate
+from tfp_gmnvp import checks, columns, criteria, evaluate, tables
 from tfp_gmnvp.argument_checks import as_tuple, check_choice, check_whole_number
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.summaries import mean_estimate
@@ -151,6 +151,8 @@ def select_components(
     >>> selection.num_components, sorted(selection.models)
     (2, [1, 2])
     """
+    names = tables.column_names(x)
+    columns.check_names(x_test, names, "x_test")
     x = _checked_points("x", x)
     x_test = None if x_test is None else _checked_points("x_test", x_test)
     numbers_ = _checked_numbers(num_components)
@@ -165,6 +167,8 @@ def select_components(
     elif criterion == "held_out":
         folds = _folds(len(x), num_folds, seed)
         held_out = {k: _cross_validate(functools.partial(fit, k), x, folds) for k in numbers_}
+    for model in models.values():
+        columns.remember(model.distribution, columns.Columns(names))
     scores = _scores(models, x, held_out)
     if np.isnan([getattr(s, criterion) for s in scores]).all():
         raise ValueError(
@@ -252,7 +256,7 @@ def _mean_or_lowest(values):
 
 
 def _checked_points(name, x):
-    x = np.asarray(checks.as_array(x, name))
+    x = np.asarray(tables.as_array(x, name))
     if x.ndim != 2 or len(x) < 2:
         raise ValueError(f"`{name}` must have shape [N, D], N >= 2, got {list(x.shape)}.")
     checks.check_points(x, x.shape[1:], name=name)

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import (
+    columns,
     conditioning,
     fit_arguments,
     mixtures,
@@ -215,6 +216,7 @@ class FlowModel(
         x, condition = conditioning.points_and_condition(self.distribution, x)
         return self.distribution.log_prob(x, **condition)
 
+    @columns.learns_columns
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains as `keras.Model.fit` does, with the same arguments.
 

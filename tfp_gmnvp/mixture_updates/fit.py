@@ -10,7 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import conditioning, fit_arguments, mixtures, streams
+from tfp_gmnvp import columns, conditioning, fit_arguments, mixtures, streams
 from tfp_gmnvp.mixture_updates.evidence import em_step, evidence, merge
 
 __all__ = ["ConvergenceWarning", "MixtureFit", "fit_latents", "fit_mixture"]
@@ -46,6 +46,7 @@ class MixtureFit(NamedTuple):
     converged: bool
 
 
+@columns.learns_columns
 def fit_mixture(
     flow: tfd.TransformedDistribution,
     x,
