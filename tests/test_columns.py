@@ -1,6 +1,7 @@
 """Tables: which columns are refused, and that a flow asks for those of its training."""
 
 import copy
+import types
 
 import numpy as np
 import pytest
@@ -125,7 +126,7 @@ def test_columns_in_another_order_are_refused(model, use):
     order = r"must have its columns in the order of training, 'height', 'weight', got 'weight', "
     with pytest.raises(ValueError, match=rf"{order}'height': give `table\[\['height', 'weight'\]"):
         USES[use](model, table(["weight", "height"]))
-    with pytest.raises(ValueError, match="columns of training, .*; it lacks 'weight'"):
+    with pytest.raises(ValueError, match=r"columns of training, .*; it lacks 'weight'"):
         USES[use](model, table().rename(columns={"weight": "mass"}))
     for variable, value in zip(model.distribution.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
@@ -156,11 +157,14 @@ def test_names_survive_saving_and_copying(model, tmp_path):
     assert refuses_another_order(flow.copy(name="another"))
 
 
+def test_fit_density_learns_names(monkeypatch):
+    no_training = types.SimpleNamespace(history={})  # which takes XLA long
+    monkeypatch.setattr(gmnvp.FlowModel, "fit", lambda *args, **kwargs: no_training)
+    settings = {"num_components": [1], "covariance_types": ["diag"], "num_couplings": 1, "seed": 0}
+    assert refuses_another_order(gmnvp.fit_density(table(), **settings).model.distribution)
+
+
 def test_who_learns_names():
-    settings = {"num_couplings": 1, "hidden_units": (), "steps": 4, "num_components": [1]}
-    few = {"covariance_types": ["diag"], "seed": 0}
-    fit = gmnvp.fit_density(table(), **settings, **few)
-    assert refuses_another_order(fit.model.distribution)
     make = lambda k, x, seed: make_model(seed)  # noqa: E731
     select = {"make_model": make, "epochs": 1, "seed": 0}
     selection = gmnvp.select_components(table(), [2], **select)
@@ -181,9 +185,9 @@ def test_a_fit_that_is_refused_leaves_no_names():
     model, bad = make_model(), table().astype(float)
     bad.iloc[3, 0] = np.nan
     for data in ({"x": bad}, {"x": table(), "validation_data": bad}, {"x": table(num_rows=1)}):
-        with pytest.raises(ValueError, match="`x.*` must hold"):
+        with pytest.raises(ValueError, match=r"`x.*` must hold"):
             model.fit(**data, verbose=0)
-    with pytest.raises(ValueError, match="`validation_data|`x of validation_data` must have its"):
+    with pytest.raises(ValueError, match=r"`x of validation_data` must have its"):
         model.fit(table(), validation_data=table(NAMES[::-1]), verbose=0)
     assert known_columns(model.distribution).points is None
     model.fit(table(NAMES[::-1]), verbose=0)
@@ -305,6 +309,6 @@ def test_names_of_all_sorts(tmp_path):
         model.save(tmp_path / "model.keras")
         flow = tf.keras.models.load_model(tmp_path / "model.keras").distribution
         assert gmnvp.bic(flow, pd.DataFrame(x, columns=names)) == gmnvp.bic(flow, x)
-        if list(names)[0] != list(names)[1]:
+        if len(set(names)) == 2:
             with pytest.raises(ValueError, match="in the order"):
                 gmnvp.bic(flow, pd.DataFrame(x, columns=names[::-1]))
