@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfp_gmnvp import checks, columns, criteria, evaluate, tables
 from tfp_gmnvp.argument_checks import as_tuple, check_choice, check_whole_number
+from tfp_gmnvp.fit_options import check_fit_options
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.summaries import mean_estimate
 from tfp_gmnvp.training import FlowModel
@@ -129,7 +130,8 @@ def select_components(
       batch_size: points of a training step.
       epochs: passes over the data.
       seed: integer seed of the models, of the order of the points in each epoch, and of the folds.
-      **fit_options: what else `FlowModel.fit` takes, `callbacks` for one.
+      **fit_options: what else `FlowModel.fit` takes, such as `callbacks` and `validation_data`, but
+        nothing that goes with single rows of x, such as `sample_weight`.
 
     Returns:
       A `ComponentSelection`.
@@ -137,7 +139,7 @@ def select_components(
     Raises:
       ValueError: if an argument is out of its range, x is not `[N, D]` and finite, or every
         model's criterion is NaN.
-      TypeError: if `make_model` does not return a `FlowModel`.
+      TypeError: if `make_model` does not return a `FlowModel`, or `fit` has no option of a name.
 
     #### Examples
 
@@ -157,6 +159,7 @@ def select_components(
     x_test = None if x_test is None else _checked_points("x_test", x_test)
     numbers_ = _checked_numbers(num_components)
     _check_choices(criterion, num_folds, batch_size, len(x))
+    check_fit_options(fit_options)
     fit = functools.partial(
         _fit, make_model or _default_model, seed, batch_size, {"epochs": epochs, **fit_options}
     )
