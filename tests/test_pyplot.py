@@ -1,5 +1,6 @@
 """Figures and pyplot: what a script draws is what it saves; threads and callbacks leave none."""
 
+import itertools
 import threading
 
 import matplotlib
@@ -175,11 +176,35 @@ def test_labels_are_the_names_of_columns(x):
         assert [ax.get_xlabel(), ax.get_ylabel()] == ["x₁", "x₂"]
     figure = plotting.plot_flow(flow, table)
     assert [figure.axes[k].get_xlabel() for k in range(4)] == [shown[0], "z₁", *2 * shown[:1]]
-    assert [ax.get_xlabel() for ax in plotting.pair_plot(flow, table)[-1]] == shown
+    assert [ax.get_xlabel() for ax in plotting.pair_plot(flow, table)[-1]] == [
+        shown[0],
+        shown[1].replace("or ", "or\n"),
+    ]
     gmnvp.fit_mixture(flow, table)  # which learns the names
     ax = plotting.plot_density(flow, limits=((-1, 1), (-1, 1)), resolution=4)
     assert [ax.get_xlabel(), ax.get_ylabel()] == shown
     assert plotting.plot_flow(flow, x).axes[0].get_ylabel() == shown[1]
+
+
+def test_long_names_do_not_run_into_each_other():
+    pd = pytest.importorskip("pandas")
+    names = ["a name of a column that is rather long, with its units (m)", "b" * 60, "third", "($)"]
+    x = pd.DataFrame(np.random.default_rng(0).normal(size=[30, 4]), columns=names)
+    flow = gmnvp.gaussian_mixture_flow(4, 2, num_couplings=1, hidden_units=(), seed=0)
+    grid = plotting.pair_plot(flow, x)
+    grid[0, 0].figure.draw_without_rendering()
+    below = [ax.xaxis.label.get_window_extent() for ax in grid[-1]]
+    beside = [ax.yaxis.label.get_window_extent() for ax in grid[:, 0]]
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(below))
+    assert all(a.y0 > b.y1 for a, b in itertools.pairwise(beside))
+    plane = gmnvp.gaussian_mixture_flow(2, seed=0)
+    ax = plotting.plot_density(plane, x.iloc[:, :2], resolution=4, ax=Figure().add_subplot())
+    assert ax.get_xlabel().replace("\n", " ") == names[0]
+    assert max(map(len, ax.get_ylabel().splitlines())) <= 40
+    ax = plotting.plot_density(
+        plane, x.iloc[:, :2], resolution=4, labels=["$" + 60 * "x" + "$", "y"], ax=ax
+    )
+    assert ax.get_xlabel() == "$" + 60 * "x" + "$"
 
 
 def test_components_have_one_numbering():
@@ -210,7 +235,7 @@ def test_the_legend_of_pairs_hides_nothing():
     for size, components in ((3, 2), (6, 20)):
         flow = gmnvp.gaussian_mixture_flow(size, components, num_couplings=1, hidden_units=())
         x = np.random.default_rng(0).normal(size=[50, size]).astype(np.float32)
-        grid = plotting.pair_plot(flow, x)
+        grid = plotting.pair_plot(flow, x, figure=plt.figure(figsize=(7, 7)))
         figure = grid[0, 0].figure
         figure.draw_without_rendering()
         (legend,) = figure.legends

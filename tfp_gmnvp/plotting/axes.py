@@ -2,12 +2,13 @@
 
 import contextlib
 import contextvars
+import textwrap
 import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 __all__ = [
     "BESIDE",
@@ -22,6 +23,8 @@ __all__ = [
     "limits_of",
     "new_figure",
     "outside",
+    "to_be_filled",
+    "wrapped",
 ]
 
 Limits = tuple[tuple[float, float], tuple[float, float]]
@@ -47,6 +50,17 @@ def new_figure(figsize: tuple[float, float], layout: str = "compressed") -> Figu
     return pyplot.figure(**style)
 
 
+def to_be_filled(
+    figure: Figure | SubFigure | None, figsize: tuple[float, float], layout: str = "compressed"
+) -> Figure | SubFigure:
+    """The figure, which is laid out by someone from now on; a new one if there is none."""
+    if figure is None:
+        return new_figure(figsize, layout)
+    if isinstance(figure, Figure) and not figure.axes and figure.get_layout_engine() is None:
+        figure.set_layout_engine(layout)
+    return figure
+
+
 def current_axes(figsize: tuple[float, float] = (5.0, 4.2)) -> Axes:
     """The current axes of pyplot, which are new ones where there are none.
 
@@ -56,12 +70,8 @@ def current_axes(figsize: tuple[float, float] = (5.0, 4.2)) -> Axes:
         return new_figure(figsize).add_subplot()
     from matplotlib import pyplot
 
-    if not pyplot.get_fignums():
-        return new_figure(figsize).add_subplot()
-    figure = pyplot.gcf()
-    if not figure.axes and figure.get_layout_engine() is None:
-        figure.set_layout_engine("compressed")  # as legends stand beside the axes
-    return figure.gca()
+    figure = pyplot.gcf() if pyplot.get_fignums() else None
+    return to_be_filled(figure, figsize).gca()  # laid out, as legends stand beside the axes
 
 
 @contextlib.contextmanager
@@ -91,6 +101,15 @@ def data_labels(
     return list(labels)
 
 
+def wrapped(label: str, width: int = 40) -> str:
+    """A label in at most three lines, the rest of it left out; mathematics as it is."""
+    if "$" in label.replace(r"\$", ""):
+        return label
+    keeps_words = r"\$" in label  # and this is one
+    style = {"max_lines": 3, "placeholder": "…", "break_long_words": not keeps_words}
+    return textwrap.fill(label, width, **style)
+
+
 def limits_of(*points: np.ndarray, margin: float = 0.08) -> Limits:
     """The range of two-dimensional points, a margin added on each side."""
     every = np.concatenate(points)
@@ -117,8 +136,8 @@ def frame(ax: Axes, limits: Limits, labels: Sequence[str], title: str) -> None:
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
     ax.set_aspect("auto" if equal_aspect_ratio(limits) is None else "equal")
-    ax.set_xlabel(labels[0])
-    ax.set_ylabel(labels[1])
+    ax.set_xlabel(wrapped(labels[0]))
+    ax.set_ylabel(wrapped(labels[1]))
     ax.set_title(title, fontsize=11)
     ax.spines[["top", "right"]].set_visible(False)
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from tfp_gmnvp.flow import sample_component
-from tfp_gmnvp.plotting.axes import current_axes, new_figure
+from tfp_gmnvp.plotting.axes import current_axes, to_be_filled
 
 __all__ = ["plot_component_images", "plot_images"]
 
@@ -114,8 +114,7 @@ def plot_component_images(
         [sample_component(flow, int(k), num_samples, seed=[seed, int(k)]).numpy() for k in order]
     )
     height = 0.9 + 0.55 * len(probs) * means.shape[1] / means.shape[2]
-    if figure is None:
-        figure = new_figure((1.9 + 0.55 * (num_samples + 1), height), "constrained")
+    figure = to_be_filled(figure, (1.9 + 0.55 * (num_samples + 1), height), "constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, num_samples))
     plot_images(
         means[:, np.newaxis],

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from tfp_gmnvp import columns, evaluate
-from tfp_gmnvp.plotting.axes import data_labels, dot_size, limits_of, new_figure, outside
+from tfp_gmnvp.plotting.axes import data_labels, dot_size, limits_of, outside, to_be_filled, wrapped
 from tfp_gmnvp.plotting.colours import DATA_COLOUR, INK, blend_colours
 from tfp_gmnvp.plotting.legends import weight_legend
 
@@ -15,6 +15,7 @@ __all__ = ["pair_plot"]
 
 _MOST_DIMENSIONS = 6
 _BINS = 30
+_LABEL_WIDTH = 16  # characters beside a cell
 
 
 def pair_plot(
@@ -63,11 +64,11 @@ def pair_plot(
     column_names, x = columns.text_labels(flow, x), evaluate.as_points(flow, x)
     size = x.shape[1]
     shown = _dimensions(dimensions, size)
-    names = [data_labels(labels, size, names=column_names)[j] for j in shown]
+    names = data_labels(labels, size, names=column_names)
+    names = [wrapped(names[j], _LABEL_WIDTH) for j in shown]
     samples = evaluate.draw(flow, len(x) if num_samples is None else num_samples, seed)
     sides = 1.6 * len(shown) + 1.0
-    if figure is None:
-        figure = new_figure((sides + 0.9, sides), "constrained")
+    figure = to_be_filled(figure, (sides + 0.9, sides), "constrained")
     grid = figure.subplots(len(shown), len(shown), sharex="col", squeeze=False)
     limits = limits_of(x[:, shown], margin=0.15)
     visible = samples[~outside(samples[:, shown], limits)]

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
 from tfp_gmnvp import columns, evaluate
-from tfp_gmnvp.plotting.axes import data_labels, equal_aspect_ratio, limits_of, new_figure
+from tfp_gmnvp.plotting.axes import data_labels, equal_aspect_ratio, limits_of, to_be_filled
 from tfp_gmnvp.plotting.data import plot_responsibilities, plot_samples
 from tfp_gmnvp.plotting.density import plot_density
 from tfp_gmnvp.plotting.images import plot_component_images
@@ -66,7 +66,7 @@ def plot_flow(
         grid = pair_plot(flow, x, seed=seed, labels=labels, figure=figure)
         figure = grid[0, 0].figure
     else:
-        figure = new_figure(_figsize(x)) if figure is None else figure
+        figure = to_be_filled(figure, _figsize(x))
         data, latents, samples, density = figure.subplots(2, 2).ravel()
         plot_responsibilities(flow, x, labels=labels, ax=data)
         plot_latents(flow, x, ax=latents)
