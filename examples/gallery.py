@@ -107,7 +107,7 @@ def draw_components(flow, x, seed: int) -> Figure:
     shown = [x]
     for k, colour in enumerate(plotting.component_colours(len(probs))):
         samples = gmnvp.sample_component(flow, k, 150, seed=[seed, k]).numpy()
-        label = f"{k + 1}, weight {probs[k]:.2f}"
+        label = f"{k}, weight {probs[k]:.2f}"
         ax.scatter(*samples.T, s=7, color=colour, linewidths=0, label=label)
         shown.append(samples)
     finish(ax, "Samples of each component", np.concatenate(shown))

@@ -256,8 +256,8 @@ def draw_latents(flow, images: Images, preset: Preset, path: pathlib.Path, *, se
         warmed,
         num_levels=preset.num_levels,
         row_labels=[f"T = {t:g}" for t in temperatures],
-        column_labels=[f"{k + 1}" for k in range(len(mean))],
-        title="One sample of components 1 to 9, its latents' variance times T",
+        column_labels=[str(k) for k in range(len(mean))],
+        title="One sample of components 0 to 8, its latents' variance times T",
         ax=right,
     )
     figure.savefig(path)

@@ -28,6 +28,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import tensorflow as tf
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 import tfp_gmnvp as gmnvp
@@ -179,6 +180,7 @@ def main() -> None:
         title = f"{name}, K = {num_components}: test {measures['test_nll']:.3f} nats"
         figure = plotting.plot_flow(flow, test, title=title, labels=columns, seed=arguments.seed)
         figure.savefig(arguments.output / f"figure_{number}.png", dpi=120)
+        pyplot.close(figure)
     title = f"Real NVP with a Gaussian mixture prior: {name}"
     draw_history(histories, entropy, title).savefig(arguments.output / "figure_1.png", dpi=120)
     (arguments.output / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")

@@ -164,7 +164,7 @@ def draw(model: Autoencoder, flow, digits: Digits, path: str, *, seed: int) -> N
     samples.set_title("Samples decoded, a row for each component", fontsize=11)
     samples.set_xticks([])
     colours = plotting.component_colours(num_components)
-    samples.set_yticks(10 * np.arange(num_components) + 4.5, range(1, num_components + 1))
+    samples.set_yticks(10 * np.arange(num_components) + 4.5, range(num_components))
     for label, colour in zip(samples.get_yticklabels(), colours, strict=True):
         label.set(color=colour, fontweight="bold")
     samples.tick_params(length=0)

@@ -12,9 +12,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores, and sm
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import gc
+import sys
 
 import hypothesis
 import matplotlib
+import pytest
 from absl import flags
 
 matplotlib.use("Agg")
@@ -31,5 +33,14 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("tfp_gmnvp")
+
+
+@pytest.fixture(autouse=True)
+def no_figures_stay_open():
+    """Each test draws in figures of its own."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
+
 
 gc.set_threshold(50_000, 20, 50)  # graphs are made of many small objects, few of them garbage

@@ -70,11 +70,8 @@ def data():
     return np.random.default_rng(0).uniform(-3.0, 3.0, (60, 2))
 
 
-@pytest.fixture(autouse=True)
-def no_open_figures():
-    before = plt.get_fignums()
-    yield
-    assert plt.get_fignums() == before
+def axes():
+    return Figure().add_subplot()
 
 
 def scatter(ax, label):
@@ -134,23 +131,23 @@ def test_latents_and_ellipses(x):
         low, high = np.transpose([ax.get_xlim(), ax.get_ylim()])
         assert np.all((border > low) & (border < high))
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert texts == ["1: 0.20", "2: 0.50", "3: 0.30"]
+    assert texts == ["0: 0.20", "1: 0.50", "2: 0.30"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("z₁", "z₂")
 
 
 def test_samples_repeat_with_the_seed_and_count_what_is_hidden(x):
     flow = affine_flow()
-    axes = [plotting.plot_samples(flow, x, num_samples=500, seed=s) for s in (0, 0, 1)]
-    first, again, other = (scatter(ax, "samples").get_offsets() for ax in axes)
+    plots = [plotting.plot_samples(flow, x, num_samples=500, seed=s, ax=axes()) for s in (0, 0, 1)]
+    first, again, other = (scatter(ax, "samples").get_offsets() for ax in plots)
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first[:50], other[:50])
     corner = plotting.plot_samples(
-        flow, np.array([[2.0, 1.0], [3.0, 2.0]]), num_samples=400, seed=0
+        flow, np.array([[2.0, 1.0], [3.0, 2.0]]), num_samples=400, seed=0, ax=axes()
     )
     shown = len(scatter(corner, "samples").get_offsets())
     assert 0 < shown < 400
     assert f"{400 - shown} of 400 samples beyond the view" in corner.get_title()
-    nothing = plotting.plot_samples(flow, np.array([[50.0, 50.0], [51.0, 51.0]]), seed=0)
+    nothing = plotting.plot_samples(flow, np.array([[50.0, 50.0], [51.0, 51.0]]), ax=axes())
     assert "2 of 2 samples beyond" in nothing.get_title()
 
 
@@ -287,7 +284,7 @@ def test_errors(x):
         ("needs x or limits", lambda: plotting.plot_density(flow)),
         ("limits must be", lambda: plotting.plot_density(flow, limits=((1, 0), (0, 1)))),
         ("num_samples must be", lambda: plotting.plot_samples(flow, x, num_samples=0, seed=0)),
-        ("labels must name 2", lambda: plotting.plot_samples(flow, x, seed=0, labels=["a"])),
+        ("`labels` must name 2", lambda: plotting.plot_samples(flow, x, seed=0, labels=["a"])),
         ("two of 0 to 2", lambda: plotting.pair_plot(wide, x3, seed=0, dimensions=[0])),
     ):
         with pytest.raises(ValueError, match=message):
@@ -300,9 +297,10 @@ def test_errors(x):
 def test_nothing_is_cut_off_at_the_border(width):
     x = np.float32([width, 1.0] * np.random.default_rng(0).normal(size=[300, 2]))
     flow = gaussian_mixture_flow(2, 5, num_couplings=2, standardize=x, seed=0)
-    plots = [plotting.plot_latents(flow, x), plotting.plot_warped_grid(flow, x=x)]
-    for figure in [ax.figure for ax in plots]:
+    for draw in (plotting.plot_latents, plotting.plot_density, plotting.plot_warped_grid):
+        figure = draw(flow, x).figure
         figure.draw_without_rendering()
         box = figure.get_tightbbox()
         assert min(box.x0, box.y0) >= 0
         assert np.all([box.x1, box.y1] <= figure.get_size_inches())
+        plt.close(figure)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp.argument_checks import check_whole_number
+from tfp_gmnvp.tables import is_table
 
 __all__ = ["FigureCallback", "ResumeAtWeights", "UpdateBetweenEpochs"]
 
@@ -24,7 +25,7 @@ class FigureCallback(keras.callbacks.Callback):
     The figure is that of `plotting.plot_flow`: data, latents with the mixture, samples and density;
     all pairs of dimensions where there are more than two. There is one before training, one
     every so many epochs, and one at the end, all with the same samples' seed, so that they make a
-    film: `epoch_0000.png`, `epoch_0010.png`, ...
+    film: `epoch_0000.png`, `epoch_0010.png`, ... Pyplot does not know of the figures.
 
     #### Examples
 
@@ -59,7 +60,7 @@ class FigureCallback(keras.callbacks.Callback):
           every: epochs from one figure to the next.
           log_dir: where TensorBoard reads, under the tag `flow`, by `tf.summary.image`. `None` for
             no summaries.
-          labels: names, with units, of the D dimensions.
+          labels: names, with units, of the D dimensions; `None` for those of a table's columns.
           dpi: dots per inch of the figures, which are about ten inches wide.
           seed: integer seed of the samples.
 
@@ -75,7 +76,7 @@ class FigureCallback(keras.callbacks.Callback):
                 "`directory` or `log_dir` must be given: figures have to go somewhere."
             )
         check_whole_number("every", every)
-        self._x, self._every, self._dpi = np.asarray(x), every, dpi
+        self._x, self._every, self._dpi = x if is_table(x) else np.asarray(x), every, dpi
         self._style = {"labels": labels, "seed": seed}
         self._directory = None if directory is None else Path(directory)
         self._log_dir = None if log_dir is None else os.fspath(log_dir)
@@ -114,9 +115,12 @@ class FigureCallback(keras.callbacks.Callback):
 
     def _draw(self, epoch):
         from tfp_gmnvp import plotting  # with matplotlib, which training does without
+        from tfp_gmnvp.plotting.axes import apart_from_pyplot
 
         title = f"After {epoch} epoch{'' if epoch == 1 else 's'}"
-        figure = plotting.plot_flow(self.model.distribution, self._x, title=title, **self._style)
+        flow = self.model.distribution
+        with apart_from_pyplot():
+            figure = plotting.plot_flow(flow, self._x, title=title, **self._style)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=self._dpi)
         if self._directory is not None:

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import bijectors, checks, mixtures
+from tfp_gmnvp import bijectors, columns, mixtures
 from tfp_gmnvp.flow_checks import check_is_flow
 from tfp_gmnvp.flow_distribution import Flow
 
@@ -51,9 +51,11 @@ def condition(flow: tfd.TransformedDistribution, context) -> tfd.TransformedDist
     ([5], [4, 5, 2])
     """
     check_is_flow(flow)
+    context = columns.of_table(context, "context", flow, part="context")
     bijector = bijectors.Conditioned(flow.bijector, context)
     mixture = mixtures.at_context(flow.distribution, bijector.context)
-    return Flow(mixture, bijector, name=f"conditioned_{flow.name}")
+    conditioned = Flow(mixture, bijector, name=f"conditioned_{flow.name}")
+    return columns.remember(conditioned, columns.Columns(columns.known_columns(flow).points))
 
 
 class ConditionalFlow(Flow):
@@ -110,7 +112,7 @@ def paired(flow: tfd.TransformedDistribution, x):
     is_pair = isinstance(x, (tuple, list))
     if not size or not (is_pair or hasattr(x, "shape") or hasattr(x, "to_numpy")):
         return x
-    parts = [np.asarray(checks.as_array(part)) for part in (x if is_pair else [x])]
+    parts = _as_arrays(flow, x) if is_pair else [np.asarray(columns.as_array(x, flow=flow))]
     shapes = [part.shape for part in parts]
     num_points = len(parts[0])
     if shapes == [(num_points, event_size + size)]:
@@ -196,7 +198,7 @@ def points_and_condition(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tenso
     ([3, 2], [3, 1])
     """
     size = bijectors.context_size(flow.bijector)
-    x = as_rows(x, flow.dtype)
+    x = as_rows(columns.of_table(x, "x", flow), flow.dtype)
     if not size:
         return x, {}
     event_size = flow.event_shape[-1]
@@ -206,3 +208,14 @@ def points_and_condition(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tenso
             f"`((x, context),)`, got rows of size {x.shape[-1]}."
         )
     return x[..., :event_size], {"context": x[..., event_size:]}
+
+
+def _as_arrays(flow, pair):
+    """Points and contexts as arrays; an error of other columns names the part."""
+    parts = [("x", "points"), ("context", "context")]
+    if len(pair) != 2:
+        return [np.asarray(columns.as_array(array)) for array in pair]
+    return [
+        np.asarray(columns.as_array(array, name, flow, part=part))
+        for array, (name, part) in zip(pair, parts, strict=True)
+    ]

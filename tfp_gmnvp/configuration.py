@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp import columns
 from tfp_gmnvp.bijectors import Affine, RationalQuadratic, Sine
 from tfp_gmnvp.bijectors.images import ChannelActNorm
 from tfp_gmnvp.bijectors.standardization import Standardization
@@ -148,7 +149,10 @@ def flow_config(flow) -> dict:
                 _variables_from_data(flow), arguments["standardize"], strict=True
             )
         ]
-    return {name: _plain(name, value) for name, value in arguments.items()}
+    config = {name: _plain(name, value) for name, value in arguments.items()}
+    known = columns.known_columns(flow)
+    names = [known.points, known.context]
+    return {**config, "columns": _plain("columns", names)} if any(names) else config
 
 
 def flow_arguments(config: Mapping) -> dict:

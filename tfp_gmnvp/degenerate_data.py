@@ -15,7 +15,6 @@ from tfp_gmnvp.column_kinds import Findings, examine
 
 __all__ = [
     "DegenerateDataWarning",
-    "column_names",
     "examined_already",
     "examined_as_read",
     "warn_if_degenerate",
@@ -138,19 +137,6 @@ def examined_as_read(batches: Callable, event_size: int) -> Callable:
             warn_if_degenerate(np.concatenate(seen), sample_weight=weights, event_size=event_size)
 
     return read
-
-
-def column_names(x) -> list | None:
-    """The names of a table's columns; `None` of what has none.
-
-    #### Examples
-
-    >>> column_names(np.zeros([2, 2])) is None
-    True
-    """
-    x = x[0] if isinstance(x, tuple) and x else x  # points with a context
-    columns = getattr(x, "columns", None)
-    return None if columns is None or callable(columns) else list(columns)
 
 
 def _some_rows(x, sample_weight):

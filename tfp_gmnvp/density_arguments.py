@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import checks
+from tfp_gmnvp import checks, tables
 from tfp_gmnvp.bijectors import real_nvp
 from tfp_gmnvp.flow import gaussian_mixture_flow
 
@@ -55,7 +55,7 @@ def checked_table(x, *, fewest_rows: int, fewest_columns: int = 1, name: str = "
     >>> checked_table([[0, 1], [2, 3]], fewest_rows=2).shape
     (2, 2)
     """
-    x = checks.as_array(x, name)
+    x = tables.as_array(x, name)
     if not hasattr(x, "shape"):
         raise TypeError(
             f"`{name}` must be an array or table [N, D], which is read more than once, got "

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import degenerate_data, distinct_rows, evaluate, mixtures
+from tfp_gmnvp import columns, degenerate_data, distinct_rows, evaluate, mixtures, tables
 from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.density_arguments import check_flow_arguments, checked_table
 from tfp_gmnvp.flow import gaussian_mixture_flow
@@ -138,7 +138,7 @@ def fit_density(
     >>> fit.keeps_flow, fit.model.predict(x, verbose=0).shape
     (False, (80,))
     """
-    names = degenerate_data.column_names(x)
+    names = tables.column_names(x)
     x = checked_table(x, fewest_rows=20, fewest_columns=2)
     rates = {"learning_rate": learning_rate, "weight_decay": weight_decay}
     _check_settings(steps=steps, seed=seed, verbose=verbose, **rates)
@@ -155,6 +155,7 @@ def fit_density(
         fit = _fit(rows, candidate, plan, seed=seed, verbose=verbose)
     if fit.at_floor and not is_degenerate:
         degenerate_data.warn_of(_FLOOR.format(", ".join(map(str, fit.at_floor))))
+    columns.remember(fit.model.distribution, columns.Columns(names))
     return fit
 
 

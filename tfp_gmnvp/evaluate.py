@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import checks
+from tfp_gmnvp import checks, columns
 from tfp_gmnvp.flow_checks import check_has_mixture
 
 tfd = tfp.distributions
@@ -54,7 +54,7 @@ def require_plane(flow: tfd.TransformedDistribution, function: str) -> None:
 def as_points(flow: tfd.TransformedDistribution, x: np.ndarray, name: str = "x") -> np.ndarray:
     """`x` as an `[N, D]` array of the flow's dtype, or an error that says what is wrong."""
     event_size(flow)  # which says what is no flow
-    points = np.asarray(checks.as_array(x, name))
+    points = np.asarray(columns.as_array(x, name, flow))
     checks.check_points(points, flow.event_shape, flow.dtype, name=name)
     return points.astype(tf.as_dtype(flow.dtype).as_numpy_dtype, copy=False)
 

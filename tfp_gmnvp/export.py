@@ -52,16 +52,12 @@ def export_flow(
     - `inverse`: `x [N, D]` to the latents `z [N, D]`; and `forward`: `z` to `x`;
     - `sample`: `num_samples`, an int32 scalar, and `seed`, int32 `[2]`, to `x [num_samples, D]`,
       which is `flow.sample(num_samples, seed=seed)`;
-    - a flow with a `context_size` takes `context [N, C]`, too, the last input of each of these, and
-      then samples `x [num_samples, N, D]`;
     - `describe`: nothing to `event_size` (and of images `event_shape`), `num_components`,
       `covariance_type`, `context_size`, `dtype` and `version`, that of this package. The same stand
       in `assets.extra/flow.json`.
-    - `describe`: nothing to `event_size`, `num_components`, `covariance_type`, `dtype` and
-      `version`, that of this package. The same stand in `assets.extra/flow.json`.
 
     A flow with a `context_size` takes `context [N, C]`, too, the last input of each but `describe`,
-    which names that size, and its samples are `x [num_samples, N, D]`.
+    and its samples are `x [num_samples, N, D]`.
 
     Inputs of another shape are an `InvalidArgumentError`, whoever serves the model. A single
     context `[1, C]` is that of all points.

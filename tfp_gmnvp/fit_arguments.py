@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import batch_checks, checks, conditioning, distinct_rows
+from tfp_gmnvp import batch_checks, checks, columns, conditioning, distinct_rows
 from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.labels import checked_labels, no_labels
 
@@ -107,7 +107,7 @@ def points_and_labels(x, y, sample_weight, flow, *, of: str = "", is_batch: bool
     """
     num_components = flow.distribution.components_distribution.batch_shape[-1]
     row_shape = conditioning.row_shape(flow)
-    x, y = checks.as_array(x, f"x{of}"), checks.as_array(y, f"y{of}")
+    x, y = columns.as_array(x, f"x{of}", flow), checks.as_array(y, f"y{of}")
     sample_weight = checks.as_array(sample_weight, f"sample_weight{of}")
     is_data = hasattr(x, "__getitem__") or hasattr(x, "__iter__")
     if not is_data or isinstance(x, (str, bytes, Mapping)):

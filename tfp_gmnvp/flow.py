@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import checks
+from tfp_gmnvp import checks, columns, tables
 from tfp_gmnvp.argument_checks import as_sizes
 from tfp_gmnvp.bijectors import MLP, SinglePassChain, real_nvp, standardization
 from tfp_gmnvp.conditioning import ConditionalFlow
@@ -115,7 +115,8 @@ def gaussian_mixture_flow(
         )
         mixture = gated_mixture(gate, num_components, event_size, covariance_type, **settings)
     family = ConditionalFlow if context_size else Flow
-    return record_arguments(family(mixture, bijector, name=name), arguments)
+    flow = record_arguments(family(mixture, bijector, name=name), arguments)
+    return columns.remember(flow, columns.Columns(tables.column_names(standardize)))
 
 
 def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorical:
@@ -135,7 +136,8 @@ def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorica
     [5, 3]
     """
     check_has_mixture(flow)
-    return tfd.Categorical(logits=component_log_joint(flow.distribution, flow.bijector.inverse(x)))
+    z = flow.bijector.inverse(columns.of_table(x, "x", flow))
+    return tfd.Categorical(logits=component_log_joint(flow.distribution, z))
 
 
 def predict_component(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tf.Tensor:
@@ -250,6 +252,6 @@ def _gate(num_components, context_size, gate_units, reparameterize, *, dtype, se
 
 
 def _standardization(data, event_size, dtype):
-    data = np.asarray(checks.as_array(data, "standardize"))
+    data = np.asarray(tables.as_array(data, "standardize"))
     checks.check_points(data, [event_size], tf.float64, name="standardize")
     return standardization(data, dtype=dtype)

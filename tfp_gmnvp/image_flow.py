@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp import columns
 from tfp_gmnvp.bijectors import SinglePassChain, standardization
 from tfp_gmnvp.bijectors.images import image_real_nvp, initialize_from, logit_pixels
 from tfp_gmnvp.configuration import flow_arguments, record_arguments, restore_data
@@ -129,13 +130,14 @@ def build_flow(config: Mapping) -> tfd.TransformedDistribution:
     [3]
     """
     arguments = flow_arguments(config)
+    names = [part and tuple(part) for part in arguments.pop("columns", ())]
     factories = (gaussian_mixture_flow, image_flow, standardized_mixture)
     factories = {factory.__name__: factory for factory in factories}
     flow = factories[arguments.pop("factory", "gaussian_mixture_flow")](**arguments)
     values = config.get("standardize")
     if values is not None and not isinstance(values, bool):  # a flag in files of older versions
         restore_data(flow, values)
-    return flow
+    return columns.remember(flow, columns.Columns(*names))
 
 
 def _checked(images, image_shape, num_levels):

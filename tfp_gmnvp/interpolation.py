@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp import columns
 from tfp_gmnvp.argument_checks import check_whole_number
 from tfp_gmnvp.checks import check_tensor_dtype
 from tfp_gmnvp.flow_checks import check_is_flow
@@ -56,6 +57,7 @@ def interpolate(
 
 
 def _as_points(flow, name, x):
+    x = columns.of_table(x, name, flow)
     check_tensor_dtype(name, x, flow.dtype)
     x = tf.convert_to_tensor(x, dtype=flow.dtype)
     if x.shape.rank == 0 or not x.shape[-1:].is_compatible_with(flow.event_shape):

@@ -7,8 +7,16 @@ import inspect
 
 import numpy as np
 
-from tfp_gmnvp import conditioning, fit_arguments, parameter_table, row_batches, running_means
+from tfp_gmnvp import (
+    columns,
+    conditioning,
+    fit_arguments,
+    parameter_table,
+    row_batches,
+    running_means,
+)
 from tfp_gmnvp.batch_checks import value_errors_of_batches
+from tfp_gmnvp.tables import is_table
 
 __all__ = ["KerasMethods"]
 
@@ -20,6 +28,12 @@ class KerasMethods:
     """
 
     is_fitting = False
+
+    def __call__(self, x, *args, **kwargs):
+        """As of `keras.Model`, which would turn a table into a tensor before anybody sees it."""
+        if any(is_table(part) for part in (x if isinstance(x, tuple) else [x])):
+            x = columns.of_table(self._paired(x), "x", self.distribution)
+        return super().__call__(x, *args, **kwargs)
 
     def count_params(self) -> int:
         """The number of the flow's parameters, what Keras keeps beside them left out."""
@@ -73,6 +87,7 @@ class KerasMethods:
             with _some_batches():
                 return super().predict(**arguments)
 
+    @columns.learns_columns
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One step on one batch; arguments as of `keras.Model.train_on_batch`."""
         fit_arguments.check_class_weight(kwargs.get("class_weight"))

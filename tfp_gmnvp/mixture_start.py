@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfp_gmnvp import (
     bijectors,
     checks,
+    columns,
     conditioning,
     fit_arguments,
     labels,
@@ -26,6 +27,7 @@ class MixtureStart:
     It stands before `keras.Model` among the bases of a class.
     """
 
+    @columns.learns_columns
     def initialize_mixture(self, x, sample_weight=None, y=None) -> None:
         """Sets the mixture down on the latents of these points by k-means++ and `first_fit`.
 

@@ -8,8 +8,9 @@ import warnings
 import numpy as np
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import checks, evaluate
+from tfp_gmnvp import checks, columns, evaluate
 from tfp_gmnvp.argument_checks import check_number
+from tfp_gmnvp.tables import column_names
 
 __all__ = ["OutlierDetector"]
 
@@ -72,7 +73,7 @@ class OutlierDetector:
         log_prob = np.sort(evaluate.log_prob(flow, evaluate.as_points(flow, x)))
         if np.isnan(log_prob).any():
             raise ValueError("`flow` gives some of the known points a log-density of NaN.")
-        self._log_prob = log_prob
+        self._log_prob, self._columns = log_prob, column_names(x)
         num_outliers = math.floor(contamination * len(log_prob) + 1e-9)
         self._threshold = float(log_prob[num_outliers - 1]) if num_outliers else -math.inf
         if contamination and not num_outliers:
@@ -113,6 +114,7 @@ class OutlierDetector:
         return self._log_prob_of(x) <= self._threshold
 
     def _log_prob_of(self, x):
+        columns.check_names(x, self._columns)
         x, leading = self._as_rows(checks.as_array(x))
         log_prob = evaluate.log_prob(self.flow, evaluate.as_points(self.flow, x))
         return np.where(np.isnan(log_prob), -np.inf, log_prob).reshape(leading)

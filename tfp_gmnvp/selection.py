@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import criteria, degenerate_data, distinct_rows, evaluate
+from tfp_gmnvp import columns, criteria, degenerate_data, distinct_rows, evaluate, tables
 from tfp_gmnvp.density_arguments import checked_table
 from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.progress import EpochProgress, Progress, without_retracing_warnings
@@ -173,7 +173,8 @@ def select_components(
     (2, [1, 2])
     """
     check_options(select_components, fit_options)
-    names = degenerate_data.column_names(x)
+    names = tables.column_names(x)
+    columns.check_names(x_test, names, "x_test")
     x = checked_table(x, fewest_rows=2, fewest_columns=1 if make_model else 2)
     x_test = None if x_test is None else checked_test(x_test, x.shape[1])
     numbers_ = checked_numbers(num_components)
@@ -195,6 +196,8 @@ def select_components(
         elif num_folds:
             folds = _folds(x, num_folds, seed)
             held_out = {k: _cross_validate(functools.partial(fit, k), x, folds) for k in numbers_}
+        for model in models.values():
+            columns.remember(model.distribution, columns.Columns(names))
         scores = _scores(models, x, held_out)
     progress.close()
     if np.isnan([getattr(s, criterion) for s in scores]).all():

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import (
+    columns,
     conditioning,
     degenerate_data,
     fit_arguments,
@@ -221,6 +222,7 @@ class FlowModel(
         x, condition = conditioning.points_and_condition(self.distribution, x)
         return self.distribution.log_prob(x, **condition)
 
+    @columns.learns_columns
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains as `keras.Model.fit` does, with the same arguments.
 
@@ -247,7 +249,8 @@ class FlowModel(
             rows are copies. Of batches the rows are looked at that the mixture starts from.
         """
         self._check_compiled("fit")
-        names, x = degenerate_data.column_names(x), self._paired(x)
+        names = columns.columns_of(self.distribution, x).points
+        x = self._paired(x)
         fit = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
         fit.update(fit.pop("kwargs", {}))
         validation = conditioning.validation_paired(self.distribution, fit.get("validation_data"))

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import checks
+from tfp_gmnvp import checks, tables
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
 __all__ = ["standardization"]
@@ -38,7 +38,7 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
     >>> bijector.inverse([2.0, 10.0]).numpy().tolist()
     [1.0, -1.0]
     """
-    data = np.asarray(checks.as_array(data, "data"))
+    data = np.asarray(tables.as_array(data, "data"))
     if data.ndim not in (2, 4) or not data.size:
         raise ValueError(
             f"`data` must have shape [N, D] or [N, H, W, C] with N >= 1, got {list(data.shape)}."

@@ -10,7 +10,14 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import conditioning, degenerate_data, fit_arguments, mixtures, streams
+from tfp_gmnvp import (
+    columns,
+    conditioning,
+    degenerate_data,
+    fit_arguments,
+    mixtures,
+    streams,
+)
 from tfp_gmnvp.argument_checks import check_whole_number
 from tfp_gmnvp.flow import check_has_mixture
 from tfp_gmnvp.mixture_updates.evidence import em_step, evidence, merge
@@ -61,6 +68,7 @@ class MixtureFit(NamedTuple):
     converged: bool
 
 
+@columns.learns_columns
 def fit_mixture(
     flow: tfd.TransformedDistribution,
     x,
@@ -119,7 +127,7 @@ def fit_mixture(
     check_has_mixture(flow)
     if n_init is not None:
         check_whole_number("n_init", n_init, 0)
-    names, x = degenerate_data.column_names(x), conditioning.paired(flow, x)
+    names, x = columns.columns_of(flow, x).points, conditioning.paired(flow, x)
     data = fit_arguments.points_and_labels(x, y, sample_weight, flow)
     batches = streams.training_batches(**data, dtype=flow.dtype)
     event_size = flow.event_shape[0] if flow.event_shape.rank == 1 else None

@@ -1,4 +1,9 @@
-"""Figures of a flow: data, latents, samples and density, training, and reliability."""
+"""Figures of a flow: data, latents, samples and density, training, and reliability.
+
+Functions that take `ax` draw in the current axes of pyplot without it, and those that take
+`figure` in a new figure of pyplot, so that `pyplot.show` and `pyplot.savefig` follow. Outside of
+the main thread, where pyplot is not to be used, they draw in a new figure that it does not know of.
+"""
 
 from tfp_gmnvp.plotting.calibration import plot_reliability
 from tfp_gmnvp.plotting.colours import blend_colours, component_colours

@@ -1,22 +1,30 @@
-"""Axes without pyplot, and how they are framed, labelled and given a legend."""
+"""Figures and axes of pyplot, and how axes are framed, labelled and given a legend."""
 
-from collections.abc import Sequence
+import contextlib
+import contextvars
+import textwrap
+import threading
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 __all__ = [
     "BESIDE",
     "LEGEND_STYLE",
     "Limits",
+    "apart_from_pyplot",
+    "current_axes",
     "data_labels",
     "dot_size",
     "equal_aspect_ratio",
     "frame",
     "limits_of",
-    "new_axes",
+    "new_figure",
     "outside",
+    "to_be_filled",
+    "wrapped",
 ]
 
 Limits = tuple[tuple[float, float], tuple[float, float]]
@@ -25,20 +33,81 @@ LEGEND_STYLE = {"frameon": False, "fontsize": 9, "handletextpad": 0.4, "borderax
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.03, 1.0)}
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _EQUAL_UP_TO = 3.0
+_DPI = 120
+_IS_APART = contextvars.ContextVar("is_apart", default=False)
 
 
-def new_axes(figsize: tuple[float, float] = (5.0, 4.2)) -> Axes:
-    """Axes of a new figure that pyplot does not know of, so that nothing has to be closed."""
-    return Figure(figsize=figsize, dpi=120, layout="compressed").add_subplot()
+def new_figure(figsize: tuple[float, float], layout: str = "compressed") -> Figure:
+    """A new figure, pyplot's current one from now on.
+
+    Pyplot is not for several threads: outside of the main one it does not know of the figure.
+    """
+    style = {"figsize": figsize, "dpi": _DPI, "layout": layout}
+    if not _uses_pyplot():
+        return Figure(**style)
+    from matplotlib import pyplot  # which training does without
+
+    return pyplot.figure(**style)
 
 
-def data_labels(labels: Sequence[str] | None, size: int, symbol: str = "x") -> list[str]:
-    """`labels`, checked, or x₁, x₂, ... without any."""
+def to_be_filled(
+    figure: Figure | SubFigure | None, figsize: tuple[float, float], layout: str = "compressed"
+) -> Figure | SubFigure:
+    """The figure, which is laid out by someone from now on; a new one if there is none."""
+    if figure is None:
+        return new_figure(figsize, layout)
+    if isinstance(figure, Figure) and not figure.axes and figure.get_layout_engine() is None:
+        figure.set_layout_engine(layout)
+    return figure
+
+
+def current_axes(figsize: tuple[float, float] = (5.0, 4.2)) -> Axes:
+    """The current axes of pyplot, which are new ones where there are none.
+
+    In other threads than the main one they are those of a new figure; see `new_figure`.
+    """
+    if not _uses_pyplot():
+        return new_figure(figsize).add_subplot()
+    from matplotlib import pyplot
+
+    figure = pyplot.gcf() if pyplot.get_fignums() else None
+    return to_be_filled(figure, figsize).gca()  # laid out, as legends stand beside the axes
+
+
+@contextlib.contextmanager
+def apart_from_pyplot() -> Iterator[None]:
+    """New figures are such as pyplot does not know of: nobody sees them or has to close them."""
+    token = _IS_APART.set(True)
+    try:
+        yield
+    finally:
+        _IS_APART.reset(token)
+
+
+def _uses_pyplot() -> bool:
+    return threading.current_thread() is threading.main_thread() and not _IS_APART.get()
+
+
+def data_labels(
+    labels: Sequence[str] | None, size: int, symbol: str = "x", *, names=None
+) -> list[str]:
+    """`labels`, checked; without any the names of columns, or else x₁, x₂, ..."""
+    if labels is None and names is not None:
+        return list(names)
     if labels is None:
         return [f"{symbol}{j}".translate(_SUBSCRIPTS) for j in range(1, size + 1)]
     if len(labels) != size:
-        raise ValueError(f"labels must name {size} dimensions, got {len(labels)} names.")
+        raise ValueError(f"`labels` must name {size} dimensions, got {len(labels)} names.")
     return list(labels)
+
+
+def wrapped(label: str, width: int = 40) -> str:
+    """A label in at most three lines, the rest of it left out; mathematics as it is."""
+    if "$" in label.replace(r"\$", ""):
+        return label
+    keeps_words = r"\$" in label  # and this is one
+    style = {"max_lines": 3, "placeholder": "…", "break_long_words": not keeps_words}
+    return textwrap.fill(label, width, **style)
 
 
 def limits_of(*points: np.ndarray, margin: float = 0.08) -> Limits:
@@ -67,8 +136,8 @@ def frame(ax: Axes, limits: Limits, labels: Sequence[str], title: str) -> None:
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
     ax.set_aspect("auto" if equal_aspect_ratio(limits) is None else "equal")
-    ax.set_xlabel(labels[0])
-    ax.set_ylabel(labels[1])
+    ax.set_xlabel(wrapped(labels[0]))
+    ax.set_ylabel(wrapped(labels[1]))
     ax.set_title(title, fontsize=11)
     ax.spines[["top", "right"]].set_visible(False)
 

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from tfp_gmnvp.calibration import Reliability, calibration_error, reliability
-from tfp_gmnvp.plotting.axes import LEGEND_STYLE, new_axes
+from tfp_gmnvp.plotting.axes import LEGEND_STYLE, current_axes
 from tfp_gmnvp.plotting.colours import DATA_COLOUR, INK, component_colours
 
 __all__ = ["plot_reliability"]
@@ -20,7 +20,7 @@ def plot_reliability(
       labels: integers `[N]` in -1 .. K-1; points without a label, -1, are left out.
       num_bins: number of bins of the confidence.
       equal_mass: whether the bins hold equally many points, rather than being equally wide.
-      ax: axes to draw in; those of a new figure if None.
+      ax: axes to draw in; the current ones of pyplot if None.
 
     Returns:
       The axes, whose title has the expected calibration error.
@@ -29,12 +29,15 @@ def plot_reliability(
       TypeError: as `reliability`.
       ValueError: as `reliability`.
 
+    >>> from matplotlib import pyplot
     >>> plot_reliability([[0.8, 0.2], [0.4, 0.6]], [0, 1]).get_title()
     'calibration error 0.300'
+    >>> pyplot.close()
     """
     bins = {"num_bins": num_bins, "equal_mass": equal_mass}
     curve: Reliability = reliability(probs, labels, **bins)
-    ax = ax or new_axes((4.2, 4.2))
+    error = calibration_error(probs, labels, **bins)
+    ax = ax or current_axes((4.2, 4.2))
     colour = component_colours(1)[0]
     ax.plot([0, 1], [0, 1], "--", color=DATA_COLOUR, label="calibrated")
     ax.plot(curve.confidence, curve.accuracy, "-", color=colour, linewidth=1.2)
@@ -44,7 +47,6 @@ def plot_reliability(
     ax.set_ylim(-0.02, 1.02)
     ax.set_xlabel("confidence, max p(k | x)")
     ax.set_ylabel("accuracy")
-    error = calibration_error(probs, labels, **bins)
     ax.set_title(f"calibration error {error:.3f}", fontsize=11, color=INK)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="lower left", **LEGEND_STYLE)

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from tfp_gmnvp import evaluate
+from tfp_gmnvp import columns, evaluate
 from tfp_gmnvp.plotting.axes import (
+    current_axes,
     data_labels,
     dot_size,
     frame,
     limits_of,
-    new_axes,
     outside,
 )
 from tfp_gmnvp.plotting.colours import DATA_COLOUR, blend_colours
@@ -27,8 +27,9 @@ def plot_responsibilities(
     Args:
       flow: two-dimensional `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`.
       x: data `[N, 2]`.
-      labels: names, with units, of the two dimensions; x₁ and x₂ if None.
-      ax: axes to draw in; those of a new figure if None.
+      labels: names, with units, of the two dimensions; if None those of a table's columns, or x₁
+        and x₂.
+      ax: axes to draw in; the current ones of pyplot if None.
 
     Returns:
       The axes.
@@ -36,6 +37,7 @@ def plot_responsibilities(
     Raises:
       ValueError: if the flow is not two-dimensional or x not `[N, 2]` and finite.
 
+    >>> from matplotlib import pyplot
     >>> from tensorflow_probability import bijectors as tfb, distributions as tfd
     >>> prior = tfd.MixtureSameFamily(
     ...     tfd.Categorical(probs=[0.3, 0.7]),
@@ -44,12 +46,15 @@ def plot_responsibilities(
     >>> flow = tfd.TransformedDistribution(prior, tfb.Shift([1.0, 2.0]))
     >>> plot_responsibilities(flow, np.zeros([3, 2])).get_title()
     'Data, by responsibility'
+    >>> pyplot.close()
     """
     evaluate.require_plane(flow, "plot_responsibilities")
-    x = evaluate.as_points(flow, x)
-    ax = ax or new_axes()
-    _scatter(ax, x, blend_colours(evaluate.responsibilities(flow, x)), label="data")
-    frame(ax, limits_of(x), data_labels(labels, 2), "Data, by responsibility")
+    names, x = columns.text_labels(flow, x), evaluate.as_points(flow, x)
+    names = data_labels(labels, 2, names=names)
+    colours = blend_colours(evaluate.responsibilities(flow, x))
+    ax = ax or current_axes()
+    _scatter(ax, x, colours, label="data")
+    frame(ax, limits_of(x), names, "Data, by responsibility")
     return ax
 
 
@@ -58,7 +63,7 @@ def plot_samples(
     x: np.ndarray,
     *,
     num_samples: int | None = None,
-    seed: int,
+    seed: int = 0,
     labels: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -71,8 +76,9 @@ def plot_samples(
       x: data `[N, 2]`.
       num_samples: how many samples; as many as data if None.
       seed: integer seed; the same seed gives the same samples.
-      labels: names, with units, of the two dimensions; x₁ and x₂ if None.
-      ax: axes to draw in; those of a new figure if None.
+      labels: names, with units, of the two dimensions; if None those of a table's columns, or x₁
+        and x₂.
+      ax: axes to draw in; the current ones of pyplot if None.
 
     Returns:
       The axes.
@@ -80,6 +86,7 @@ def plot_samples(
     Raises:
       ValueError: if the flow is not two-dimensional or x not `[N, 2]` and finite.
 
+    >>> from matplotlib import pyplot
     >>> from tensorflow_probability import bijectors as tfb, distributions as tfd
     >>> prior = tfd.MixtureSameFamily(
     ...     tfd.Categorical(probs=[0.3, 0.7]),
@@ -90,13 +97,15 @@ def plot_samples(
     >>> ax = plot_samples(flow, x, num_samples=10, seed=0)
     >>> [len(points.get_offsets()) for points in ax.collections]
     [2, 10]
+    >>> pyplot.close()
     """
     evaluate.require_plane(flow, "plot_samples")
-    x = evaluate.as_points(flow, x)
-    ax = ax or new_axes()
+    names, x = columns.text_labels(flow, x), evaluate.as_points(flow, x)
+    names = data_labels(labels, 2, names=names)
     samples = evaluate.draw(flow, len(x) if num_samples is None else num_samples, seed)
     limits = limits_of(x, margin=0.25)
     visible = samples[~outside(samples, limits)]
+    ax = ax or current_axes()
     _scatter(ax, x, DATA_COLOUR, label="data", zorder=1)
     if len(visible):
         colours = blend_colours(evaluate.responsibilities(flow, visible))
@@ -105,7 +114,7 @@ def plot_samples(
     title = "Samples over data (grey)"
     if hidden:
         title += f"\n{hidden} of {len(samples)} samples beyond the view"
-    frame(ax, limits, data_labels(labels, 2), title)
+    frame(ax, limits, names, title)
     return ax
 
 

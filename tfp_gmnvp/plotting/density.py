@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from tfp_gmnvp import evaluate
-from tfp_gmnvp.plotting.axes import Limits, data_labels, frame, limits_of, new_axes
+from tfp_gmnvp import columns, evaluate
+from tfp_gmnvp.plotting.axes import Limits, current_axes, data_labels, frame, limits_of
 
 __all__ = ["plot_density"]
 
@@ -15,8 +15,8 @@ _BORDER_COLOUR = "white"
 
 def plot_density(
     flow,
-    *,
     x: np.ndarray | None = None,
+    *,
     limits: Limits | None = None,
     resolution: int = 200,
     labels: Sequence[str] | None = None,
@@ -31,8 +31,9 @@ def plot_density(
       x: data `[N, 2]` that the view is to hold; needed unless `limits` is given.
       limits: `((x1_min, x1_max), (x2_min, x2_max))`; from x, with a margin, if None.
       resolution: cells in each direction.
-      labels: names, with units, of the two dimensions; x₁ and x₂ if None.
-      ax: axes to draw in; those of a new figure if None.
+      labels: names, with units, of the two dimensions; if None those of a table's columns, or x₁
+        and x₂.
+      ax: axes to draw in; the current ones of pyplot if None.
 
     Returns:
       The axes.
@@ -40,6 +41,7 @@ def plot_density(
     Raises:
       ValueError: if the flow is not two-dimensional or neither x nor limits is given.
 
+    >>> from matplotlib import pyplot
     >>> from tensorflow_probability import bijectors as tfb, distributions as tfd
     >>> prior = tfd.MixtureSameFamily(
     ...     tfd.Categorical(probs=[0.3, 0.7]),
@@ -48,20 +50,22 @@ def plot_density(
     >>> flow = tfd.TransformedDistribution(prior, tfb.Shift([1.0, 2.0]))
     >>> plot_density(flow, limits=((-3, 5), (-2, 6)), resolution=20).get_title()
     'Density and decision borders'
+    >>> pyplot.close()
     """
     evaluate.require_plane(flow, "plot_density")
     if resolution < 2:
         raise ValueError(f"resolution must be at least 2, got {resolution}.")
     limits = _limits(flow, x, limits)
-    ax = ax or new_axes()
+    names = data_labels(labels, 2, names=columns.text_labels(flow, x))
     edges = [np.linspace(low, high, resolution + 1) for low, high in limits]
     centres = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
     grid = np.stack(np.meshgrid(*centres), axis=-1).reshape(-1, 2)
     points = evaluate.as_points(flow, grid)
     density = np.exp(evaluate.log_prob(flow, points)).reshape(resolution, resolution)
+    ax = ax or current_axes()
     mesh = ax.pcolormesh(*edges, density, cmap="viridis", vmin=0.0, rasterized=True)
     _draw_borders(ax, flow, centres, points)
-    frame(ax, limits, data_labels(labels, 2), "Density and decision borders")
+    frame(ax, limits, names, "Density and decision borders")
     bar = ax.figure.colorbar(mesh, cax=ax.inset_axes([1.03, 0.0, 0.04, 1.0]))
     bar.set_label("p(x), probability per unit area")
     bar.outline.set_visible(False)

@@ -1,18 +1,20 @@
 """Curves of training."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from tfp_gmnvp.plotting.axes import BESIDE, LEGEND_STYLE, new_axes
+from tfp_gmnvp.plotting.axes import BESIDE, LEGEND_STYLE, current_axes
 from tfp_gmnvp.plotting.colours import INK, component_colours
 
 __all__ = ["plot_history"]
 
-History = Mapping[str, Sequence[float]]
+#: What `fit` returns, or its `history`; what `fit_density` returns has one as well.
+History = Mapping[str, Sequence[float]] | Any
 
 
 def plot_history(
@@ -24,9 +26,10 @@ def plot_history(
     """Negative log-likelihood by epoch: training solid, validation dashed, a colour a model.
 
     Args:
-      histories: one Keras history, or several by label. A history is `History.history`, with `loss`
-        and, if there was validation, `val_loss`, in nats, one value an epoch.
-      ax: axes to draw in; those of a new figure if None.
+      histories: one Keras history, or several by label. A history is what `fit` returned, or its
+        dict `history`, with `loss` and, if there was validation, `val_loss`, in nats, one value an
+        epoch.
+      ax: axes to draw in; the current ones of pyplot if None.
       entropy: entropy of the data in nats, below which no expected loss can be; a line if given.
 
     Returns:
@@ -35,13 +38,14 @@ def plot_history(
     Raises:
       ValueError: if there is no history, or one has no `loss`.
 
+    >>> from matplotlib import pyplot
     >>> ax = plot_history({"loss": [3.0, 2.0], "val_loss": [3.5, 2.5]}, entropy=1.5)
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['training', 'validation', 'entropy of the data']
+    >>> pyplot.close()
     """
-    by_label = {"": histories} if "loss" in histories else dict(histories)
-    _check(by_label)
-    ax = ax or new_axes((6.0, 3.6))
+    by_label = _by_label(histories)
+    ax = ax or current_axes((6.0, 3.6))
     colours = component_colours(len(by_label))
     for (label, history), colour in zip(by_label.items(), colours, strict=True):
         for key, linestyle in (("loss", "-"), ("val_loss", "--")):
@@ -78,13 +82,32 @@ def _keep_spikes_from_the_view(ax: Axes) -> None:
         ax.annotate(note, (0.99, 0.98), xycoords="axes fraction", ha="right", va="top", fontsize=8)
 
 
-def _check(by_label) -> None:
+def _losses(history):
+    """The dict of a Keras `History`, also where a model holds one."""
+    while not isinstance(history, Mapping) and hasattr(history, "history"):
+        history = history.history
+    return history
+
+
+def _by_label(histories) -> dict[str, Mapping[str, Sequence[float]]]:
+    """Dicts of losses by label, which is empty of a single history."""
+    is_mapping = isinstance(histories, Mapping)
+    is_one = "loss" in histories if is_mapping else hasattr(histories, "history")
+    if not is_mapping and not is_one:
+        raise TypeError(
+            "`histories` must be what `fit` returned, its `history`, or a dict of several by "
+            f"label, got {type(histories).__name__}."
+        )
+    by_label = {"": histories} if is_one else histories
     if not by_label:
-        raise ValueError("histories must hold at least one history, got none.")
+        raise ValueError("`histories` must hold at least one history, got none.")
+    by_label = {label: _losses(history) for label, history in by_label.items()}
     for label, history in by_label.items():
         if not isinstance(history, Mapping) or "loss" not in history:
             keys = list(history) if isinstance(history, Mapping) else type(history).__name__
-            raise ValueError(f"histories[{label!r}] must be a mapping with 'loss', got {keys}.")
+            name = f"histories[{label!r}]" if label else "histories"
+            raise ValueError(f"`{name}` must be a history with 'loss', got {keys}.")
+    return by_label
 
 
 def _handles(by_label, colours, entropy) -> list[Line2D]:

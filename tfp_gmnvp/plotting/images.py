@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from tfp_gmnvp.flow import sample_component
-from tfp_gmnvp.plotting.axes import new_axes
+from tfp_gmnvp.plotting.axes import current_axes, to_be_filled
 
 __all__ = ["plot_component_images", "plot_images"]
 
@@ -32,7 +32,7 @@ def plot_images(
       row_labels: a text for each row.
       column_labels: a text for each column, above it.
       title: of the axes.
-      ax: axes to draw in; those of a new figure if None.
+      ax: axes to draw in; the current ones of pyplot if None.
 
     Returns:
       The axes.
@@ -40,9 +40,11 @@ def plot_images(
     Raises:
       ValueError: if the images are of another shape.
 
+    >>> from matplotlib import pyplot
     >>> ax = plot_images(np.zeros([2, 5, 8, 8, 1]), num_levels=17, row_labels=["a", "b"])
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['a', 'b']
+    >>> pyplot.close()
     """
     images = np.asarray(images)
     if images.ndim != 5 or images.shape[-1] not in (1, 3):
@@ -55,7 +57,7 @@ def plot_images(
     mosaic = mosaic.reshape(rows * (height + line), columns * (width + line), channels)
     mosaic = mosaic[:-line, :-line]
     if ax is None:
-        ax = new_axes((0.6 * columns + 1.0, 0.6 * rows * height / width + 0.5))
+        ax = current_axes((0.6 * columns + 1.0, 0.6 * rows * height / width + 0.5))
     ax.imshow(mosaic if channels == 3 else mosaic[..., 0], cmap="gray", vmin=0.0, vmax=1.0)
     ax.set_xticks((width + line) * np.arange(columns) + width / 2 - 0.5, column_labels or [])
     if not column_labels:
@@ -72,11 +74,18 @@ def plot_images(
 
 
 def plot_component_images(
-    flow, *, num_levels: float, num_samples: int = 10, title: str | None = None, seed: int
-) -> Figure:
+    flow,
+    *,
+    num_levels: float,
+    num_samples: int = 10,
+    title: str | None = None,
+    seed: int = 0,
+    figure: Figure | SubFigure | None = None,
+) -> Figure | SubFigure:
     """Each component of a flow of images: its mean, and samples of it.
 
-    The mean is that of the latents, mu_k, taken through the flow. Rows go by falling weight.
+    The mean is that of the latents, mu_k, taken through the flow. Rows go by falling weight;
+    their labels are the components' numbers, 0 .. K-1, and weights.
 
     Args:
       flow: made by `image_flow`.
@@ -84,15 +93,18 @@ def plot_component_images(
       num_samples: images a row beside the mean.
       title: of the figure.
       seed: integer seed of the samples.
+      figure: figure to draw in; a new one, pyplot's current, if None.
 
     Returns:
-      A figure that pyplot does not know of.
+      The figure.
 
+    >>> from matplotlib import pyplot
     >>> from tfp_gmnvp import image_flow
     >>> flow = image_flow([4, 4, 1], 3, num_filters=2, num_blocks=0, seed=0)
     >>> figure = plot_component_images(flow, num_levels=256, num_samples=5, seed=0)
     >>> len(figure.axes), len(figure.axes[0].get_yticklabels())
     (2, 3)
+    >>> pyplot.close()
     """
     mixture = flow.distribution
     probs = mixture.mixture_distribution.probs_parameter().numpy()
@@ -102,12 +114,12 @@ def plot_component_images(
         [sample_component(flow, int(k), num_samples, seed=[seed, int(k)]).numpy() for k in order]
     )
     height = 0.9 + 0.55 * len(probs) * means.shape[1] / means.shape[2]
-    figure = Figure(figsize=(1.9 + 0.55 * (num_samples + 1), height), dpi=120, layout="constrained")
+    figure = to_be_filled(figure, (1.9 + 0.55 * (num_samples + 1), height), "constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, num_samples))
     plot_images(
         means[:, np.newaxis],
         num_levels=num_levels,
-        row_labels=[f"{k + 1} ({probs[k]:.0%})" for k in order],
+        row_labels=[f"{k} ({probs[k]:.0%})" for k in order],
         title="mean",
         ax=left,
     )

@@ -5,25 +5,24 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 
-from tfp_gmnvp import evaluate
+from tfp_gmnvp import columns, evaluate
 from tfp_gmnvp.plotting.axes import (
     BESIDE,
     LEGEND_STYLE,
+    current_axes,
     data_labels,
     dot_size,
     frame,
     limits_of,
-    new_axes,
 )
 from tfp_gmnvp.plotting.colours import DATA_COLOUR, blend_colours, component_colours
+from tfp_gmnvp.plotting.legends import colour_key, weight_legend
 
 __all__ = ["plot_latents", "plot_warped_grid"]
 
-_MOST_LEGEND_ENTRIES = 16
 _GRID_REACH = 3.0
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 _GRID_COLOURS = ("#0072B2", "#D55E00")
@@ -33,12 +32,13 @@ def plot_latents(flow, x: np.ndarray, *, ax: Axes | None = None) -> Axes:
     """Latents `z = inverse(x)` with each component's mean and 1- and 2-sigma ellipses.
 
     An ellipse has the covariance's eigenvectors for axes and the square roots of its eigenvalues,
-    once and twice, for half-lengths. Components are numbered from 1; the legend has their weights.
+    once and twice, for half-lengths. Components have the numbers 0 .. K-1 that they have
+    everywhere; the legend has their weights.
 
     Args:
       flow: two-dimensional `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`.
       x: data `[N, 2]`.
-      ax: axes to draw in; those of a new figure if None.
+      ax: axes to draw in; the current ones of pyplot if None.
 
     Returns:
       The axes.
@@ -46,6 +46,7 @@ def plot_latents(flow, x: np.ndarray, *, ax: Axes | None = None) -> Axes:
     Raises:
       ValueError: if the flow is not two-dimensional or x not `[N, 2]` and finite.
 
+    >>> from matplotlib import pyplot
     >>> from tensorflow_probability import bijectors as tfb, distributions as tfd
     >>> prior = tfd.MixtureSameFamily(
     ...     tfd.Categorical(probs=[0.3, 0.7]),
@@ -54,32 +55,33 @@ def plot_latents(flow, x: np.ndarray, *, ax: Axes | None = None) -> Axes:
     >>> flow = tfd.TransformedDistribution(prior, tfb.Shift([1.0, 2.0]))
     >>> ax = plot_latents(flow, np.zeros([3, 2]))
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['1: 0.30', '2: 0.70']
+    ['0: 0.30', '1: 0.70']
+    >>> pyplot.close()
     """
     evaluate.require_plane(flow, "plot_latents")
     x = evaluate.as_points(flow, x)
-    ax = ax or new_axes()
     z = evaluate.inverse(flow, x)
     mixture = evaluate.mixture_of(flow)
+    ax = ax or current_axes()
     colours = blend_colours(np.exp(evaluate.log_responsibilities(flow, z)))
     style = {"linewidths": 0, "alpha": 0.55, "rasterized": True}
     ax.scatter(*z.T, c=colours, s=dot_size(len(z)), zorder=1, label="latents", **style)
     extents = [
         _draw_component(ax, *parameters, number=k)
-        for k, parameters in enumerate(_components(mixture), 1)
+        for k, parameters in enumerate(_components(mixture))
     ]
     frame(ax, limits_of(z, *extents), data_labels(None, 2, "z"), "Latents and mixture")
     if ax.get_aspect() != "auto":
         ax.set_aspect("equal", adjustable="datalim")  # the view widens, the panel stays
         ax.set_autoscale_on(True)  # as matplotlib warns where limits were set
-    _weight_legend(ax, mixture.probs)
+    weight_legend(ax, mixture.probs, **BESIDE)
     return ax
 
 
 def plot_warped_grid(
     flow,
-    *,
     x: np.ndarray | None = None,
+    *,
     num_lines: int = 31,
     labels: Sequence[str] | None = None,
     ax: Axes | None = None,
@@ -93,8 +95,9 @@ def plot_warped_grid(
       flow: two-dimensional `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`.
       x: data `[N, 2]` to draw underneath; none if None.
       num_lines: lines in each direction.
-      labels: names, with units, of the two dimensions; x₁ and x₂ if None.
-      ax: axes to draw in; those of a new figure if None.
+      labels: names, with units, of the two dimensions; if None those of a table's columns, or x₁
+        and x₂.
+      ax: axes to draw in; the current ones of pyplot if None.
 
     Returns:
       The axes.
@@ -102,6 +105,7 @@ def plot_warped_grid(
     Raises:
       ValueError: if the flow is not two-dimensional or x not `[N, 2]` and finite.
 
+    >>> from matplotlib import pyplot
     >>> from tensorflow_probability import bijectors as tfb, distributions as tfd
     >>> prior = tfd.MixtureSameFamily(
     ...     tfd.Categorical(probs=[0.3, 0.7]),
@@ -110,18 +114,20 @@ def plot_warped_grid(
     >>> flow = tfd.TransformedDistribution(prior, tfb.Shift([1.0, 2.0]))
     >>> plot_warped_grid(flow).get_title()
     'Latent grid, pushed forward'
+    >>> pyplot.close()
     """
     evaluate.require_plane(flow, "plot_warped_grid")
     if num_lines < 2:
         raise ValueError(f"num_lines must be at least 2, got {num_lines}.")
-    ax = ax or new_axes()
+    names = data_labels(labels, 2, names=columns.text_labels(flow, x))
+    x = None if x is None else evaluate.as_points(flow, x)
+    ax = ax or current_axes()
     mixture = evaluate.mixture_of(flow)
     reach = [
         _ring(*pair, _GRID_REACH) for pair in zip(mixture.means, mixture.covariances, strict=True)
     ]
     seen = _push(flow, reach)
     if x is not None:
-        x = evaluate.as_points(flow, x)
         ax.scatter(*x.T, c=DATA_COLOUR, s=dot_size(len(x)), linewidths=0, zorder=0, label="data")
         seen, reach = [x], [*reach, evaluate.inverse(flow, x)]
     families = _grid_lines(limits_of(*reach), num_lines)
@@ -132,8 +138,9 @@ def plot_warped_grid(
         rings = _push(flow, [_ring(mean, covariance, radius) for radius in (1.0, 2.0)])
         ax.add_collection(LineCollection(rings, colors=[colour], linewidths=2.0, zorder=3))
         seen += rings
-    frame(ax, limits_of(*seen), data_labels(labels, 2), "Latent grid, pushed forward")
-    handles = [_line(c, f"along {z}") for c, z in zip(_GRID_COLOURS, ("z₁", "z₂"), strict=True)]
+    frame(ax, limits_of(*seen), names, "Latent grid, pushed forward")
+    families = zip(_GRID_COLOURS, ("z₁", "z₂"), strict=True)
+    handles = [colour_key(colour, f"along {z}") for colour, z in families]
     ax.legend(handles=handles, **LEGEND_STYLE, **BESIDE)
     return ax
 
@@ -182,17 +189,3 @@ def _push(flow, lines: list[np.ndarray]) -> list[np.ndarray]:
     dtype = flow.dtype.as_numpy_dtype
     pushed = evaluate.forward(flow, np.concatenate(lines).astype(dtype))
     return np.split(pushed, np.cumsum([len(line) for line in lines])[:-1])
-
-
-def _weight_legend(ax, probs) -> None:
-    shown = np.sort(np.argsort(-probs, kind="stable")[:_MOST_LEGEND_ENTRIES])
-    colours = component_colours(len(probs))
-    handles = [_line(colours[k], f"{k + 1}: {probs[k]:.2f}") for k in shown]
-    rest = len(probs) - len(shown)
-    if rest:
-        handles.append(Line2D([], [], linestyle="", label=f"and {rest} lighter"))
-    ax.legend(handles=handles, title="weights", title_fontsize=9, **LEGEND_STYLE, **BESIDE)
-
-
-def _line(colour, label: str) -> Line2D:
-    return Line2D([], [], color=colour, linewidth=2.5, label=label)

@@ -6,14 +6,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from tfp_gmnvp import evaluate
-from tfp_gmnvp.plotting.axes import data_labels, dot_size, limits_of, outside
+from tfp_gmnvp import columns, evaluate
+from tfp_gmnvp.plotting.axes import data_labels, dot_size, limits_of, outside, to_be_filled, wrapped
 from tfp_gmnvp.plotting.colours import DATA_COLOUR, INK, blend_colours
+from tfp_gmnvp.plotting.legends import weight_legend
 
 __all__ = ["pair_plot"]
 
 _MOST_DIMENSIONS = 6
 _BINS = 30
+_LABEL_WIDTH = 16  # characters beside a cell
 
 
 def pair_plot(
@@ -21,7 +23,7 @@ def pair_plot(
     x: np.ndarray,
     *,
     num_samples: int | None = None,
-    seed: int,
+    seed: int = 0,
     dimensions: Sequence[int] | None = None,
     labels: Sequence[str] | None = None,
     figure: Figure | SubFigure | None = None,
@@ -29,7 +31,8 @@ def pair_plot(
     """A matrix of axes, one for each pair of dimensions.
 
     On the diagonal, histograms of data (filled) and samples (line); below it the data, above it the
-    samples, both in the responsibility-weighted blend of the components' colours.
+    samples, both in the responsibility-weighted blend of the components' colours. The legend has
+    the components' numbers, 0 .. K-1, and weights.
 
     Args:
       flow: `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`, of any dimension D >= 2.
@@ -37,8 +40,9 @@ def pair_plot(
       num_samples: how many samples; as many as data if None.
       seed: integer seed; the same seed gives the same samples.
       dimensions: which dimensions, from 0; the first six if None.
-      labels: names, with units, of the D dimensions; x₁, x₂, ... if None.
-      figure: figure to draw in; a new one if None.
+      labels: names, with units, of the D dimensions; if None those of a table's columns, or x₁, x₂,
+        ...
+      figure: figure to draw in; a new one, pyplot's current, if None.
 
     Returns:
       Object array `[d, d]` of axes, d the number of dimensions shown.
@@ -46,6 +50,7 @@ def pair_plot(
     Raises:
       ValueError: if there is one dimension only, or x is not `[N, D]` and finite.
 
+    >>> from matplotlib import pyplot
     >>> from tensorflow_probability import bijectors as tfb, distributions as tfd
     >>> prior = tfd.MixtureSameFamily(
     ...     tfd.Categorical(probs=[0.3, 0.7]),
@@ -54,15 +59,16 @@ def pair_plot(
     >>> flow = tfd.TransformedDistribution(prior, tfb.Shift([1.0, 2.0]))
     >>> pair_plot(flow, np.eye(2), seed=0).shape
     (2, 2)
+    >>> pyplot.close()
     """
-    x = evaluate.as_points(flow, x)
+    column_names, x = columns.text_labels(flow, x), evaluate.as_points(flow, x)
     size = x.shape[1]
     shown = _dimensions(dimensions, size)
-    names = [data_labels(labels, size)[j] for j in shown]
+    names = data_labels(labels, size, names=column_names)
+    names = [wrapped(names[j], _LABEL_WIDTH) for j in shown]
     samples = evaluate.draw(flow, len(x) if num_samples is None else num_samples, seed)
     sides = 1.6 * len(shown) + 1.0
-    if figure is None:
-        figure = Figure(figsize=(sides, sides), dpi=120, layout="constrained")
+    figure = to_be_filled(figure, (sides + 0.9, sides), "constrained")
     grid = figure.subplots(len(shown), len(shown), sharex="col", squeeze=False)
     limits = limits_of(x[:, shown], margin=0.15)
     visible = samples[~outside(samples[:, shown], limits)]
@@ -72,6 +78,7 @@ def pair_plot(
     _label(grid, names, limits)
     caption = _caption(len(samples) - len(visible), len(shown), size)
     figure.supxlabel(caption, fontsize=9, color=INK)
+    weight_legend(figure, evaluate.mixture_of(flow).probs, loc="outside right upper")
     return grid
 
 

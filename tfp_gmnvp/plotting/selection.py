@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from tfp_gmnvp.plotting.axes import LEGEND_STYLE, new_axes
+from tfp_gmnvp.plotting.axes import LEGEND_STYLE, current_axes
 from tfp_gmnvp.plotting.colours import component_colours
 
 __all__ = ["plot_selection"]
@@ -20,18 +20,20 @@ def plot_selection(selection, *, ax: Axes | None = None) -> Axes:
 
     Args:
       selection: what `select_components` returned.
-      ax: axes to draw in; those of a new figure if None.
+      ax: axes to draw in; the current ones of pyplot if None.
 
     Returns:
       The axes.
 
+    >>> from matplotlib import pyplot
     >>> from tfp_gmnvp.selection import ComponentScores, ComponentSelection
     >>> scores = [ComponentScores(k, 6 * k, -2.0, bic=b) for k, b in ((1, 30.5), (2, 20.5))]
     >>> ax = plot_selection(ComponentSelection("bic", tuple(scores), {}))
     >>> ax.get_ylabel(), ax.get_lines()[0].get_ydata().tolist()
     ('BIC, above its lowest (nats)', [10.0, 0.0])
+    >>> pyplot.close()
     """
-    ax = ax or new_axes((5.0, 3.6))
+    ax = ax or current_axes((5.0, 3.6))
     numbers = [scores.num_components for scores in selection.scores]
     values = np.array([getattr(scores, selection.criterion) for scores in selection.scores])
     line, chosen = component_colours(2)

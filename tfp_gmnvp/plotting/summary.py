@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
-from tfp_gmnvp import evaluate
-from tfp_gmnvp.plotting.axes import equal_aspect_ratio, limits_of
+from tfp_gmnvp import columns, evaluate
+from tfp_gmnvp.plotting.axes import data_labels, equal_aspect_ratio, limits_of, to_be_filled
 from tfp_gmnvp.plotting.data import plot_responsibilities, plot_samples
 from tfp_gmnvp.plotting.density import plot_density
 from tfp_gmnvp.plotting.images import plot_component_images
@@ -22,8 +22,9 @@ def plot_flow(
     *,
     title: str | None = None,
     labels: Sequence[str] | None = None,
-    seed: int,
-) -> Figure:
+    seed: int = 0,
+    figure: Figure | SubFigure | None = None,
+) -> Figure | SubFigure:
     """Data, latents, samples and density in one figure; for more than two dimensions, all pairs.
 
     Of a flow of images, samples of each component; see `plot_component_images`.
@@ -32,16 +33,18 @@ def plot_flow(
       flow: `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`.
       x: data `[N, D]`, or images `[N, H, W, C]`.
       title: of the whole figure; none if None.
-      labels: names, with units, of the D dimensions; x₁, x₂, ... if None.
+      labels: names, with units, of the D dimensions; if None those of a table's columns, or x₁, x₂,
+        ...
       seed: integer seed of the samples.
+      figure: figure to draw in, empty; a new one, pyplot's current, if None.
 
     Returns:
-      A figure that pyplot does not know of: save it with `savefig`, or show it as the last
-      value of a notebook's cell.
+      The figure. Where many are drawn, `pyplot.close(figure)` frees each of its memory.
 
     Raises:
       ValueError: if x is not `[N, D]` and finite.
 
+    >>> from matplotlib import pyplot
     >>> from tensorflow_probability import bijectors as tfb, distributions as tfd
     >>> prior = tfd.MixtureSameFamily(
     ...     tfd.Categorical(probs=[0.3, 0.7]),
@@ -51,20 +54,24 @@ def plot_flow(
     >>> figure = plot_flow(flow, np.eye(2), title="Two points", seed=0)
     >>> [ax.get_title() for ax in figure.axes][:2]
     ['Data, by responsibility', 'Latents and mixture']
+    >>> pyplot.close()
     """
     if flow.event_shape.rank == 3:
-        return plot_component_images(flow, num_levels=np.ceil(np.max(x)), title=title, seed=seed)
-    x = evaluate.as_points(flow, x)
+        return plot_component_images(
+            flow, num_levels=np.ceil(np.max(x)), title=title, seed=seed, figure=figure
+        )
+    names, x = columns.text_labels(flow, x), evaluate.as_points(flow, x)
+    labels = data_labels(labels, x.shape[1], names=names)
     if x.shape[1] > 2:
-        grid = pair_plot(flow, x, seed=seed, labels=labels)
+        grid = pair_plot(flow, x, seed=seed, labels=labels, figure=figure)
         figure = grid[0, 0].figure
     else:
-        figure = Figure(figsize=_figsize(x), dpi=120, layout="compressed")
+        figure = to_be_filled(figure, _figsize(x))
         data, latents, samples, density = figure.subplots(2, 2).ravel()
         plot_responsibilities(flow, x, labels=labels, ax=data)
         plot_latents(flow, x, ax=latents)
         plot_samples(flow, x, seed=seed, labels=labels, ax=samples)
-        plot_density(flow, x=x, labels=labels, ax=density)
+        plot_density(flow, x, labels=labels, ax=density)
         data.set(xlim=samples.get_xlim(), ylim=samples.get_ylim())
     if title is not None:
         figure.suptitle(title, fontsize=13)
