@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import batch_checks, checks, conditioning
+from tfp_gmnvp import batch_checks, checks, conditioning, precision
 from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.labels import checked_labels, no_labels
 
@@ -106,6 +106,8 @@ def points_and_labels(x, y, sample_weight, flow, *, of: str = "", is_batch: bool
         x = batch_checks.check_batches(x, row_shape, num_components, flow.dtype)
     elif hasattr(x, "shape"):
         checks.check_points(x, row_shape, flow.dtype, name=f"x{of}")
+        precision.check_resolution(flow, x, f"x{of}")
+        x = _keeping_digits(x, flow, is_batch)
         y = checked_labels(y, len(x), num_components, name=f"y{of}")
         if sample_weight is not None:
             checks.check_weights(sample_weight, len(x), name=f"sample_weight{of}")
@@ -113,6 +115,15 @@ def points_and_labels(x, y, sample_weight, flow, *, of: str = "", is_batch: bool
                 checks.check_some_weight(sample_weight, name=f"sample_weight{of}")
             y = no_labels(len(x)) if y is None else y
     return {"x": x, "y": y, "sample_weight": sample_weight}
+
+
+def _keeping_digits(x, flow, is_batch):
+    """Float64 in a form that Keras does not cast: an array, for `row_batches`, or a tensor."""
+    if precision.row_dtype(flow, x.dtype) == flow.dtype:
+        return x
+    if is_batch:
+        return tf.constant(x, tf.float64)
+    return x if isinstance(x, np.ndarray) else np.asarray(x)
 
 
 def _validation_data(data, flow):

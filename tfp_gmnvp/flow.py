@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import checks
+from tfp_gmnvp import checks, precision
 from tfp_gmnvp.argument_checks import as_sizes
 from tfp_gmnvp.bijectors import MLP, SinglePassChain, real_nvp, standardization
 from tfp_gmnvp.conditioning import ConditionalFlow
@@ -132,7 +132,8 @@ def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorica
     >>> posterior(flow, tf.zeros([5, 2])).probs_parameter().shape.as_list()
     [5, 3]
     """
-    return tfd.Categorical(logits=component_log_joint(flow.distribution, flow.bijector.inverse(x)))
+    z = precision.latents(flow, x)
+    return tfd.Categorical(logits=component_log_joint(flow.distribution, z))
 
 
 def predict_component(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tf.Tensor:

@@ -13,7 +13,12 @@ from tfp_gmnvp.bijectors.real_nvp import real_nvp
 from tfp_gmnvp.bijectors.residual import ResidualMLP
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 from tfp_gmnvp.bijectors.spline import RationalQuadratic
-from tfp_gmnvp.bijectors.standardization import standardization
+from tfp_gmnvp.bijectors.standardization import (
+    forward_in_float64,
+    leading_standardization,
+    spread_of,
+    standardization,
+)
 
 __all__ = [
     "MLP",
@@ -30,9 +35,12 @@ __all__ = [
     "SinglePassChain",
     "affine",
     "context_size",
+    "forward_in_float64",
     "initialize",
+    "leading_standardization",
     "penalty",
     "real_nvp",
+    "spread_of",
     "standardization",
     "uses_dropout",
 ]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import conditioning, fit_arguments, mixtures, streams
+from tfp_gmnvp import conditioning, fit_arguments, mixtures, precision, streams
 from tfp_gmnvp.mixture_updates.evidence import em_step, evidence, merge
 
 __all__ = ["ConvergenceWarning", "MixtureFit", "fit_latents", "fit_mixture"]
@@ -94,7 +94,8 @@ def fit_mixture(
     """
     x = conditioning.paired(flow, x)
     data = fit_arguments.points_and_labels(x, y, sample_weight, flow)
-    batches = streams.training_batches(**data, dtype=flow.dtype)
+    keeps_float64 = precision.takes_float64(flow)
+    batches = streams.training_batches(**data, dtype=flow.dtype, keeps_float64=keeps_float64)
     return fit_latents(
         flow,
         batches,
@@ -153,10 +154,7 @@ def _latents(flow, batches):
     latents, total = [], tf.zeros([], tf.float64)
     for rows, labels, sample_weight in batches():
         x, condition = conditioning.points_and_condition(flow, rows)
-        z = flow.bijector.inverse(x, **condition)
-        log_det = flow.bijector.inverse_log_det_jacobian(
-            x, event_ndims=flow.event_shape.rank, **condition
-        )
+        z, log_det = precision.latents_and_log_det(flow, x, **condition)
         log_det = tf.cast(log_det, tf.float64)
         log_det = tf.broadcast_to(log_det, tf.shape(x)[:1])  # it may be the same for all
         if sample_weight is not None:

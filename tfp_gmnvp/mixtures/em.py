@@ -137,7 +137,8 @@ def total_variance(parameters: MixtureParameters, covariance_type: str) -> tf.Te
 def above_zero(variance: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
     """A variance of points, and where they are all but equal what keeps it off zero.
 
-    That is a millionth of the other entries', or what the dtype resolves about the center.
+    That is a millionth of the other entries', or what the dtype resolves about the center. An entry
+    with a spread of its own keeps it, however small: entries may have any units.
 
     Args:
       variance: of each entry, `[D]`.
@@ -153,8 +154,9 @@ def above_zero(variance: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
     ['1e-06', '2e+00']
     """
     rounding = np.finfo(variance.dtype.as_numpy_dtype).eps * center
-    smallest = tf.maximum(1e-6 * tf.reduce_mean(variance), 1e-30)
-    return tf.maximum(variance, tf.maximum(smallest, tf.square(rounding)))
+    resolved = tf.maximum(tf.square(rounding), 1e-30)
+    smallest = tf.maximum(1e-6 * tf.reduce_mean(variance), resolved)
+    return tf.where(variance > resolved, variance, smallest)
 
 
 def points_variance(statistics: SufficientStatistics, covariance_type: str) -> tf.Tensor:
