@@ -222,6 +222,6 @@ def test_no_false_alarm(column):
 @pytest.mark.one_keras
 def test_clusters_too_far_apart_are_told():
     x = np.concatenate([timestamps(100), timestamps(100) - OFFSET])
-    with pytest.raises(ValueError, match="`x` would lose .*`dtype=tf.float64`"):
+    with pytest.raises(ValueError, match=r"`x` would lose .*`dtype=tf.float64`"):
         precision.check_resolution(make_flow(x), x)
     precision.check_resolution(make_flow(x, dtype=tf.float64), x)

@@ -63,7 +63,7 @@ def test_the_start_sees_all_of_the_rows(form, tmp_path):
 
 @pytest.mark.parametrize("form", ["array", "data set"])
 def test_rows_of_weight_zero_are_not_what_the_start_sees(form):
-    x, which = sorted_clusters(2)
+    x, _ = sorted_clusters(2)
     weights = np.where(np.arange(len(x)) < 11_000, 0.0, 1.0)
     data = {"x": x, "sample_weight": weights}
     if form == "data set":
@@ -129,7 +129,7 @@ def test_no_weight_at_all_is_refused_by_name():
         lambda: samples.sample_of_arrays(x, None, weights, size=9, seed=0),
         lambda: samples.sample_of_batches(batches, size=9, seed=0),
     ):
-        with pytest.raises(ValueError, match="`sample_weight` must have .* all 5 are zero"):
+        with pytest.raises(ValueError, match=r"`sample_weight` must have .* all 5 are zero"):
             sample()
 
 

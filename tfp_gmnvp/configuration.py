@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp.bijectors import Affine, RationalQuadratic, Sine
+from tfp_gmnvp.bijectors import Affine, RationalQuadratic, Sine, Tails
 
 __all__ = ["flow_arguments", "flow_config", "record_arguments", "serialized"]
 
@@ -19,6 +19,7 @@ keras = tf.keras
 for _part in (Affine, RationalQuadratic, Sine):
     keras.utils.register_keras_serializable(package="tfp_gmnvp")(_part)
 
+_TAILS = "tails"  # what there was to standardise by had some
 _INSTEAD = (
     "Save the weights with `save_weights`, to be loaded into a model that is built by the same "
     "code, or the density with `export_flow`."
@@ -38,13 +39,16 @@ def record_arguments(flow, arguments: Mapping):
     Args:
       flow: what `gaussian_mixture_flow` or `image_flow` is about to return.
       arguments: its arguments by name, and `factory`, the function's name, if that is
-        `image_flow`. Of the data `standardize` only whether there was any is
-        kept: its means and standard deviations are among the weights.
+        `image_flow`. Of the data `standardize` only whether there was any, and
+        whether it had far tails, is kept: its means and standard deviations are among the weights.
 
     Returns:
       The flow.
     """
-    arguments = {**arguments, "standardize": arguments["standardize"] is not None}
+    standardize = arguments["standardize"] is not None
+    if any(isinstance(part, Tails) for part in getattr(flow.bijector, "bijectors", ())):
+        standardize = _TAILS
+    arguments = {**arguments, "standardize": standardize}
     for name in arguments.keys() & {"hidden_units", "image_shape"}:
         arguments[name] = tuple(arguments[name])
     flow._built_with = _BuiltWith(arguments)
@@ -105,6 +109,8 @@ def flow_arguments(config: Mapping) -> dict:
     }
     shape = config.get("image_shape") or [config["event_size"]]
     stand_in = np.zeros([1, *shape]) if config.get("standardize") else None
+    if config.get("standardize") == _TAILS:
+        stand_in = np.append(np.linspace(-1, 1, 99), 1e6)[:, np.newaxis] * np.ones(shape)
     return {**arguments, "standardize": stand_in}
 
 

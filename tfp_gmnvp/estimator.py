@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from tfp_gmnvp import checks, evaluate, mixtures
 from tfp_gmnvp.argument_checks import check_number, check_whole_number
-from tfp_gmnvp.flow import gaussian_mixture_flow
+from tfp_gmnvp.bijectors import SinglePassChain
+from tfp_gmnvp.flow import gaussian_mixture_flow, standardizing
 from tfp_gmnvp.mixture_choice import (
     COVARIANCE_FLOOR,
     MixtureCandidate,
@@ -115,7 +116,7 @@ def fit_density(
     num_validation = round(validation_fraction * len(x))
     num_validation = min(max(1, num_validation), _MOST_ROWS_TO_VALIDATE_BY)
     train, validation = x[order[num_validation:]], x[order[:num_validation]]
-    z = (x[order] - x.mean(axis=0)) / _scales(x)
+    z = _standardized(x)[order]
     candidate, *_ = choose_mixture(
         z[-_MOST_ROWS_TO_CHOOSE_BY:],
         num_components,
@@ -188,9 +189,10 @@ def _gain(log_prob, start) -> MonteCarloEstimate:
     return mean_estimate(difference)
 
 
-def _scales(x):
-    std = x.std(axis=0)
-    return np.where(std > 0, std, 1.0)
+def _standardized(x):
+    """The rows as the flow's network gets to see them, in float64."""
+    parts = standardizing(x, x.shape[1], dtype=tf.float64)
+    return SinglePassChain(parts).inverse(x).numpy()
 
 
 def _checked_rows(x, validation_fraction, steps) -> np.ndarray:

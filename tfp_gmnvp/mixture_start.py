@@ -78,7 +78,7 @@ class MixtureStart:
     def _num_seedings(self, rows):
         """Several where they are cheap, and there is something to choose."""
         num_entries = self._num_components * int(tf.size(rows))
-        is_cheap = 1 < self._num_components and num_entries <= _ENTRIES_OF_SEEDINGS
+        is_cheap = self._num_components > 1 and num_entries <= _ENTRIES_OF_SEEDINGS
         return _NUM_SEEDINGS if is_cheap else 1
 
     def _latents(self, rows):

@@ -19,6 +19,7 @@ from tfp_gmnvp.bijectors.standardization import (
     spread_of,
     standardization,
 )
+from tfp_gmnvp.bijectors.tails import Tails, draw_in
 
 __all__ = [
     "MLP",
@@ -33,8 +34,10 @@ __all__ = [
     "Sine",
     "SinglePassBijector",
     "SinglePassChain",
+    "Tails",
     "affine",
     "context_size",
+    "draw_in",
     "forward_in_float64",
     "initialize",
     "leading_standardization",
