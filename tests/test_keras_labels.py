@@ -178,16 +178,6 @@ def test_validation_split_takes_labels_along():
     assert history["val_accuracy"][0] == pytest.approx(np.mean(correct[y[90:] >= 0]))
 
 
-@pytest.mark.one_keras
-def test_labels_beyond_the_first_points_are_seen_by_the_first_fit():
-    x, y = np.arange(20.0)[:, np.newaxis], np.where(np.arange(20) % 6 == 5, 1, -1)
-    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
-    points_, labels, weights = streams.head(streams.training_batches(data), 6)
-    assert points_[:, 0].numpy().tolist() == [0, 1, 2, 3, 4, 5, 11, 17]
-    assert labels.numpy().tolist() == [-1] * 5 + [1, 1, 1]
-    assert weights is None
-
-
 @pytest.mark.parametrize(
     ("y", "error", "message"),
     [

@@ -19,11 +19,14 @@ __all__ = [
     "check_rows",
     "check_some_weight",
     "check_tensor_dtype",
+    "check_told_apart",
     "check_weight_values",
     "check_weights",
 ]
 
 _CHUNK = 65_536
+_ROWS_TO_TELL_APART = 4096
+_FEWEST_SPACINGS = 4.5  # that hold a tenth of the rows: a normal's standard deviation is 18 then
 
 
 def as_array(x, name: str = "x"):
@@ -176,6 +179,47 @@ def check_some_weight(weights, *, name: str = "sample_weight") -> None:
         raise ValueError(
             f"`{name}` must have a weight above zero, and all {len(weights)} are zero."
         )
+
+
+def check_told_apart(name: str, x, dtype, *, loc, scale, hint: str) -> None:
+    """Raises a `ValueError` if a dtype cannot tell the rows of a column apart.
+
+    It is so where a tenth of the different values, five at least, lie within four of the dtype's
+    spacings. A few rows say nothing of that, and a constant column has nothing to tell apart.
+
+    Args:
+      name: what the points are called.
+      x: points `[N, D]`; no more than 4,096 rows are looked at.
+      dtype: float dtype that `(x - loc) / scale` is cast to.
+      loc: `[D]`.
+      scale: positive, `[D]`.
+      hint: what would do, the error's last sentence.
+
+    #### Examples
+
+    >>> x = np.linspace(0.0, 1.0, 50)[:, np.newaxis]
+    >>> check_told_apart("x", x, tf.float32, loc=[0.0], scale=[1.0], hint="")
+    """
+    x = np.asarray(x[:: max(1, len(x) // _ROWS_TO_TELL_APART)], np.float64)
+    if len(x) < 10:
+        return
+    cast = tf.as_dtype(dtype).as_numpy_dtype
+    values = (x - loc) / scale
+    for column in range(x.shape[1]):
+        different = np.unique(values[:, column])
+        number = min(len(different), max(5, -(-len(different) // 10)))
+        width = different[number - 1 :] - different[: len(different) - number + 1]
+        farthest = np.maximum(np.abs(different[number - 1 :]), np.abs(different[: len(width)]))
+        with np.errstate(over="ignore"):
+            spacing = np.spacing(farthest.astype(cast)).astype(np.float64)
+        if number > 1 and np.any(width < _FEWEST_SPACINGS * spacing):
+            unit = scale[column]
+            raise ValueError(
+                f"`{name}` would lose what tells its rows apart: column {column} lies about "
+                f"{np.median(x[:, column]):.6g} with a spread of {x[:, column].std():.3g}, where "
+                f"{tf.as_dtype(dtype).name} tells numbers no nearer than "
+                f"{spacing[np.argmin(width / spacing)] * unit:.3g} apart. {hint}"
+            )
 
 
 def check_rows(

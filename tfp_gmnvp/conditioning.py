@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import bijectors, columns, mixtures
+from tfp_gmnvp import bijectors, columns, mixtures, precision
 from tfp_gmnvp.flow_checks import check_is_flow
 from tfp_gmnvp.flow_distribution import Flow
 
@@ -163,8 +163,14 @@ def row_shape(flow: tfd.TransformedDistribution) -> list[int]:
     return [flow.event_shape[-1] + size] if size else flow.event_shape.as_list()
 
 
-def as_rows(x, dtype) -> tf.Tensor:
+def as_rows(x, dtype, *, keeps_float64: bool = False) -> tf.Tensor:
     """A batch's points as a tensor, and a pair of points and contexts as one `[n, D + C]`.
+
+    Args:
+      x: points, or a pair of them and contexts.
+      dtype: that they are cast to.
+      keeps_float64: whether points of float64, or of whole numbers that need it, become float64
+        instead; see `precision`.
 
     #### Examples
 
@@ -172,8 +178,12 @@ def as_rows(x, dtype) -> tf.Tensor:
     [3, 3]
     """
     if isinstance(x, (tuple, list)) and len(x) == 2 and all(hasattr(p, "shape") for p in x):
-        return tf.concat([tf.cast(part, dtype) for part in x], axis=-1)
-    return tf.cast(tf.convert_to_tensor(x), dtype)
+        points, context = (tf.convert_to_tensor(part) for part in x)
+        if keeps_float64 and precision.is_wide(points.dtype):
+            dtype = tf.float64
+        return tf.concat([tf.cast(points, dtype), tf.cast(context, dtype)], axis=-1)
+    x = tf.convert_to_tensor(x)
+    return tf.cast(x, tf.float64 if keeps_float64 and precision.is_wide(x.dtype) else dtype)
 
 
 def points_and_condition(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tensor, dict]:
@@ -184,7 +194,8 @@ def points_and_condition(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tenso
       x: points `[n, D]`; with a context the pair, or rows `[n, D + C]`.
 
     Returns:
-      Points `[n, D]`, and `{"context": [n, C]}`, or an empty dict, in the flow's dtype.
+      Points `[n, D]` in the flow's dtype, or in float64 where it makes use of that, and
+      `{"context": [n, C]}`, or an empty dict, in the flow's dtype.
 
     Raises:
       ValueError: if there is no context with the points, or one of another size.
@@ -198,7 +209,8 @@ def points_and_condition(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tenso
     ([3, 2], [3, 1])
     """
     size = bijectors.context_size(flow.bijector)
-    x = as_rows(columns.of_table(x, "x", flow), flow.dtype)
+    x = columns.of_table(x, "x", flow)
+    x = as_rows(x, flow.dtype, keeps_float64=precision.takes_float64(flow))
     if not size:
         return x, {}
     event_size = flow.event_shape[-1]
@@ -207,7 +219,7 @@ def points_and_condition(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tenso
             f"A batch must hold pairs (points, context) of sizes {event_size} and {size}, as in "
             f"`((x, context),)`, got rows of size {x.shape[-1]}."
         )
-    return x[..., :event_size], {"context": x[..., event_size:]}
+    return x[..., :event_size], {"context": tf.cast(x[..., event_size:], flow.dtype)}
 
 
 def _as_arrays(flow, pair):

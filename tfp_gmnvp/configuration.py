@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp import columns
-from tfp_gmnvp.bijectors import Affine, RationalQuadratic, Sine
+from tfp_gmnvp.bijectors import Affine, RationalQuadratic, Sine, Tails
 from tfp_gmnvp.bijectors.images import ChannelActNorm
 from tfp_gmnvp.bijectors.standardization import Standardization
 
@@ -107,7 +107,7 @@ def restore_data(flow, values: Sequence) -> None:
 def _variables_from_data(flow):
     """The variables of the parts that start from data, in the factory, and not in `fit`."""
     parts = (flow.bijector, *flow.bijector.submodules)
-    kinds = (Standardization, ChannelActNorm)
+    kinds = (Standardization, Tails, ChannelActNorm)
     return [v for part in parts if isinstance(part, kinds) for v in part.variables]
 
 
@@ -150,6 +150,8 @@ def flow_config(flow) -> dict:
             )
         ]
     config = {name: _plain(name, value) for name, value in arguments.items()}
+    if any(isinstance(part, Tails) for part in flow.bijector.submodules):
+        config["has_tails"] = True
     known = columns.known_columns(flow)
     names = [known.points, known.context]
     return {**config, "columns": _plain("columns", names)} if any(names) else config
@@ -181,6 +183,8 @@ def flow_arguments(config: Mapping) -> dict:
     }
     shape = config.get("image_shape") or [config["event_size"]]
     stand_in = np.zeros([1, *shape]) if config.get("standardize") else None
+    if arguments.pop("has_tails", False):
+        stand_in = np.append(np.linspace(-1, 1, 99), 1e6)[:, np.newaxis] * np.ones(shape)
     return {**arguments, "standardize": stand_in}
 
 

@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from tfp_gmnvp import columns, degenerate_data, distinct_rows, evaluate, mixtures, tables
 from tfp_gmnvp.argument_checks import check_number, check_whole_number
+from tfp_gmnvp.bijectors import SinglePassChain
 from tfp_gmnvp.density_arguments import check_flow_arguments, checked_table
-from tfp_gmnvp.flow import gaussian_mixture_flow
+from tfp_gmnvp.flow import gaussian_mixture_flow, standardizing
 from tfp_gmnvp.mixture_choice import (
     COVARIANCE_FLOOR,
     MixtureCandidate,
@@ -170,8 +171,7 @@ class _Rows(NamedTuple):
     def split(cls, x, num_validation, seed):
         order = np.random.default_rng(seed).permutation(len(x))
         order, num_validation = distinct_rows.together(x, order, num_validation)
-        x = x[order]
-        return cls(x, (x - x.mean(axis=0)) / _scales(x), num_validation)
+        return cls(x[order], _standardized(x)[order], num_validation)
 
 
 def _choose(z, num_components, covariance_types, *, seed, verbose) -> MixtureCandidate:
@@ -267,9 +267,10 @@ def _gain(log_prob, start) -> MonteCarloEstimate:
     return mean_estimate(difference)
 
 
-def _scales(x):
-    std = x.std(axis=0)
-    return np.where(std > 0, std, 1.0)
+def _standardized(x):
+    """The rows as the flow's network gets to see them, in float64."""
+    parts = standardizing(x, x.shape[1], dtype=tf.float64)
+    return SinglePassChain(parts).inverse(x).numpy()
 
 
 def _check_settings(*, steps, learning_rate, weight_decay, seed, verbose) -> None:

@@ -1,13 +1,14 @@
 """A flow's values as NumPy arrays, in batches and in the flow's dtype."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import checks, columns
+from tfp_gmnvp import bijectors, checks, columns, precision
 from tfp_gmnvp.flow_checks import check_has_mixture
 
 tfd = tfp.distributions
@@ -52,11 +53,15 @@ def require_plane(flow: tfd.TransformedDistribution, function: str) -> None:
 
 
 def as_points(flow: tfd.TransformedDistribution, x: np.ndarray, name: str = "x") -> np.ndarray:
-    """`x` as an `[N, D]` array of the flow's dtype, or an error that says what is wrong."""
+    """`x` as an `[N, D]` array of the flow's dtype, or an error that says what is wrong.
+
+    It is float64 where the flow makes use of that; see `precision`.
+    """
     event_size(flow)  # which says what is no flow
     points = np.asarray(columns.as_array(x, name, flow))
     checks.check_points(points, flow.event_shape, flow.dtype, name=name)
-    return points.astype(tf.as_dtype(flow.dtype).as_numpy_dtype, copy=False)
+    precision.check_resolution(flow, points, name)
+    return points.astype(precision.row_dtype(flow, points.dtype).as_numpy_dtype, copy=False)
 
 
 def mixture_of(flow: tfd.TransformedDistribution) -> Mixture:
@@ -72,17 +77,17 @@ def mixture_of(flow: tfd.TransformedDistribution) -> Mixture:
 
 def inverse(flow: tfd.TransformedDistribution, x: np.ndarray) -> np.ndarray:
     """Latents z of data x, `[N, D]`."""
-    return _in_batches(flow.bijector.inverse, x)
+    return _in_batches(lambda points: precision.latents_and_log_det(flow, points)[0], x)
 
 
 def forward(flow: tfd.TransformedDistribution, z: np.ndarray) -> np.ndarray:
-    """Data x of latents z, `[N, D]`."""
-    return _in_batches(flow.bijector.forward, z)
+    """Data x of latents z, `[N, D]`, in float64 where the flow takes that."""
+    return _in_batches(functools.partial(_forward, flow), z)
 
 
 def log_prob(flow: tfd.TransformedDistribution, x: np.ndarray) -> np.ndarray:
     """Log-density in nats, `[N]`."""
-    return _in_batches(flow.log_prob, x)
+    return _in_batches(functools.partial(precision.log_prob, flow), x)
 
 
 def log_responsibilities(flow: tfd.TransformedDistribution, z: np.ndarray) -> np.ndarray:
@@ -101,14 +106,28 @@ def responsibilities(flow: tfd.TransformedDistribution, x: np.ndarray) -> np.nda
 
 
 def draw(flow: tfd.TransformedDistribution, num_samples: int, seed: int) -> np.ndarray:
-    """Samples `[num_samples, D]`; the same integer seed gives the same samples."""
+    """Samples `[num_samples, D]`; the same integer seed gives the same samples.
+
+    They are `flow.sample`'s, in float64 where the flow takes that.
+    """
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}.")
-    parts = [
-        flow.sample(min(_BATCH, num_samples - start), seed=(seed, start)).numpy()
-        for start in range(0, num_samples, _BATCH)
-    ]
-    return np.concatenate(parts)
+    starts = range(0, num_samples, _BATCH)
+    sizes = [min(_BATCH, num_samples - start) for start in starts]
+    if precision.takes_float64(flow):
+        latents = flow.distribution.sample
+        parts = [
+            _forward(flow, latents(n, seed=(seed, i))) for n, i in zip(sizes, starts, strict=True)
+        ]
+    else:
+        parts = [flow.sample(n, seed=(seed, i)) for n, i in zip(sizes, starts, strict=True)]
+    return np.concatenate([part.numpy() for part in parts])
+
+
+def _forward(flow, z):
+    if precision.takes_float64(flow):
+        return bijectors.forward_in_float64(flow.bijector, z)
+    return flow.bijector.forward(z)
 
 
 def _in_batches(function: Callable[[tf.Tensor], tf.Tensor], points: np.ndarray) -> np.ndarray:

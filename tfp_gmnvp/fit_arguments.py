@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import batch_checks, checks, columns, conditioning, distinct_rows
+from tfp_gmnvp import batch_checks, checks, columns, conditioning, distinct_rows, precision
 from tfp_gmnvp.argument_checks import check_number, check_whole_number
 from tfp_gmnvp.labels import checked_labels, no_labels
 
@@ -119,6 +119,8 @@ def points_and_labels(x, y, sample_weight, flow, *, of: str = "", is_batch: bool
         x = _as_tuples(x, f"x{of}")
     elif hasattr(x, "shape"):
         checks.check_points(x, row_shape, flow.dtype, name=f"x{of}")
+        precision.check_resolution(flow, x, f"x{of}")
+        x = _keeping_digits(x, flow, is_batch)
         y = checked_labels(y, len(x), num_components, name=f"y{of}")
         if sample_weight is not None:
             checks.check_weights(sample_weight, len(x), name=f"sample_weight{of}")
@@ -147,6 +149,15 @@ def _check_some_batches(x, name):
         is_empty = x.cardinality() == 0
     if is_empty:
         raise ValueError(f"`{name}` must hold points, and there is no batch in it.")
+
+
+def _keeping_digits(x, flow, is_batch):
+    """Float64 in a form that Keras does not cast: an array, for `row_batches`, or a tensor."""
+    if precision.row_dtype(flow, x.dtype) == flow.dtype:
+        return x
+    if is_batch:
+        return tf.constant(x, tf.float64)
+    return x if isinstance(x, np.ndarray) else np.asarray(x)
 
 
 def _validation_data(data, flow):

@@ -11,9 +11,16 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import checks, columns, tables
+from tfp_gmnvp import checks, columns, precision, tables
 from tfp_gmnvp.argument_checks import as_sizes
-from tfp_gmnvp.bijectors import MLP, SinglePassChain, real_nvp, standardization
+from tfp_gmnvp.bijectors import (
+    MLP,
+    SinglePassChain,
+    draw_in,
+    real_nvp,
+    spread_of,
+    standardization,
+)
 from tfp_gmnvp.conditioning import ConditionalFlow
 from tfp_gmnvp.configuration import record_arguments
 from tfp_gmnvp.flow_checks import check_has_mixture, where_the_flow_is
@@ -28,6 +35,7 @@ __all__ = [
     "posterior",
     "predict_component",
     "sample_component",
+    "standardizing",
 ]
 
 tfd = tfp.distributions
@@ -61,7 +69,11 @@ def gaussian_mixture_flow(
       rank: see `gaussian_mixture`.
       standardize: data `[N, D]` whose columns' means and standard deviations make up the
         outermost bijector, so that the flow sees standardised data while `log_prob` and samples are
-        in the data's own units; or `None`.
+        in the data's own units; or `None`. A column with rows far out, beyond 20 robust standard
+        deviations, is centred at its median, scaled by its quantiles, and has its tails drawn in,
+        see `Tails`. A float32 flow that standardises takes float64 rows with all their digits
+        wherever they come in as arrays, tables or data sets; a tensor for `log_prob` is of the
+        flow's dtype, and its cast the caller's.
       reparameterize: whether samples carry gradients with respect to all parameters, the
         mixture's included, as `tfp.vi.fit_surrogate_posterior` wants; see `gaussian_mixture`.
       context_size: size C of a context, for a density p(x | c): `log_prob(x, context=c)`,
@@ -103,7 +115,8 @@ def gaussian_mixture_flow(
         event_size, context_size=context_size, dtype=dtype, seed=bijector_seed, **bijector_arguments
     )
     if standardize is not None:
-        bijector = SinglePassChain([_standardization(standardize, event_size, dtype), bijector])
+        parts = standardizing(standardize, event_size, dtype=dtype)
+        bijector = SinglePassChain([*parts, bijector])
     settings = {"rank": rank, "dtype": dtype, "seed": mixture_seed}
     if gate_units is None:
         mixture = gaussian_mixture(
@@ -136,7 +149,7 @@ def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorica
     [5, 3]
     """
     check_has_mixture(flow)
-    z = flow.bijector.inverse(columns.of_table(x, "x", flow))
+    z = precision.latents(flow, columns.of_table(x, "x", flow))
     return tfd.Categorical(logits=component_log_joint(flow.distribution, z))
 
 
@@ -251,7 +264,23 @@ def _gate(num_components, context_size, gate_units, reparameterize, *, dtype, se
     )
 
 
-def _standardization(data, event_size, dtype):
+def standardizing(data, event_size: int, *, dtype=tf.float32) -> list[tfp.bijectors.Bijector]:
+    """The outermost bijectors of a flow: a standardisation, and `Tails` where data has far ones.
+
+    Args:
+      data: array-like `[N, D]`.
+      event_size: D.
+      dtype: float dtype of the bijectors.
+
+    Returns:
+      A list of one bijector or two, as for a `SinglePassChain`.
+
+    #### Examples
+
+    >>> [part.name for part in standardizing([[0.0, 1.0], [2.0, 5.0]], 2)]
+    ['standardization']
+    """
     data = np.asarray(tables.as_array(data, "standardize"))
     checks.check_points(data, [event_size], tf.float64, name="standardize")
-    return standardization(data, dtype=dtype)
+    parts, has_tails = [standardization(data, dtype=dtype)], spread_of(data).has_tails
+    return [*parts, draw_in(has_tails, dtype=dtype)] if has_tails.any() else parts

@@ -16,6 +16,7 @@ from tfp_gmnvp.flow import gaussian_mixture_flow
 from tfp_gmnvp.flow_distribution import Flow
 from tfp_gmnvp.mixture_flow import standardized_mixture
 from tfp_gmnvp.mixtures import gaussian_mixture
+from tfp_gmnvp.samples import row_numbers
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["build_flow", "image_flow"]
@@ -62,7 +63,7 @@ def image_flow(
       rank: see `gaussian_mixture`.
       standardize: dequantised images `[N, H, W, C]`, some hundreds or more, or `None`. The means
         and standard deviations of their logits, pixel by pixel, make up a bijector after the
-        logit's, and the `ChannelActNorm`s start from the first 128 of them.
+        logit's, and the `ChannelActNorm`s start from 128 of them, drawn by the seed.
       dtype: float32 or float64.
       seed: integer or stateless seed `[2]` of all initial values.
       name: name of the distribution.
@@ -102,7 +103,8 @@ def image_flow(
         images = _checked(standardize, network.codomain_shape, num_levels)
         logits = pixels.inverse(tf.constant(images, dtype)).numpy()
         bijector = SinglePassChain([pixels, standardization(logits, dtype=dtype), network])
-        initialize_from(bijector, tf.constant(images[:128], dtype))
+        rows = row_numbers(len(images), size=128, seed=np.asarray(seed).view(np.uint32))
+        initialize_from(bijector, tf.constant(images[rows], dtype))
     mixture = gaussian_mixture(
         num_components,
         network.event_size,

@@ -13,12 +13,16 @@ from tfp_gmnvp import (
     fit_arguments,
     labels,
     mixtures,
+    precision,
     replicas,
     streams,
 )
 from tfp_gmnvp.mixture_updates import MixtureUpdate
 
 __all__ = ["MixtureStart"]
+
+_NUM_SEEDINGS = 4
+_ENTRIES_OF_SEEDINGS = 2**21  # N K D up to which several take little time
 
 
 class MixtureStart:
@@ -48,7 +52,8 @@ class MixtureStart:
         y, sample_weight = data["y"], data["sample_weight"]
         mixture = flow.distribution
         components = mixture.components_distribution
-        rows = conditioning.as_rows(data["x"], flow.dtype)
+        keeps_float64 = precision.takes_float64(flow)
+        rows = conditioning.as_rows(data["x"], flow.dtype, keeps_float64=keeps_float64)
         z = self._latents(rows).numpy()
         checks.check_rows("x", z, np.isfinite, "points within the support of the bijector")
         x, condition = conditioning.points_and_condition(flow, rows)
@@ -61,6 +66,7 @@ class MixtureStart:
             rank=getattr(components, "rank", None),
             seed=self._seed,
             n_init=self._n_init,
+            num_seedings=self._num_seedings(rows),
             covariance_floor=update.covariance_floor,
             prior=update.prior,
             sample_weight=sample_weight,
@@ -71,11 +77,18 @@ class MixtureStart:
             mixtures.start_mixture(mixture, parameters)
         self._is_initialized.assign(True)
 
+    def _num_seedings(self, rows):
+        """Several where they are cheap, and there is something to choose."""
+        num_entries = self._num_components * int(tf.size(rows))
+        is_cheap = self._num_components > 1 and num_entries <= _ENTRIES_OF_SEEDINGS
+        return _NUM_SEEDINGS if is_cheap else 1
+
     def _latents(self, rows):
         """The latents of many points, some at a time: those between the layers take memory."""
         latents, size = [], streams.rows_at_once(rows, 4096)
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             x, condition = conditioning.points_and_condition(self.distribution, part)
-            latents.append(self.distribution.bijector.inverse(x, **condition))
+            z, _ = precision.latents_and_log_det(self.distribution, x, **condition)
+            latents.append(z)
         return tf.concat(latents, axis=0)

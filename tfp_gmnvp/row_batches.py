@@ -58,21 +58,25 @@ def fit_by_rows(arguments: dict, shuffle_seed, epoch, dtype=tf.float32) -> dict:
 def read_by_rows(arguments: dict, dtype=tf.float32) -> dict:
     """The arguments of `evaluate` or `predict`, with data sets of batches for memory maps.
 
+    And for float64: Keras would cast an array to its own dtype, and the flow might have had use of
+    its digits.
+
     Args:
       arguments: by name, among them `x`.
       dtype: float dtype that points are cast to.
 
     Returns:
-      The arguments as they are, unless `x` is an `np.memmap`, which Keras would copy whole.
+      The arguments as they are, unless `x` is an `np.memmap`, which Keras would copy whole, or of
+      float64.
 
     #### Examples
 
-    >>> x = np.zeros([3, 2])
+    >>> x = np.zeros([3, 2], np.float32)
     >>> read_by_rows({"x": x, "batch_size": 2})["x"] is x
     True
     """
     x, steps = arguments["x"], arguments.get("steps")
-    if not isinstance(x, np.memmap):
+    if not _is_for_us(x):
         return arguments
     data = {name: arguments.get(name) for name in ("x", "y", "sample_weight")}
     size = _batch_size(x, arguments.get("batch_size"), steps)
@@ -151,6 +155,10 @@ def row_batches(
     return data.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
+def _is_for_us(x):
+    return isinstance(x, np.memmap) or (isinstance(x, np.ndarray) and x.dtype == np.float64)
+
+
 def _endless(one_pass, epoch) -> tf.data.Dataset:
     """Pass after pass. The next begins early, so its number is not read off the variable."""
     numbers = tf.data.Dataset.counter(epoch.numpy())
@@ -166,7 +174,7 @@ def _batch_size(x, batch_size, steps):
 
 def _validation_by_rows(arguments, dtype):
     arguments, validation = dict(arguments), arguments.get("validation_data")
-    if isinstance(validation, tuple) and isinstance(validation[0], np.memmap):
+    if isinstance(validation, tuple) and _is_for_us(validation[0]):
         size = arguments.pop("validation_batch_size", None) or arguments.get("batch_size")
         size = _batch_size(validation[0], size, None)
         arguments["validation_data"] = row_batches(*validation, batch_size=size, dtype=dtype)

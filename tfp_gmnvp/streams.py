@@ -12,7 +12,7 @@ from tfp_gmnvp import checks
 from tfp_gmnvp.conditioning import as_rows
 from tfp_gmnvp.labels import as_labels
 
-__all__ = ["Batch", "head", "rows_at_once", "training_batches"]
+__all__ = ["MOST_ENTRIES", "Batch", "rows_at_once", "training_batches"]
 
 #: Points `[n, D]`, or `[n, D + C]` with their contexts, labels `[n]` or `None`, and weights `[n]`
 #: or `None`.
@@ -20,10 +20,17 @@ Batch = tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]
 
 _BATCH_SIZE = 4096
 _BATCH_ENTRIES = 2**20  # so fewer of large events, such as images
+MOST_ENTRIES = 4 * _BATCH_ENTRIES  #: of points that are held at once to start from
 
 
 def training_batches(
-    x, y=None, sample_weight=None, *, steps_per_epoch: int | None = None, dtype=tf.float32
+    x,
+    y=None,
+    sample_weight=None,
+    *,
+    steps_per_epoch: int | None = None,
+    dtype=tf.float32,
+    keeps_float64: bool = False,
 ) -> Callable[[], Iterator[Batch]]:
     """Returns a function that reads the data from its start, in batches.
 
@@ -34,6 +41,7 @@ def training_batches(
       sample_weight: `[N]`, with an array.
       steps_per_epoch: how many batches of a data set make up an epoch; `None` for all.
       dtype: float dtype of the batches.
+      keeps_float64: see `conditioning.as_rows`.
 
     Returns:
       A function without arguments that yields `x [n, D]`, labels `[n]` or `None`, and weights
@@ -53,53 +61,15 @@ def training_batches(
         if steps_per_epoch is None and x.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise ValueError("`steps_per_epoch` must be given with a data set that has no end.")
         elements = x if steps_per_epoch is None else x.take(steps_per_epoch)
-        return lambda: _some(_unpack(element, dtype) for element in elements)
+        return lambda: _some(_unpack(element, dtype, keeps_float64) for element in elements)
     if hasattr(x, "__getitem__") and hasattr(x, "__len__") and not hasattr(x, "shape"):
         if isinstance(x, (list, tuple)):
             x = np.asarray(x)
         else:
-            return lambda: _some(_unpack(x[i], dtype) for i in range(len(x)))
+            return lambda: _some(_unpack(x[i], dtype, keeps_float64) for i in range(len(x)))
     if not hasattr(x, "shape"):
         return lambda: _refuse(x)
-    return lambda: _slices(x, y, sample_weight, dtype)
-
-
-def head(batches, size: int) -> Batch:
-    """The first `size` points, or all if there are fewer, and labelled ones from further on.
-
-    Of points as large as images they are fewer.
-
-    Args:
-      batches: what `training_batches` returned.
-      size: number of points, and the highest number of labelled ones beyond them.
-
-    Returns:
-      Points `[n, D]`, labels `[n]` or `None` and weights `[n]` or `None`.
-
-    #### Examples
-
-    >>> head(training_batches(np.zeros([50, 2])), 10)[0].shape.as_list()
-    [10, 2]
-    """
-    first, labelled, counts = [], [], [0, 0]
-    for batch in batches():
-        size = rows_at_once(batch[0], size, entries=4 * _BATCH_ENTRIES)
-        room = size - counts[0]
-        first.append(_rows(batch, slice(max(room, 0))))
-        counts[0] += len(batch[0])
-        if batch[1] is not None and len(batch[0]) > room:
-            rest = _rows(batch, slice(max(room, 0), None))
-            labelled.append(_rows(rest, tf.where(rest[1] >= 0)[:, 0]))
-            counts[1] += len(labelled[-1][0])
-        if counts[0] >= size and (batch[1] is None or counts[1] >= size):
-            break
-    parts = zip(*first, *labelled, strict=True)
-    return tuple(None if part[0] is None else tf.concat(part, axis=0) for part in parts)
-
-
-def _rows(batch, rows):
-    take = tf.gather if isinstance(rows, tf.Tensor) else lambda part, rows: part[rows]
-    return tuple(None if part is None else take(part, rows) for part in batch)
+    return lambda: _slices(x, y, sample_weight, dtype, keeps_float64)
 
 
 def rows_at_once(x, most: int, *, entries: int = _BATCH_ENTRIES) -> int:
@@ -140,16 +110,20 @@ def _refuse(x):
     )
 
 
-def _slices(x, y, sample_weight, dtype):
+def _rows(parts, rows):
+    return tuple(None if part is None else part[rows] for part in parts)
+
+
+def _slices(x, y, sample_weight, dtype, keeps_float64):
     batch_size = rows_at_once(x, _BATCH_SIZE)
     for start in range(0, len(x), batch_size):
         rows = slice(start, start + batch_size)
         if isinstance(x, np.memmap):  # which nobody has seen yet
             checks.check_finite("x", x[rows], dtype, range(start, len(x)))
-        yield _unpack(_rows((x, y, sample_weight), rows), dtype)
+        yield _unpack(_rows((x, y, sample_weight), rows), dtype, keeps_float64)
 
 
-def _unpack(element, dtype) -> Batch:
+def _unpack(element, dtype, keeps_float64) -> Batch:
     x, y, weights = tf.keras.utils.unpack_x_y_sample_weight(element)
-    x = as_rows(x, dtype)
+    x = as_rows(x, dtype, keeps_float64=keeps_float64)
     return x, as_labels(y), None if weights is None else tf.reshape(tf.cast(weights, dtype), [-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -14,8 +15,10 @@ from tfp_gmnvp import (
     degenerate_data,
     fit_arguments,
     mixtures,
+    precision,
     replicas,
     row_batches,
+    samples,
     streams,
 )
 from tfp_gmnvp.argument_checks import check_number, check_whole_number
@@ -118,7 +121,8 @@ class FlowModel(
         """
         check_flow(distribution, "distribution")
         check_whole_number("n_init", n_init)
-        super().__init__(dtype=tf.as_dtype(distribution.dtype).name, name=name)
+        dtype = tf.as_dtype(distribution.dtype).name
+        super().__init__(dtype=dtype, autocast=False, name=name)  # points may be float64
         replicas.check_created_in_scope(distribution.variables, self.distribute_strategy)
         self.distribution = distribution
         self._initialize, self._n_init, self._seed = initialize, n_init, stateless_seed(seed)
@@ -220,7 +224,10 @@ class FlowModel(
     def call(self, x):
         """log p(x) in nats."""
         x, condition = conditioning.points_and_condition(self.distribution, x)
-        return self.distribution.log_prob(x, **condition)
+        flow = self.distribution
+        return precision.log_prob(
+            conditioning.condition(flow, **condition) if condition else flow, x
+        )
 
     @columns.learns_columns
     def fit(self, x=None, y=None, *args, **kwargs):
@@ -273,12 +280,10 @@ class FlowModel(
             arguments["sample_weight"],
             steps_per_epoch=arguments.get("steps_per_epoch"),
             dtype=dtype,
+            keeps_float64=precision.takes_float64(self.distribution),
         )
         if not self._is_initialized.numpy():
-            x, y, sample_weight = streams.head(batches, 10_000)
-            if not hasattr(arguments["x"], "shape"):
-                self._warn_if_degenerate(x, sample_weight)
-            self.initialize_mixture(x, sample_weight, y)
+            self._initialize_from_sample(arguments, batches)
         shared = distribute(batches, self.distribute_strategy, data=arguments["x"])
         ours = [UpdateBetweenEpochs(self, shared), SkippedSteps(self._finite_steps)]
         arguments["callbacks"] = [*ours, *arguments["callbacks"], ResumeAtWeights(self)]
@@ -294,6 +299,18 @@ class FlowModel(
         degenerate_data.warn_if_degenerate(
             x, names=names, sample_weight=sample_weight, event_size=event_size
         )
+
+    def _initialize_from_sample(self, arguments, batches):
+        """Sets the mixture down on a sample of all the data, be it sorted or not."""
+        options = {"size": 10_000, "seed": self._seed.numpy().view(np.uint32)}
+        if hasattr(arguments["x"], "shape"):
+            data = [arguments[name] for name in ("x", "y", "sample_weight")]
+            options["dtype"] = self.distribution.dtype
+            x, y, sample_weight = samples.sample_of_arrays(*data, **options)
+        else:
+            x, y, sample_weight = samples.sample_of_batches(batches, **options)
+            self._warn_if_degenerate(x, sample_weight)
+        self.initialize_mixture(x, sample_weight, y)
 
     def _check_compiled(self, method):
         if self.mixture_update is None:

@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from tfp_gmnvp import bijectors, conditioning, labels, loss_scales, mixtures, replicas
+from tfp_gmnvp import bijectors, conditioning, labels, loss_scales, mixtures, precision, replicas
 from tfp_gmnvp.compiled_steps import CompiledStep
 from tfp_gmnvp.finite_changes import if_finite
 from tfp_gmnvp.keras_weights import optimizer_variables, tf_variable
@@ -112,7 +112,10 @@ class TrainingSteps:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if sample_weight is not None:
             sample_weight = tf.reshape(tf.cast(sample_weight, self.distribution.dtype), [-1])
-        rows = conditioning.as_rows(x, self.distribution.dtype)
+        keeps_float64 = precision.takes_float64(self.distribution)
+        rows = conditioning.as_rows(x, self.distribution.dtype, keeps_float64=keeps_float64)
+        if sample_weight is None and rows.dtype != self.distribution.dtype:
+            sample_weight = tf.ones([tf.shape(rows)[0]], self.distribution.dtype)
         return rows, labels.in_range(labels.as_labels(y), self._num_components), sample_weight
 
     def _dropout_seed(self):
@@ -126,12 +129,9 @@ class TrainingSteps:
 
     def _evaluate(self, x, **condition):
         """The one pass: latents, the components' log-joint, log p(x)."""
-        bijector = self.distribution.bijector
         x, of_context = conditioning.points_and_condition(self.distribution, x)
         condition = {**condition, **of_context}
-        z = bijector.inverse(x, **condition)
-        event_ndims = self.distribution.event_shape.rank
-        log_det = bijector.inverse_log_det_jacobian(x, event_ndims=event_ndims, **condition)
+        z, log_det = precision.latents_and_log_det(self.distribution, x, **condition)
         mixture = mixtures.at_context(self.distribution.distribution, **of_context)
         log_joint = mixtures.component_log_joint(mixture, z)
         return z, log_joint, tf.reduce_logsumexp(log_joint, axis=-1) + log_det

@@ -14,7 +14,13 @@ from tfp_gmnvp.bijectors.real_nvp import real_nvp
 from tfp_gmnvp.bijectors.residual import ResidualMLP
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 from tfp_gmnvp.bijectors.spline import RationalQuadratic
-from tfp_gmnvp.bijectors.standardization import standardization
+from tfp_gmnvp.bijectors.standardization import (
+    forward_in_float64,
+    leading_standardization,
+    spread_of,
+    standardization,
+)
+from tfp_gmnvp.bijectors.tails import Tails, draw_in
 
 __all__ = [
     "MLP",
@@ -30,11 +36,16 @@ __all__ = [
     "Sine",
     "SinglePassBijector",
     "SinglePassChain",
+    "Tails",
     "affine",
     "context_size",
+    "draw_in",
+    "forward_in_float64",
     "initialize",
+    "leading_standardization",
     "penalty",
     "real_nvp",
+    "spread_of",
     "standardization",
     "uses_dropout",
 ]

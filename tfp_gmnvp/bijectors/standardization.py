@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import checks, tables
+from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
-__all__ = ["standardization"]
+__all__ = [
+    "Spread",
+    "forward_in_float64",
+    "leading_standardization",
+    "spread_of",
+    "standardization",
+]
 
 tfb = tfp.bijectors
+
+_CHUNK = 65_536
+_ROWS_FOR_QUANTILES = 100_000
+_FAR = 20.0  # robust standard deviations; 5,000 draws of Student's t with 3 degrees reach about 15
+_NORMAL_RANGE = 3.2897  # standard deviations between the 5 % and 95 % quantiles of a normal
+
+
+class Spread(NamedTuple):
+    """Where the columns of data lie, and how far they spread, `[D]` each, in float64.
+
+    Attributes:
+      loc: the mean; the median where there are tails.
+      scale: the standard deviation; where there are tails what the 5 % and 95 % quantiles say of
+        it; of a constant column one.
+      has_tails: whether rows lie farther than 20 such robust scales from the median.
+
+    #### Examples
+
+    >>> spread_of(np.array([[0.0], [2.0]]))
+    Spread(loc=array([1.]), scale=array([1.]), has_tails=array([False]))
+    """
+
+    loc: np.ndarray
+    scale: np.ndarray
+    has_tails: np.ndarray
 
 
 def standardization(data, *, dtype=tf.float32, name: str = "standardization") -> tfb.Bijector:
     """The affine bijector `x = mean + std * z` of a data set's columns, or pixels.
 
-    Its inverse standardises. Mean and standard deviation are computed in float64 and kept in
-    `tf.Variable`s that do not train. A constant column keeps its scale: its `std` is one.
+    Its inverse standardises. Mean and standard deviation are kept in float64, in `tf.Variable`s
+    that do not train. A constant column keeps its scale: its `std` is one. Where a column has rows
+    far out, beyond 20 robust standard deviations, its median and the range between its 5 % and 95 %
+    quantiles take their place, so that a few outliers do not press all else together.
 
     Args:
       data: array-like `[N, D]` or `[N, H, W, C]`, finite, `N >= 1`.
@@ -44,37 +80,138 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
             f"`data` must have shape [N, D] or [N, H, W, C] with N >= 1, got {list(data.shape)}."
         )
     checks.check_points(data, data.shape[1:], tf.float64, name="data")
-    data = data.astype(np.float64)
-    mean, std = data.mean(axis=0), data.std(axis=0)
-    smallest = np.maximum(1e-12 * np.abs(mean), np.finfo(tf.as_dtype(dtype).as_numpy_dtype).tiny)
-    std = np.where(std > smallest, std, 1.0)
-    constant = {"trainable": False, "dtype": dtype}
+    spread = spread_of(data)
+    constant = {"trainable": False, "dtype": tf.float64}
     return Standardization(
-        tf.Variable(mean, name=f"{name}/mean", **constant),
-        tf.Variable(std, name=f"{name}/std", **constant),
+        tf.Variable(spread.loc, name=f"{name}/mean", **constant),
+        tf.Variable(spread.scale, name=f"{name}/std", **constant),
+        dtype=dtype,
         name=name,
     )
 
 
-class Standardization(SinglePassBijector):
-    """`x = mean + std * z`, entry by entry."""
+def spread_of(data: np.ndarray) -> Spread:
+    """What `standardization` makes of data; it reads it three times, some rows at a time.
 
-    def __init__(self, mean, std, name="standardization"):
+    Args:
+      data: finite, `[N, ...]`.
+
+    Returns:
+      A `Spread`.
+
+    #### Examples
+
+    >>> data = np.append(np.linspace(-1.0, 1.0, 999), 1e4)[:, np.newaxis]
+    >>> loc, scale, has_tails = spread_of(data)
+    >>> bool(abs(loc[0]) < 0.01), round(scale[0].item(), 1), has_tails.tolist()
+    (True, 0.5, [True])
+    """
+    rows = _Chunks(data)
+    low = np.min([part.min(axis=0) for part in rows], axis=0)
+    high = np.max([part.max(axis=0) for part in rows], axis=0)
+    mean = sum((part - low).sum(axis=0) for part in rows) / len(data) + low
+    std = np.sqrt(sum(np.square(part - mean).sum(axis=0) for part in rows) / len(data))
+    loc, scale, has_tails = mean, std, np.zeros(mean.shape, bool)
+    if data.ndim == 2:
+        lower, median, upper = np.quantile(_some_of(data), [0.05, 0.5, 0.95], axis=0)
+        robust = (upper - lower) / _NORMAL_RANGE
+        has_tails = (np.maximum(high - median, median - low) > _FAR * robust) & (robust > 0)
+        loc, scale = np.where(has_tails, median, mean), np.where(has_tails, robust, std)
+    rounding = 4 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))
+    return Spread(loc, np.where(scale > rounding, scale, 1.0), has_tails)
+
+
+class _Chunks:
+    """The rows in float64, some at a time, as often as asked for."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __iter__(self):
+        for start in range(0, len(self.data), _CHUNK):
+            yield self.data[start : start + _CHUNK].astype(np.float64)
+
+
+def _some_of(data):
+    if len(data) <= _ROWS_FOR_QUANTILES:
+        return data.astype(np.float64)
+    rows = np.random.default_rng(0).choice(len(data), _ROWS_FOR_QUANTILES, replace=False)
+    return data[np.sort(rows)].astype(np.float64)
+
+
+def leading_standardization(bijector: tfb.Bijector) -> SinglePassBijector | None:
+    """The standardisation of vectors that data meets first, if there is one.
+
+    #### Examples
+
+    >>> bijector = standardization([[0.0, 10.0], [2.0, 30.0]])
+    >>> leading_standardization(SinglePassChain([bijector, tfb.Shift([1.0, 1.0])])) is bijector
+    True
+    """
+    first = bijector.bijectors[0] if isinstance(bijector, SinglePassChain) else bijector
+    is_one = isinstance(first, Standardization) and len(first.domain_shape) == 1
+    return first if is_one else None
+
+
+def forward_in_float64(bijector: tfb.Bijector, z: tf.Tensor, **condition) -> tf.Tensor:
+    """`forward` of a bijector with a leading standardisation, whose last step is in float64.
+
+    Args:
+      bijector: one that `leading_standardization` finds something in.
+      z: latents `[N, D]`.
+      **condition: what the bijector hangs on.
+
+    Returns:
+      Points `[N, D]` in float64.
+
+    #### Examples
+
+    >>> bijector = standardization(np.array([[1e9], [1e9 + 1]]))
+    >>> forward_in_float64(bijector, tf.constant([[1.0]])).numpy().tolist()
+    [[1000000001.0]]
+    """
+    if isinstance(bijector, SinglePassChain):
+        first, *others = bijector.bijectors
+        z = SinglePassChain(others).forward(z, **condition) if others else z
+    else:
+        first = bijector
+    return first.mean + first.std * tf.cast(z, tf.float64)
+
+
+class Standardization(SinglePassBijector):
+    """`x = mean + std * z`, entry by entry.
+
+    `mean` and `std` are float64. Its inverse takes points of float64, too, whatever its dtype, from
+    within a `SinglePassChain` or by `_inverse_and_log_det`, and casts what it has standardised.
+    Points of its own dtype meet the mean as a sum of two numbers, which has twice the digits.
+    """
+
+    def __init__(self, mean, std, dtype=None, name="standardization"):
         parameters = dict(locals())
         self.mean, self.std = mean, std
         super().__init__(
             domain_shape=mean.shape,
             is_constant_jacobian=True,
-            dtype=mean.dtype,
+            dtype=tf.as_dtype(dtype or mean.dtype),
             parameters=parameters,
             name=name,
         )
 
     def _forward_and_log_det(self, x, **condition):
-        return self.mean + self.std * x, self._log_det()
+        high, low, std = self._in_own_dtype()
+        return high + (low + std * x), self._log_det()
 
     def _inverse_and_log_det(self, y, **condition):
-        return (y - self.mean) / self.std, -self._log_det()
+        if y.dtype == self.mean.dtype:
+            return tf.cast((y - self.mean) / self.std, self.dtype), -self._log_det()
+        high, low, std = self._in_own_dtype()
+        return ((y - high) - low) / std, -self._log_det()
+
+    def _in_own_dtype(self):
+        """The mean as a sum of two numbers, the second for what the first rounds away; the std."""
+        high = tf.cast(self.mean, self.dtype)
+        low = tf.cast(self.mean - tf.cast(high, self.mean.dtype), self.dtype)
+        return high, low, tf.cast(self.std, self.dtype)
 
     def _log_det(self):
-        return tf.reduce_sum(tf.math.log(self.std))
+        return tf.cast(tf.reduce_sum(tf.math.log(self.std)), self.dtype)

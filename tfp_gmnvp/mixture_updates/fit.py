@@ -16,6 +16,7 @@ from tfp_gmnvp import (
     degenerate_data,
     fit_arguments,
     mixtures,
+    precision,
     streams,
 )
 from tfp_gmnvp.argument_checks import check_whole_number
@@ -129,7 +130,8 @@ def fit_mixture(
         check_whole_number("n_init", n_init, 0)
     names, x = columns.columns_of(flow, x).points, conditioning.paired(flow, x)
     data = fit_arguments.points_and_labels(x, y, sample_weight, flow)
-    batches = streams.training_batches(**data, dtype=flow.dtype)
+    keeps_float64 = precision.takes_float64(flow)
+    batches = streams.training_batches(**data, dtype=flow.dtype, keeps_float64=keeps_float64)
     event_size = flow.event_shape[0] if flow.event_shape.rank == 1 else None
     if hasattr(data["x"], "shape"):
         weights = data["sample_weight"]
@@ -210,10 +212,7 @@ def _latents(flow, batches):
     latents, total = [], tf.zeros([], tf.float64)
     for rows, labels, sample_weight in batches():
         x, condition = conditioning.points_and_condition(flow, rows)
-        z = flow.bijector.inverse(x, **condition)
-        log_det = flow.bijector.inverse_log_det_jacobian(
-            x, event_ndims=flow.event_shape.rank, **condition
-        )
+        z, log_det = precision.latents_and_log_det(flow, x, **condition)
         log_det = tf.cast(log_det, tf.float64)
         log_det = tf.broadcast_to(log_det, tf.shape(x)[:1])  # it may be the same for all
         if sample_weight is not None:

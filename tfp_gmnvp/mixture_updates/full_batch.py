@@ -12,6 +12,7 @@ from tfp_gmnvp.conditioning import points_and_condition
 from tfp_gmnvp.mixture_updates.evidence import em_step, evidence, join_over_replicas, merge
 from tfp_gmnvp.mixture_updates.interleaved import InterleavedEM
 from tfp_gmnvp.mixtures import Prior, at_context
+from tfp_gmnvp.precision import latents_and_log_det
 from tfp_gmnvp.replica_batches import of_one_replica, on_each_replica
 
 __all__ = ["FullBatchEM"]
@@ -96,6 +97,6 @@ class FullBatchEM(InterleavedEM):
 def _evidence(flow, x, labels, sample_weight, inverse_temperature):
     """The evidence of one batch of points."""
     x, condition = points_and_condition(flow, x)
-    z = flow.bijector.inverse(x, **condition)
+    z, _ = latents_and_log_det(flow, x, **condition)
     mixture = at_context(flow.distribution, **condition)
     return evidence(mixture, z, labels, sample_weight, inverse_temperature)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.covariance_floor import lift, resolved_variance
 from tfp_gmnvp.mixtures.priors import Prior
+from tfp_gmnvp.mixtures.robust import capped_variance
 from tfp_gmnvp.mixtures.statistics import MixtureParameters, SufficientStatistics, parts
 
 __all__ = ["above_zero", "expectation", "maximization", "points_variance", "total_variance"]
@@ -57,9 +58,10 @@ def maximization(
         pi_k = mass_k / sum_j mass_j,    mu_k = c_k + d_k,    d_k = first_k / mass_k
         Sigma_k = second_k / mass_k - d_k d_k^T
 
-    Among covariances that are at least `covariance_floor` times the points' total variance in
-    every direction (entry by entry on the diagonal), the maximum is that Sigma_k with its
-    smaller eigenvalues lifted; so that EM under the floor still never lowers the likelihood.
+    Among covariances that are at least `covariance_floor` times the points' total variance (or what
+    is left of it without outliers, see `robust`) in every direction (entry by entry on the
+    diagonal), the maximum is that Sigma_k with its smaller eigenvalues lifted; so that EM under the
+    floor still never lowers the likelihood.
     The step of 'low_rank' is that of `factor_analysis`, with the floor on its variances.
 
     Args:
@@ -101,6 +103,7 @@ def maximization(
     _, loc, covariance = parameters
     floor = resolved_variance(covariance, loc, covariance_type, dtype or loc.dtype)
     if covariance_floor:
+        variance = _without_outliers(variance, parameters, covariance_type)
         floor = tf.maximum(floor, covariance_floor * variance)
     return parameters._replace(covariance=lift(covariance, floor, covariance_type))
 
@@ -126,22 +129,37 @@ def total_variance(parameters: MixtureParameters, covariance_type: str) -> tf.Te
     [5.0]
     """
     probs, loc, covariance = parameters
-    within = {
+    within = _variance_within(covariance, covariance_type)
+    center = tf.reduce_sum(probs[:, tf.newaxis] * loc, axis=0)
+    variance = tf.reduce_sum(probs[:, tf.newaxis] * (within + tf.square(loc - center)), axis=0)
+    return above_zero(variance, center)
+
+
+def _variance_within(covariance, covariance_type):
+    """The variances of each component, entry by entry, `[K, D]` or what broadcasts with it."""
+    return {
         "full": tf.linalg.diag_part,
         "tied": lambda c: tf.linalg.diag_part(c)[tf.newaxis],
         "diag": tf.identity,
         "spherical": lambda c: c[:, tf.newaxis],
         "low_rank": lambda c: c[..., 0] + tf.reduce_sum(tf.square(c[..., 1:]), axis=-1),
     }[covariance_type](covariance)
+
+
+def _without_outliers(variance, parameters, covariance_type):
+    probs, loc, covariance = parameters
+    if loc.shape[0] == 1:
+        return variance
+    within = _variance_within(covariance, covariance_type)
     center = tf.reduce_sum(probs[:, tf.newaxis] * loc, axis=0)
-    variance = tf.reduce_sum(probs[:, tf.newaxis] * (within + tf.square(loc - center)), axis=0)
-    return above_zero(variance, center)
+    return above_zero(capped_variance(variance, probs, loc, within), center)
 
 
 def above_zero(variance: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
     """A variance of points, and where they are all but equal what keeps it off zero.
 
-    That is a millionth of the other entries', or what the dtype resolves about the center.
+    That is a millionth of the other entries', or what the dtype resolves about the center. An entry
+    with a spread of its own keeps it, however small: entries may have any units.
 
     Args:
       variance: of each entry, `[D]`.
@@ -157,8 +175,9 @@ def above_zero(variance: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
     ['1e-06', '2e+00']
     """
     rounding = np.finfo(variance.dtype.as_numpy_dtype).eps * center
-    smallest = tf.maximum(1e-6 * tf.reduce_mean(variance), 1e-30)
-    return tf.maximum(variance, tf.maximum(smallest, tf.square(rounding)))
+    resolved = tf.maximum(tf.square(rounding), 1e-30)
+    smallest = tf.maximum(1e-6 * tf.reduce_mean(variance), resolved)
+    return tf.where(variance > resolved, variance, smallest)
 
 
 def points_variance(statistics: SufficientStatistics, covariance_type: str) -> tf.Tensor:

@@ -94,12 +94,15 @@ def first_fit(
     seed,
     num_iterations: int = 10,
     n_init: int = 1,
+    num_seedings: int = 1,
     covariance_floor: float = 1e-4,
     prior: Prior | None = None,
     sample_weight: tf.Tensor | None = None,
     labels: tf.Tensor | None = None,
 ) -> MixtureParameters:
     """The first mixture: k-means++ centers, nearest-center covariances, and some steps of EM.
+
+    Distances are in units of each column's standard deviation, so that units make no difference.
 
     Where points are labelled, the components that have labels are set down on their points: each
     other point belongs to the component of the nearest labelled point or center. There it stays:
@@ -114,6 +117,8 @@ def first_fit(
       num_iterations: EM iterations after the first M-step; there are none where there are labels.
       n_init: number of starts, of which the one with the highest likelihood, or posterior
         density under a prior, is kept.
+      num_seedings: number of draws of centers for each start, of which the one with the highest
+        likelihood after the first M-step goes on; far cheaper than as many starts.
       covariance_floor: as in `maximization`.
       prior: as in `maximization`.
       sample_weight: the points' weights `[N]`.
@@ -123,7 +128,8 @@ def first_fit(
       `MixtureParameters`.
 
     Raises:
-      ValueError: if `n_init` is not a whole number >= 1, or there are too few points.
+      ValueError: if `n_init` or `num_seedings` is not a whole number >= 1, or there are too few
+        points.
 
     #### Examples
 
@@ -136,6 +142,7 @@ def first_fit(
     [9.0, 0.0]
     """
     check_whole_number("n_init", n_init)
+    check_whole_number("num_seedings", num_seedings)
     m_step = functools.partial(
         em.maximization,
         covariance_type=covariance_type,
@@ -144,23 +151,65 @@ def first_fit(
     )
     if labels is not None and bool(tf.reduce_any(labels >= 0)):
         num_iterations = 0
-    seeds = [seed] if n_init == 1 else tfp.random.split_seed(stateless_seed(seed), n=n_init)
-    best, highest = None, -math.inf
-    for start_seed in seeds:
-        start = _start(points, num_components, start_seed, sample_weight, labels)
+    run = functools.partial(
+        _run,
+        points,
+        covariance_type=covariance_type,
+        m_step=m_step,
+        sample_weight=sample_weight,
+        labels=labels,
+    )
+    stddev = _stddev(points, sample_weight)
+
+    def height(parameters):
+        return _objective(points, parameters, covariance_type, prior, sample_weight, labels)
+
+    def seeded(start_seed):
+        start = _start(points, num_components, start_seed, sample_weight, labels, stddev)
         if covariance_type == "low_rank":
-            start = _with_loadings(points, start, rank, start_seed)
-        fit = _run(points, start, num_iterations, covariance_type, m_step, sample_weight, labels)
-        if n_init == 1:
-            return fit
-        height = _objective(points, fit, covariance_type, prior, sample_weight, labels)
-        if best is None or height > highest:
-            best, highest = fit, height
-    return best
+            start = _with_loadings(start, stddev, rank, start_seed)
+        return start
+
+    def fit(start_seed):
+        starts = [seeded(s) for s in _several(start_seed, num_seedings)]
+        best = _highest(starts, lambda start: height(run(start, 0)))
+        return run(best, num_iterations)
+
+    return _highest([fit(s) for s in _several(seed, n_init)], height)
 
 
-def _start(points, num_components, seed, sample_weight, labels):
-    """Responsibilities `[N, K]` by the nearest center, or labelled point, and references."""
+def _several(seed, number):
+    return [seed] if number == 1 else tfp.random.split_seed(stateless_seed(seed), n=number)
+
+
+def _highest(candidates, height):
+    """The first of the candidates with the greatest height that is a number."""
+    if len(candidates) == 1:
+        return candidates[0]
+    heights = [height(candidate) for candidate in candidates]
+    return candidates[
+        max(range(len(heights)), key=lambda i: (heights[i] == heights[i], heights[i]))
+    ]
+
+
+def _stddev(points, sample_weight):
+    """The spread of each column, `[D]`, by the points' weights; never quite zero."""
+    mean, variance = _moments(points, sample_weight)
+    return tf.sqrt(em.above_zero(variance, mean))
+
+
+def _moments(points, sample_weight):
+    weight = tf.ones_like(points[:, 0]) if sample_weight is None else sample_weight
+    weight = tf.cast(weight, points.dtype)[:, tf.newaxis]
+    return tf.nn.weighted_moments(points, axes=[0], frequency_weights=weight)
+
+
+def _start(points, num_components, seed, sample_weight, labels, stddev):
+    """Responsibilities `[N, K]` by the nearest center, or labelled point, and references.
+
+    Distances are in units of each column's spread, so that no unit of the data counts.
+    """
+    points = points / stddev
     k_means = functools.partial(k_means_plus_plus, points, sample_weight=sample_weight, seed=seed)
     owned = [] if labels is None else _labelled_points(points, labels, num_components)
     places = [len(points_of) for points_of in owned]
@@ -178,14 +227,13 @@ def _start(points, num_components, seed, sample_weight, labels):
         nearest = tf.where(labels >= 0, tf.cast(labels, nearest.dtype), nearest)
     is_owner = tf.equal(owners[:, tf.newaxis], tf.range(num_components))
     reference = tf.gather(anchors, tf.argmax(tf.cast(is_owner, tf.int32), axis=0))
-    return tf.one_hot(nearest, num_components, dtype=points.dtype), reference
+    return tf.one_hot(nearest, num_components, dtype=points.dtype), reference * stddev
 
 
-def _with_loadings(points, start, rank, seed):
+def _with_loadings(start, stddev, rank, seed):
     """The start with covariances in its reference: the points' variance, loadings at random."""
     responsibilities, centers = start
-    spread = em.above_zero(tf.math.reduce_variance(points, axis=0), tf.reduce_mean(points, axis=0))
-    spread += tf.zeros_like(centers)
+    spread = tf.square(stddev) + tf.zeros_like(centers)
     (seed,) = tfp.random.split_seed(stateless_seed(seed), n=1, salt="loadings")
     covariance = factor_analysis.initial_loadings(spread, rank, seed=seed)
     return responsibilities, factor_analysis.pack(centers, covariance)
@@ -196,7 +244,7 @@ def _labelled_points(points, labels, num_components):
     return [tf.boolean_mask(points, labels == k)[:_MAX_ANCHORS] for k in range(num_components)]
 
 
-def _run(points, start, num_iterations, covariance_type, m_step, sample_weight, labels):
+def _run(points, start, num_iterations, *, covariance_type, m_step, sample_weight, labels):
     responsibilities, reference = start
     for iteration in range(num_iterations + 1):
         statistics = sufficient_statistics(
@@ -218,10 +266,7 @@ def _objective(points, parameters, covariance_type, prior, sample_weight, labels
         log_prob = log_prob * tf.cast(sample_weight, log_prob.dtype)
     objective = tf.reduce_sum(log_prob)
     if prior is not None:
-        weight = tf.ones(len(points)) if sample_weight is None else sample_weight
-        _, variance = tf.nn.weighted_moments(
-            points, axes=[0], frequency_weights=tf.cast(weight, points.dtype)[:, tf.newaxis]
-        )
+        _, variance = _moments(points, sample_weight)
         objective += prior.log_density(parameters, variance, covariance_type)
     return float(objective)
 
