@@ -104,6 +104,8 @@ def points_and_labels(x, y, sample_weight, flow, *, of: str = "", is_batch: bool
         raise TypeError(f"`x{of}` must be an array or batches of points, got {x!r}.")
     if isinstance(x, tf.data.Dataset):
         x = batch_checks.check_batches(x, row_shape, num_components, flow.dtype)
+    elif isinstance(x, types.GeneratorType):
+        x = _as_tuples(x, f"x{of}")
     elif hasattr(x, "shape"):
         checks.check_points(x, row_shape, flow.dtype, name=f"x{of}")
         y = checked_labels(y, len(x), num_components, name=f"y{of}")
@@ -113,6 +115,17 @@ def points_and_labels(x, y, sample_weight, flow, *, of: str = "", is_batch: bool
                 checks.check_some_weight(sample_weight, name=f"sample_weight{of}")
             y = no_labels(len(x)) if y is None else y
     return {"x": x, "y": y, "sample_weight": sample_weight}
+
+
+def _as_tuples(batches, name):
+    """What a generator yields as Keras wants it: bare arrays as tuples of one."""
+    for batch in batches:
+        if not isinstance(batch, (tuple, list)) and not hasattr(batch, "shape"):
+            raise ValueError(
+                f"`{name}` must yield batches of points, as arrays or in tuples `(x, y, "
+                f"sample_weight)`, got {type(batch).__name__}."
+            )
+        yield batch if isinstance(batch, tuple) else (np.asarray(batch),)
 
 
 def _validation_data(data, flow):
