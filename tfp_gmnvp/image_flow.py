@@ -12,6 +12,7 @@ from tfp_gmnvp.bijectors import SinglePassChain, standardization
 from tfp_gmnvp.bijectors.images import image_real_nvp, initialize_from, logit_pixels
 from tfp_gmnvp.configuration import flow_arguments, record_arguments
 from tfp_gmnvp.flow import gaussian_mixture_flow
+from tfp_gmnvp.mixture_flow import standardized_mixture
 from tfp_gmnvp.mixtures import gaussian_mixture
 from tfp_gmnvp.seeds import stateless_seed
 
@@ -119,7 +120,7 @@ def build_flow(config: Mapping) -> tfd.TransformedDistribution:
       config: what `configuration.flow_config` returned.
 
     Returns:
-      What `gaussian_mixture_flow` or `image_flow` returns.
+      What `gaussian_mixture_flow`, `image_flow` or `standardized_mixture` returns.
 
     #### Examples
 
@@ -127,7 +128,8 @@ def build_flow(config: Mapping) -> tfd.TransformedDistribution:
     [3]
     """
     arguments = flow_arguments(config)
-    factories = {"image_flow": image_flow, "gaussian_mixture_flow": gaussian_mixture_flow}
+    factories = (gaussian_mixture_flow, image_flow, standardized_mixture)
+    factories = {factory.__name__: factory for factory in factories}
     return factories[arguments.pop("factory", "gaussian_mixture_flow")](**arguments)
 
 
