@@ -35,8 +35,13 @@ def check_choice(name: str, value, choices: Sequence) -> None:
     )
 
 
-def as_tuple(name: str, value) -> tuple:
+def as_tuple(name: str, value, of: str = "whole numbers") -> tuple:
     """What a sequence holds.
+
+    Args:
+      name: what it is called.
+      value: anything.
+      of: what it is to hold.
 
     Raises:
       TypeError: if it is none, or a string.
@@ -47,7 +52,7 @@ def as_tuple(name: str, value) -> tuple:
     (1, 2)
     """
     if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__"):
-        raise TypeError(f"`{name}` must be a sequence of whole numbers, got {value!r}.")
+        raise TypeError(f"`{name}` must be a sequence of {of}, got {value!r}.")
     return tuple(value)
 
 
@@ -113,6 +118,6 @@ def did_you_mean(found, choices: Sequence) -> str:
     >>> did_you_mean("splines", ["affine", "spline"])
     " Did you mean 'spline'?"
     """
-    names = [choice for choice in choices if isinstance(choice, str)]
-    near = difflib.get_close_matches(str(found), names, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    names = {choice.lower(): choice for choice in choices if isinstance(choice, str)}
+    near = difflib.get_close_matches(str(found).lower(), names, n=1)
+    return f" Did you mean {names[near[0]]!r}?" if near else ""

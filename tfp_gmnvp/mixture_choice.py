@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+import numbers
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp import mixtures
+from tfp_gmnvp.argument_checks import as_tuple, check_choice
 
-__all__ = ["COVARIANCE_FLOOR", "MixtureCandidate", "choose_mixture", "fit_candidate"]
+__all__ = [
+    "COVARIANCE_FLOOR",
+    "MixtureCandidate",
+    "check_candidates",
+    "choose_mixture",
+    "fit_candidate",
+    "most_trials",
+]
 
 #: Lower bound of the covariances relative to the points' variance; see `maximization`.
 COVARIANCE_FLOOR = 1e-6
 
 _NUM_FINALISTS = 6
+_TYPES = ("full", "tied", "diag", "spherical")
+_SHRINKAGES = (0.0, 0.1, 1.0)
 
 
 class MixtureCandidate(NamedTuple):
@@ -62,10 +73,11 @@ def choose_mixture(
     num_components: Iterable[int] = (1, 2, 3, 4, 6, 8, 10),
     *,
     covariance_types: Sequence[str] = ("full", "tied", "diag"),
-    shrinkages: Sequence[float] = (0.0, 0.1, 1.0),
+    shrinkages: Sequence[float] = _SHRINKAGES,
     num_folds: int = 5,
     num_divisions: int = 1,
     seed: int,
+    report: Callable[[str], None] = lambda what: None,
 ) -> tuple[MixtureCandidate, ...]:
     """Fits mixtures of all kinds, and scores each on folds that it has not seen.
 
@@ -81,6 +93,7 @@ def choose_mixture(
       num_divisions: how often the points are divided into folds anew; the six candidates that are
         the best by the first division are scored by the mean of all.
       seed: integer seed of the folds and of the mixtures' starts.
+      report: gets the description of each candidate that was tried.
 
     Returns:
       The candidates, the best first, but for those after the sixth, which stay behind it.
@@ -95,24 +108,23 @@ def choose_mixture(
     >>> best.num_components
     2
     """
-    z, num_components = np.asarray(z, np.float64), list(num_components)
-    numbers = [k for k in sorted(num_components) if 1 <= k <= max(1, len(z) // 8)]
-    if not numbers:
-        raise ValueError(
-            f"`num_components` must hold a number from 1 to {max(1, len(z) // 8)} for {len(z)} "
-            f"points, got {num_components!r}."
-        )
+    z = np.asarray(z, np.float64)
+    numbers_, covariance_types = check_candidates(num_components, covariance_types, len(z))
     rng = np.random.default_rng(seed)
     first, *others = (
         functools.partial(
-            _held_out, z=z, folds=np.array_split(rng.permutation(len(z)), num_folds), seed=seed
+            _held_out,
+            z=z,
+            folds=np.array_split(rng.permutation(len(z)), num_folds),
+            seed=seed,
+            report=report,
         )
         for _ in range(num_divisions)
     )
     scored = []
     for covariance_type in covariance_types:
         for shrinkage in shrinkages if covariance_type == "full" else (0.0,):
-            family = [MixtureCandidate(covariance_type, k, shrinkage) for k in numbers]
+            family = [MixtureCandidate(covariance_type, k, shrinkage) for k in numbers_]
             scored += _ascending(first, family)
     scored = _best_first(scored)
     finalists = [
@@ -120,6 +132,63 @@ def choose_mixture(
         for c in scored[:_NUM_FINALISTS]
     ]
     return (*_best_first(finalists), *scored[_NUM_FINALISTS:])
+
+
+def check_candidates(
+    num_components: Iterable[int], covariance_types: Sequence[str], num_points: int
+) -> tuple[list[int], tuple[str, ...]]:
+    """The numbers of components that so many points can bear, ascending, and types of covariance.
+
+    Args:
+      num_components: as in `choose_mixture`.
+      covariance_types: as in `choose_mixture`.
+      num_points: N.
+
+    Returns:
+      The numbers up to N / 8, and the types.
+
+    Raises:
+      TypeError: if one is no sequence.
+      ValueError: if one holds what will not do, or nothing that will.
+
+    #### Examples
+
+    >>> check_candidates(range(1, 9), ["full"], 20)
+    ([1, 2], ('full',))
+    """
+    found = as_tuple("num_components", num_components)
+    if not all(isinstance(k, numbers.Integral) and not isinstance(k, bool) for k in found):
+        raise ValueError(f"`num_components` must hold whole numbers, got {list(found)!r}.")
+    most = max(1, num_points // 8)
+    few = sorted({int(k) for k in found if 1 <= k <= most})
+    if not few or min(found) < 1:
+        raise ValueError(
+            f"`num_components` must hold whole numbers >= 1, one of them from 1 to {most} for "
+            f"{num_points} points, got {list(found)!r}."
+        )
+    types = as_tuple(
+        "covariance_types", covariance_types, f"some of {', '.join(map(repr, _TYPES))}"
+    )
+    for covariance_type in types:
+        check_choice("covariance_types", covariance_type, _TYPES)
+    if not types:
+        raise ValueError("`covariance_types` must hold a type of covariance, got none.")
+    return few, tuple(dict.fromkeys(types))
+
+
+def most_trials(
+    num_components: Sequence[int], covariance_types: Sequence[str], num_divisions
+) -> int:
+    """How many candidates `choose_mixture` tries at most, each division into folds counted.
+
+    #### Examples
+
+    >>> most_trials([1, 2], ["full", "diag"], num_divisions=1)
+    8
+    """
+    families = sum(len(_SHRINKAGES) if kind == "full" else 1 for kind in covariance_types)
+    first = families * len(num_components)
+    return first + (num_divisions - 1) * min(first, _NUM_FINALISTS)
 
 
 def fit_candidate(
@@ -145,7 +214,7 @@ def fit_candidate(
     z = tf.constant(z, tf.float64)
     settings = {"num_iterations": 20, "n_init": n_init, "seed": seed}
     start = mixtures.first_fit(z, **settings, **_arguments(candidate, z.shape[1]))
-    return _em(candidate, z.shape[1], num_iterations=200)(z, *start)
+    return _em(candidate, start, num_iterations=200)(z, *start)
 
 
 def _best_first(candidates) -> list[MixtureCandidate]:
@@ -164,17 +233,23 @@ def _ascending(score, candidates) -> list[MixtureCandidate]:
     return scored
 
 
-def _held_out(candidate, z, folds, seed) -> float:
+def _held_out(candidate, z, folds, seed, report) -> float:
     arguments = _arguments(candidate, z.shape[1])
-    em = _em(candidate, z.shape[1], num_iterations=50)
-    total = 0.0
+    total, em = 0.0, None
     for fold in folds:
         others = tf.constant(np.delete(z, fold, axis=0))
         start = mixtures.first_fit(others, seed=seed, num_iterations=0, **arguments)
+        em = em or _em(candidate, start, num_iterations=50)
         mixture = mixtures.as_mixture(em(others, *start), candidate.covariance_type)
         total += float(tf.reduce_sum(mixture.log_prob(tf.constant(z[fold]))))
     mean = total / len(z)
+    report(_description(candidate))
     return mean if np.isfinite(mean) else -np.inf
+
+
+def _description(candidate) -> str:
+    shrinkage = f", shrinkage {candidate.shrinkage:g}" if candidate.shrinkage else ""
+    return f"{candidate.covariance_type}, K = {candidate.num_components}{shrinkage}"
 
 
 def _arguments(candidate, event_size) -> dict:
@@ -187,8 +262,9 @@ def _arguments(candidate, event_size) -> dict:
     }
 
 
-def _em(candidate, event_size, num_iterations):
-    """EM from points `[N, D]` and parameters to parameters, of any N, as a graph."""
+def _em(candidate, start, num_iterations):
+    """EM from points `[N, D]` and parameters to parameters, of any N: one graph, traced once."""
+    event_size = start.loc.shape[1]
     covariance_type, prior = candidate.covariance_type, candidate.prior(event_size)
 
     def iterate(z, parameters):
@@ -201,7 +277,7 @@ def _em(candidate, event_size, num_iterations):
             statistics, covariance_type, covariance_floor=COVARIANCE_FLOOR, prior=prior
         )
 
-    @functools.partial(tf.function, reduce_retracing=True)
+    @tf.function
     def em(z, *parameters):
         return tf.while_loop(
             lambda p: True,
@@ -210,4 +286,5 @@ def _em(candidate, event_size, num_iterations):
             maximum_iterations=num_iterations,
         )[0]
 
-    return em
+    specs = [tf.TensorSpec(part.shape, part.dtype) for part in start]
+    return em.get_concrete_function(tf.TensorSpec([None, event_size], tf.float64), *specs)
