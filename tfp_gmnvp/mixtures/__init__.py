@@ -1,5 +1,6 @@
 """The density of the latents and its EM; they know nothing of bijectors, Keras or files."""
 
+from tfp_gmnvp.mixtures.at_floor import components_at_floor
 from tfp_gmnvp.mixtures.em import expectation, maximization, points_variance, total_variance
 from tfp_gmnvp.mixtures.gate import (
     GatedMixture,
@@ -42,6 +43,7 @@ __all__ = [
     "assign_parameters",
     "at_context",
     "component_log_joint",
+    "components_at_floor",
     "expectation",
     "first_fit",
     "gate_variables",

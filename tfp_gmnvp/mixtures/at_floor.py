@@ -1,0 +1,50 @@
+"""Which components of a mixture are as narrow as their lower bound allows."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_gmnvp.mixtures.em import total_variance
+from tfp_gmnvp.mixtures.gaussian_mixture import mixture_parameters
+from tfp_gmnvp.mixtures.statistics import MixtureParameters
+
+__all__ = ["components_at_floor"]
+
+tfd = tfp.distributions
+
+_CLOSE = 4.0  # twice the standard deviation: float32 resolves the smallest eigenvalues no better
+
+
+def components_at_floor(mixture: tfd.MixtureSameFamily, covariance_floor: float) -> tuple[int, ...]:
+    """The components whose covariance is at the floor in some direction, or near it.
+
+    Args:
+      mixture: made by `gaussian_mixture`, of a type other than 'low_rank'.
+      covariance_floor: as in `maximization`, relative to the total variance of the mixture.
+
+    Returns:
+      Their numbers, ascending.
+
+    #### Examples
+
+    >>> from tfp_gmnvp.mixtures import as_mixture
+    >>> covariance = tf.constant([[1.0, 1.0], [1.0, 1e-6]])
+    >>> parameters = MixtureParameters(tf.constant([0.5, 0.5]), tf.zeros([2, 2]), covariance)
+    >>> components_at_floor(as_mixture(parameters, "diag"), covariance_floor=1e-6)
+    (1,)
+    """
+    covariance_type = mixture.components_distribution.covariance_type
+    parameters = MixtureParameters(*(tf.cast(p, tf.float64) for p in mixture_parameters(mixture)))
+    floor = covariance_floor * total_variance(parameters, covariance_type).numpy()
+    covariance = parameters.covariance.numpy()
+    if covariance_type in ("full", "tied"):
+        in_units = covariance / np.sqrt(np.multiply.outer(floor, floor))
+        smallest = np.linalg.eigvalsh(in_units)[..., 0]
+    elif covariance_type == "diag":
+        smallest = (covariance / floor).min(axis=-1)
+    else:
+        smallest = covariance / floor.mean()
+    is_near = np.broadcast_to(smallest <= _CLOSE, [len(parameters.loc)])
+    return tuple(map(int, np.flatnonzero(is_near)))
