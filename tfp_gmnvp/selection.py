@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import numbers
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -12,15 +11,23 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import checks, criteria, evaluate
-from tfp_gmnvp.argument_checks import as_tuple, check_choice, check_whole_number
+from tfp_gmnvp import criteria, degenerate_data, evaluate
+from tfp_gmnvp.density_arguments import checked_table
 from tfp_gmnvp.flow import gaussian_mixture_flow
+from tfp_gmnvp.progress import EpochProgress, Progress, without_retracing_warnings
+from tfp_gmnvp.selection_arguments import (
+    check_choices,
+    check_enough,
+    check_options,
+    check_settings,
+    checked_numbers,
+    checked_test,
+)
 from tfp_gmnvp.summaries import mean_estimate
 from tfp_gmnvp.training import FlowModel
+from tfp_gmnvp.training_plan import training_plan
 
 __all__ = ["ComponentScores", "ComponentSelection", "select_components"]
-
-CRITERIA = ("bic", "aic", "icl", "held_out")
 
 
 class ComponentScores(NamedTuple):
@@ -53,6 +60,8 @@ class ComponentScores(NamedTuple):
 class ComponentSelection:
     """The outcome of `select_components`; its string is a table.
 
+    BIC, AIC and ICL are printed as differences from the lowest, which the heading names.
+
     #### Examples
 
     >>> scores = [ComponentScores(k, 6 * k, -2.0, bic=b) for k, b in ((1, 30.5), (2, 20.5))]
@@ -80,15 +89,22 @@ class ComponentSelection:
         return self.models[self.num_components]
 
     def __str__(self):
-        lines = [f"{'K':>4}{'nu':>9}{'log-lik.':>11}{'BIC':>12}{'AIC':>12}{'ICL':>12}  held-out"]
+        names = ("bic", "aic", "icl")
+        lowest = {name: _lowest(getattr(s, name) for s in self.scores) for name in names}
+        titles = [f"{name.upper()}{-lowest[name]:+.2f}" for name in names]  # what is subtracted
+        widths = [max(12, len(title) + 2) for title in titles]
+        above = "".join(f"{t:>{width}}" for t, width in zip(titles, widths, strict=True))
+        lines = [f"{'K':>4}{'nu':>9}{'log-lik.':>11}{above}  held-out"]
         for s in self.scores:
             held_out = (
                 "" if np.isnan(s.held_out) else f"  {s.held_out:.4f} ± {s.held_out_error:.4f}"
             )
             mark = "*" if s.num_components == self.num_components else " "
+            gaps = [getattr(s, name) - lowest[name] for name in names]
+            above = "".join(f"{gap:>{width}.2f}" for gap, width in zip(gaps, widths, strict=True))
             lines.append(
                 f"{mark}{s.num_components:>3}{s.num_parameters:>9,}{s.log_likelihood:>11.4f}"
-                f"{s.bic:>12.2f}{s.aic:>12.2f}{s.icl:>12.2f}{held_out}"
+                f"{above}{held_out}"
             )
         return "\n".join([*lines, f"* chosen by {self.criterion}"])
 
@@ -103,6 +119,7 @@ def select_components(
     num_folds: int = 5,
     batch_size: int = 256,
     epochs: int = 50,
+    verbose: int | str = 0,
     seed: int,
     **fit_options,
 ) -> ComponentSelection:
@@ -123,13 +140,16 @@ def select_components(
         `held_out_log_likelihood`.
       make_model: builds an untrained, compiled model, called as
         `make_model(num_components, x, seed)` with the data that it is about to be trained on;
-        `None` for `gaussian_mixture_flow` with its defaults, standardised by that data.
+        `None` for a `gaussian_mixture_flow` of a size that suits the number of rows, as
+        `fit_density` has it, standardised by that data.
       x_test: held-out data `[M, D]`, scored whatever the criterion; `None` for folds of x.
       num_folds: number of folds, from 2 to N.
       batch_size: points of a training step.
       epochs: passes over the data.
+      verbose: as in Keras: 1 or 'auto' for a bar that shows what is being tried, 2 for lines, 0 for
+        nothing.
       seed: integer seed of the models, of the order of the points in each epoch, and of the folds.
-      **fit_options: what else `FlowModel.fit` takes, `callbacks` for one.
+      **fit_options: what else `FlowModel.fit` takes, `callbacks` for one; no weights and no labels.
 
     Returns:
       A `ComponentSelection`.
@@ -137,7 +157,12 @@ def select_components(
     Raises:
       ValueError: if an argument is out of its range, x is not `[N, D]` and finite, or every
         model's criterion is NaN.
-      TypeError: if `make_model` does not return a `FlowModel`.
+      TypeError: if `make_model` does not return a `FlowModel`, or there is no argument of a name.
+        All arguments are checked before any work.
+
+    Warns:
+      DegenerateDataWarning: if columns of x are constant, discrete, or functions of others, or rows
+        are copies.
 
     #### Examples
 
@@ -151,21 +176,31 @@ def select_components(
     >>> selection.num_components, sorted(selection.models)
     (2, [1, 2])
     """
-    x = _checked_points("x", x)
-    x_test = None if x_test is None else _checked_points("x_test", x_test)
-    numbers_ = _checked_numbers(num_components)
-    _check_choices(criterion, num_folds, batch_size, len(x))
+    check_options(select_components, fit_options)
+    names = degenerate_data.column_names(x)
+    x = checked_table(x, fewest_rows=2, fewest_columns=1 if make_model else 2)
+    x_test = None if x_test is None else checked_test(x_test, x.shape[1])
+    numbers_ = checked_numbers(num_components)
+    check_choices(criterion, num_folds, batch_size, epochs, len(x))
+    check_settings(make_model, verbose, seed)
+    num_folds = num_folds if x_test is None and criterion == "held_out" else 0
+    check_enough(numbers_, len(x), num_folds)
+    progress = Progress("trainings", len(numbers_) * (1 + num_folds), verbose)
+    fit_options = {"epochs": epochs, **fit_options}
     fit = functools.partial(
-        _fit, make_model or _default_model, seed, batch_size, {"epochs": epochs, **fit_options}
+        _fit, make_model or _default_model, seed, batch_size, fit_options, progress
     )
-    models = {k: fit(k, x) for k in numbers_}
-    held_out = {}
-    if x_test is not None:
-        held_out = {k: _log_prob(model, x_test) for k, model in models.items()}
-    elif criterion == "held_out":
-        folds = _folds(len(x), num_folds, seed)
-        held_out = {k: _cross_validate(functools.partial(fit, k), x, folds) for k in numbers_}
-    scores = _scores(models, x, held_out)
+    degenerate_data.warn_if_degenerate(x, names=names)
+    with degenerate_data.examined_already(), without_retracing_warnings():
+        models = {k: fit(k, x) for k in numbers_}
+        held_out = {}
+        if x_test is not None:
+            held_out = {k: _log_prob(model, x_test) for k, model in models.items()}
+        elif num_folds:
+            folds = _folds(len(x), num_folds, seed)
+            held_out = {k: _cross_validate(functools.partial(fit, k), x, folds) for k in numbers_}
+        scores = _scores(models, x, held_out)
+    progress.close()
     if np.isnan([getattr(s, criterion) for s in scores]).all():
         raise ValueError(
             f"{criterion} is NaN for every number of components, as no training converged: a lower "
@@ -175,22 +210,29 @@ def select_components(
 
 
 def _default_model(num_components, x, seed):
-    flow = gaussian_mixture_flow(x.shape[1], num_components, standardize=x, seed=seed)
+    size = training_plan(len(x), steps=1).flow_arguments
+    flow = gaussian_mixture_flow(x.shape[1], num_components, standardize=x, seed=seed, **size)
     model = FlowModel(flow, seed=seed)
     model.compile()
     return model
 
 
-def _fit(make_model, seed, batch_size, fit_options, num_components, x):
+def _fit(make_model, seed, batch_size, fit_options, progress, num_components, x, fold=""):
     """A model trained on x, whose points come in an order that hangs on the seed alone."""
+    what = f"K = {num_components}{fold}"
+    progress.advance(what)
     model = make_model(num_components, x, seed)
     if not isinstance(model, FlowModel):
         raise TypeError(
             f"`make_model` must return a compiled `FlowModel`, got {type(model).__name__}."
         )
     points = evaluate.as_points(model.distribution, x)
+    callbacks = fit_options.get("callbacks")
+    callbacks = getattr(callbacks, "callbacks", callbacks) or []  # of a `CallbackList`
+    callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    options = {**fit_options, "callbacks": [*callbacks, EpochProgress(progress, what)]}
     try:
-        model.fit(_shuffled_batches(points, batch_size, seed), **{"verbose": 0, **fit_options})
+        model.fit(_shuffled_batches(points, batch_size, seed), verbose=0, **options)
     except FloatingPointError as error:  # the others may yet do
         warnings.warn(f"With {num_components} components: {error}", stacklevel=4)
     return model
@@ -213,8 +255,9 @@ def _shuffled_batches(x, batch_size, seed) -> tf.data.Dataset:
 def _cross_validate(fit, x, folds):
     """log p(x_n) under the model that has not seen x_n, `[N]`."""
     log_prob = np.empty(len(x))
-    for fold in folds:
-        log_prob[fold] = _log_prob(fit(np.delete(x, fold, axis=0)), x[fold])
+    for number, fold in enumerate(folds, 1):
+        model = fit(np.delete(x, fold, axis=0), fold=f", fold {number} of {len(folds)}")
+        log_prob[fold] = _log_prob(model, x[fold])
     return log_prob
 
 
@@ -251,26 +294,6 @@ def _mean_or_lowest(values):
     return -np.inf if np.isnan(mean) else mean
 
 
-def _checked_points(name, x):
-    x = np.asarray(checks.as_array(x, name))
-    if x.ndim != 2 or len(x) < 2:
-        raise ValueError(f"`{name}` must have shape [N, D], N >= 2, got {list(x.shape)}.")
-    checks.check_points(x, x.shape[1:], name=name)
-    return x
-
-
-def _checked_numbers(num_components) -> list[int]:
-    found = list(as_tuple("num_components", num_components))
-    if not found or not all(isinstance(k, numbers.Integral) and k >= 1 for k in found):
-        raise ValueError(f"`num_components` must be whole numbers >= 1, got {found!r}.")
-    return sorted({int(k) for k in found})
-
-
-def _check_choices(criterion, num_folds, batch_size, num_points) -> None:
-    check_choice("criterion", criterion, list(CRITERIA))
-    if not isinstance(num_folds, numbers.Integral) or not 2 <= num_folds <= num_points:
-        raise ValueError(
-            f"`num_folds` must be a whole number from 2 to {num_points}, the number of points, "
-            f"got {num_folds!r}."
-        )
-    check_whole_number("batch_size", batch_size)
+def _lowest(values):
+    values = [value for value in values if not np.isnan(value)]
+    return min(values, default=np.nan)
