@@ -63,6 +63,7 @@ def warn_if_degenerate(
     >>> warn_if_degenerate(x)
     False
     >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
     ...     _ = warn_if_degenerate(np.insert(x, 1, 7.0, axis=1))
     >>> print(str(caught[0].message).split(":")[0])
     `x` has no density as it is

@@ -60,6 +60,8 @@ class ComponentScores(NamedTuple):
 class ComponentSelection:
     """The outcome of `select_components`; its string is a table.
 
+    BIC, AIC and ICL are printed as differences from the lowest, which the heading names.
+
     #### Examples
 
     >>> scores = [ComponentScores(k, 6 * k, -2.0, bic=b) for k, b in ((1, 30.5), (2, 20.5))]
@@ -89,17 +91,20 @@ class ComponentSelection:
     def __str__(self):
         names = ("bic", "aic", "icl")
         lowest = {name: _lowest(getattr(s, name) for s in self.scores) for name in names}
-        above = "".join(f"{f'{name.upper()} above':>12}" for name in names)
+        titles = [f"{name.upper()}{-lowest[name]:+.2f}" for name in names]  # what is subtracted
+        widths = [max(12, len(title) + 2) for title in titles]
+        above = "".join(f"{t:>{width}}" for t, width in zip(titles, widths, strict=True))
         lines = [f"{'K':>4}{'nu':>9}{'log-lik.':>11}{above}  held-out"]
         for s in self.scores:
             held_out = (
                 "" if np.isnan(s.held_out) else f"  {s.held_out:.4f} ± {s.held_out_error:.4f}"
             )
             mark = "*" if s.num_components == self.num_components else " "
-            gaps = "".join(f"{getattr(s, name) - lowest[name]:>12.2f}" for name in names)
+            gaps = [getattr(s, name) - lowest[name] for name in names]
+            above = "".join(f"{gap:>{width}.2f}" for gap, width in zip(gaps, widths, strict=True))
             lines.append(
                 f"{mark}{s.num_components:>3}{s.num_parameters:>9,}{s.log_likelihood:>11.4f}"
-                f"{gaps}{held_out}"
+                f"{above}{held_out}"
             )
         lowest = ", ".join(f"{name.upper()} {value:.2f}" for name, value in lowest.items())
         return "\n".join([*lines, f"the lowest: {lowest}", f"* chosen by {self.criterion}"])
