@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 root = Path(__file__).parent
 version = {}
-exec((root / "tfp_gmnvp" / "_version.py").read_text(encoding="utf-8"), version)
+exec((root / "tfp_gmnvp" / "_shared" / "version.py").read_text(encoding="utf-8"), version)
 
 setup(
     name="tfp_gmnvp",

@@ -21,7 +21,7 @@ import tensorflow_probability as tfp
 from matplotlib.figure import Figure
 
 import tfp_gmnvp
-from tfp_gmnvp.summaries import kl_divergence
+from tfp_gmnvp.flows.summaries import kl_divergence
 
 tfd = tfp.distributions
 

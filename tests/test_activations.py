@@ -6,7 +6,7 @@ import tensorflow as tf
 from support import count_ops
 
 from tfp_gmnvp.bijectors import MLP, ResidualMLP
-from tfp_gmnvp.bijectors.activations import Sine, as_activation, silu, sine
+from tfp_gmnvp.bijectors.networks.activations import Sine, as_activation, silu, sine
 
 pytestmark = pytest.mark.by_xla
 compiled_sine = tf.function(sine, jit_compile=True)

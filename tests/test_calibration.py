@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from tfp_gmnvp import calibration, plotting
+from tfp_gmnvp import plotting
+from tfp_gmnvp.analysis import calibration
 
 
 def predictions(num_points=500, num_classes=3, seed=0):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.compiled_steps import CompiledStep, filled_up
+from tfp_gmnvp.training.compiled_step import CompiledStep, filled_up
 
 keras = tf.keras
 X = np.random.default_rng(0).normal(size=(95, 3)).astype(np.float32)

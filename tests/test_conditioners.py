@@ -9,7 +9,7 @@ from support import count_ops, perturb, points
 from test_real_nvp import normal_over, perturbed
 
 from tfp_gmnvp.bijectors import MLP, real_nvp
-from tfp_gmnvp.bijectors.conditioners import TrackedConditioner
+from tfp_gmnvp.bijectors.networks.mlp import TrackedConditioner
 
 
 def test_hidden_kernels_have_he_variance_and_the_last_is_zero():

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.column_kinds import examine
-from tfp_gmnvp.degenerate_data import warn_if_degenerate
+from tfp_gmnvp.training.data.column_kinds import examine
+from tfp_gmnvp.training.data.degenerate_data import warn_if_degenerate
 
 SMALL = {"num_couplings": 1, "hidden_units": ()}
 RNG = np.random.default_rng(0)

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import estimator, selection
+from tfp_gmnvp.analysis import selection
+from tfp_gmnvp.density import fit_density
 
 X = np.random.default_rng(0).normal(size=[60, 2])
 OF_FIT_DENSITY = {
@@ -75,14 +76,14 @@ def no_work(*args, **kwargs):
 
 @pytest.mark.parametrize("case", OF_FIT_DENSITY)
 def test_fit_density(case, monkeypatch):
-    monkeypatch.setattr(estimator, "choose_mixture", no_work)
-    monkeypatch.setattr(estimator, "training_plan", no_work if case == "steps" else PLAN)
+    monkeypatch.setattr(fit_density, "choose_mixture", no_work)
+    monkeypatch.setattr(fit_density, "training_plan", no_work if case == "steps" else PLAN)
     arguments, message = OF_FIT_DENSITY[case]
     with pytest.raises((TypeError, ValueError), match=message):
         gmnvp.fit_density(**{"x": X, "seed": 0, **arguments})
 
 
-PLAN = estimator.training_plan
+PLAN = fit_density.training_plan
 
 
 @pytest.mark.parametrize("case", OF_SELECT_COMPONENTS)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import distinct_rows, fit_arguments
-from tfp_gmnvp.mixture_choice import choose_mixture
+from tfp_gmnvp.density.mixture_choice import choose_mixture
+from tfp_gmnvp.training.data import distinct_rows, fit_arguments
 
 ROWS = np.random.default_rng(0).normal(size=[60, 2])
 REPEATED = {

@@ -7,7 +7,7 @@ from scipy import stats
 from sklearn.mixture import GaussianMixture
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import mixture_choice
+from tfp_gmnvp.density import mixture_choice
 
 SMALL = {"num_components": [1], "covariance_types": ["diag"], "num_couplings": 2}
 

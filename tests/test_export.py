@@ -18,8 +18,9 @@ from support import COVARIANCE_TYPES
 from tensorflow_probability import distributions as tfd
 
 import tfp_gmnvp
-from tfp_gmnvp import export, gaussian_mixture_flow, posterior, predict_component
-from tfp_gmnvp.export import export_flow, to_tflite
+from tfp_gmnvp import gaussian_mixture_flow, posterior, predict_component
+from tfp_gmnvp.export import saved_model
+from tfp_gmnvp.export.saved_model import export_flow, to_tflite
 
 D, K = 3, 4
 DATA = np.random.default_rng(0).normal([5.0, -2.0, 0.3], [3.0, 0.2, 7.0], [50, D])
@@ -212,7 +213,7 @@ def test_batches_are_of_unknown_size_and_vectors_of_known(exported):
 
 def test_serving_evaluates_each_conditioner_once():
     flow = trained_flow()
-    module = export._ExportedFlow(flow)
+    module = saved_model._ExportedFlow(flow)
 
     def products(signature):
         operations = signature.get_concrete_function().graph.get_operations()

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.export import export_flow, to_tflite
+from tfp_gmnvp.export.saved_model import export_flow, to_tflite
 
 POINT_FUNCTIONS = ("log_prob", "posterior", "predict_component", "forward", "inverse")
 DATA = np.random.default_rng(0).normal(3.0, 2.0, [50, 2])

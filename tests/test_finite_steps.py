@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from keras_models import BY_XLA, EACH_UPDATE, assert_same, make_model, next_losses, points
 
-from tfp_gmnvp.finite_steps import FiniteSteps
+from tfp_gmnvp.training.finite_steps import FiniteSteps
 
 keras = tf.keras
 

@@ -9,8 +9,8 @@ from support import perturb
 
 import tfp_gmnvp
 from tfp_gmnvp import datasets
-from tfp_gmnvp.configuration import flow_config
-from tfp_gmnvp.image_flow import build_flow
+from tfp_gmnvp.flows.configuration import flow_config
+from tfp_gmnvp.flows.image_flow import build_flow
 
 SHAPE, LEVELS = (4, 4, 1), 17
 
@@ -80,7 +80,7 @@ def test_bits_per_dimension_in_closed_form():
             return z, normal - 16 * math.log(16.0)
 
     flow = tfp_gmnvp.bijectors.SinglePassChain([Uniform(domain_shape=[16], codomain_shape=SHAPE)])
-    flow = tfp_gmnvp.flow.tfd.TransformedDistribution(tfp_gmnvp.gaussian_mixture(1, 16), flow)
+    flow = tfd.TransformedDistribution(tfp_gmnvp.gaussian_mixture(1, 16), flow)
     model = tfp_gmnvp.FlowModel(flow, initialize=False)
     model.compile("adam", jit_compile=False)
     report = model.evaluate(x, verbose=0, return_dict=True)

@@ -7,7 +7,9 @@ from keras_models import HOW_TO_RUN, UPDATES
 from support import count_ops
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import conditioning, mixtures, streams
+from tfp_gmnvp import mixtures
+from tfp_gmnvp.flows import conditional
+from tfp_gmnvp.training.data import streams
 
 keras = tf.keras
 GATES = {"gate": (6,), "no gate": None}
@@ -195,4 +197,4 @@ def test_what_is_no_pair_is_refused(data):
             method(data(x, context))
     rows = tf.data.Dataset.from_tensor_slices((x,)).batch(40)
     with pytest.raises(ValueError, match=r"must hold pairs \(points, context\)"):
-        conditioning.points_and_condition(model.distribution, next(iter(rows))[0])
+        conditional.points_and_condition(model.distribution, next(iter(rows))[0])

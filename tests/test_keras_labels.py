@@ -6,7 +6,8 @@ import tensorflow as tf
 from keras_models import EACH_UPDATE, make_model, points, sequence_of
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import fit_arguments, mixtures, streams
+from tfp_gmnvp import mixtures
+from tfp_gmnvp.training.data import fit_arguments, streams
 
 keras = tf.keras
 

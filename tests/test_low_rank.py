@@ -225,4 +225,4 @@ def test_a_flow_learns_its_loadings(update):
     oracle = FactorAnalysis(2, tol=1e-6).fit(x)
     assert history[0] > history[-1] + 1.0
     np.testing.assert_allclose(history[-1], -oracle.score(x), atol=0.05)
-    assert "low_rank" in str(tfp_gmnvp.configuration.flow_config(flow))
+    assert "low_rank" in str(tfp_gmnvp.flows.configuration.flow_config(flow))

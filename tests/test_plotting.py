@@ -16,7 +16,7 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_gmnvp import plotting
-from tfp_gmnvp.flow import gaussian_mixture_flow
+from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow
 
 PROBS = np.array([0.2, 0.5, 0.3])
 LOC = np.array([[-2.0, 0.0], [1.0, 1.5], [1.5, -1.5]])

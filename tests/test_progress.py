@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.progress import Progress
+from tfp_gmnvp.training.progress import Progress
 
 SMALL = {"num_couplings": 1, "hidden_units": ()}
 X = np.random.default_rng(0).normal(size=[60, 2])

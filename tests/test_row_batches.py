@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.row_batches import fit_by_rows, row_batches
+from tfp_gmnvp.training.data.row_batches import fit_by_rows, row_batches
 
 keras = tf.keras
 

@@ -6,7 +6,7 @@ import scipy.stats
 import tensorflow as tf
 
 import tfp_gmnvp
-from tfp_gmnvp.seeds import standard_normal, stateless_seed
+from tfp_gmnvp._shared.seeds import standard_normal, stateless_seed
 
 
 @pytest.mark.parametrize("seed", [0, 7, np.int64(7), 2**40 + 1, -3])

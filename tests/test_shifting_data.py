@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import mixtures
-from tfp_gmnvp.mixture_updates.departure import beyond_chance, departure
+from tfp_gmnvp.training.mixture_updates.departure import beyond_chance, departure
 
 STDDEV = 0.4
 

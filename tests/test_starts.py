@@ -7,7 +7,8 @@ from keras_models import sequence_of
 from sklearn.metrics import adjusted_rand_score
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import mixtures, samples, streams
+from tfp_gmnvp import mixtures
+from tfp_gmnvp.training.data import samples, streams
 
 keras = tf.keras
 

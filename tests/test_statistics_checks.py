@@ -9,7 +9,8 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import calibration, plotting, summaries
+from tfp_gmnvp import plotting, summaries
+from tfp_gmnvp.analysis import calibration
 
 GOOD = np.array([[0.8, 0.2], [0.4, 0.6]])
 FUNCTIONS = [calibration.reliability, calibration.calibration_error, plotting.plot_reliability]

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_gmnvp
-from tfp_gmnvp.summaries import MonteCarloEstimate, entropy, kl_divergence
+from tfp_gmnvp.flows.summaries import MonteCarloEstimate, entropy, kl_divergence
 
 tfd = tfp.distributions
 tfb = tfp.bijectors

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.training_plan import training_plan
+from tfp_gmnvp.density.plan import training_plan
 
 
 @given(st.integers(16, 10**7), st.integers(1, 10_000), st.sampled_from(["affine", "spline"]))

@@ -1,7 +1,12 @@
 """Real NVP normalizing flows with a Gaussian mixture prior, trained by EM."""
 
-from tfp_gmnvp import datasets, plotting, summaries
-from tfp_gmnvp._version import __version__
+from tfp_gmnvp import datasets, plotting
+from tfp_gmnvp._shared.version import __version__
+from tfp_gmnvp.analysis.calibration import calibration_error, reliability
+from tfp_gmnvp.analysis.clustering_scores import adjusted_rand_index, normalized_mutual_information
+from tfp_gmnvp.analysis.criteria import aic, bic, held_out_log_likelihood, icl, num_parameters
+from tfp_gmnvp.analysis.outliers import OutlierDetector
+from tfp_gmnvp.analysis.selection import ComponentScores, ComponentSelection, select_components
 from tfp_gmnvp.bijectors import (
     MLP,
     ActNorm,
@@ -19,32 +24,33 @@ from tfp_gmnvp.bijectors import (
     standardization,
 )
 from tfp_gmnvp.bijectors.images import image_real_nvp
-from tfp_gmnvp.calibration import calibration_error, reliability
-from tfp_gmnvp.callbacks import FigureCallback
-from tfp_gmnvp.clustering_scores import adjusted_rand_index, normalized_mutual_information
-from tfp_gmnvp.conditioning import condition
-from tfp_gmnvp.copying import copy_flow
-from tfp_gmnvp.criteria import aic, bic, held_out_log_likelihood, icl, num_parameters
-from tfp_gmnvp.degenerate_data import DegenerateDataWarning
-from tfp_gmnvp.estimator import DensityFit, fit_density
-from tfp_gmnvp.export import export_flow, to_tflite
-from tfp_gmnvp.flow import (
+from tfp_gmnvp.density.fit_density import DensityFit, fit_density
+from tfp_gmnvp.export.saved_model import export_flow, to_tflite
+from tfp_gmnvp.flows import summaries
+from tfp_gmnvp.flows.conditional import condition
+from tfp_gmnvp.flows.copying import copy_flow
+from tfp_gmnvp.flows.gaussian_mixture_flow import (
     gaussian_mixture_flow,
     posterior,
     predict_component,
     sample_component,
 )
-from tfp_gmnvp.image_flow import image_flow
-from tfp_gmnvp.interpolation import interpolate
-from tfp_gmnvp.layers import FlowLayer
-from tfp_gmnvp.mixture_updates import FullBatchEM, GradientUpdate, MixtureUpdate, StepwiseEM
-from tfp_gmnvp.mixture_updates.fit import ConvergenceWarning, MixtureFit, fit_mixture
+from tfp_gmnvp.flows.image_flow import image_flow
+from tfp_gmnvp.flows.interpolation import interpolate
+from tfp_gmnvp.flows.round_trip import round_trip_error
 from tfp_gmnvp.mixtures import Prior, gaussian_mixture
-from tfp_gmnvp.outliers import OutlierDetector
-from tfp_gmnvp.round_trip import round_trip_error
-from tfp_gmnvp.schedules import PowerSchedule
-from tfp_gmnvp.selection import ComponentScores, ComponentSelection, select_components
-from tfp_gmnvp.training import FlowModel
+from tfp_gmnvp.training.callbacks import FigureCallback
+from tfp_gmnvp.training.data.degenerate_data import DegenerateDataWarning
+from tfp_gmnvp.training.layer import FlowLayer
+from tfp_gmnvp.training.mixture_updates import (
+    FullBatchEM,
+    GradientUpdate,
+    MixtureUpdate,
+    StepwiseEM,
+)
+from tfp_gmnvp.training.mixture_updates.fit import ConvergenceWarning, MixtureFit, fit_mixture
+from tfp_gmnvp.training.mixture_updates.schedules import PowerSchedule
+from tfp_gmnvp.training.model import FlowModel
 
 __all__ = [
     "MLP",

@@ -107,10 +107,10 @@ def batches(x: np.ndarray, seed: int):
 
 def of_both(flow, problem: density_data.Problem):
     """log q of validation and test points, in float64."""
-    from tfp_gmnvp import evaluate
+    from tfp_gmnvp.flows import batched
 
-    points = (evaluate.as_points(flow, x) for x in (problem.validation, problem.test))
-    return tuple(evaluate.log_prob(flow, x).astype(np.float64) for x in points)
+    points = (batched.as_points(flow, x) for x in (problem.validation, problem.test))
+    return tuple(batched.log_prob(flow, x).astype(np.float64) for x in points)
 
 
 def default_log_prob(case: dict, problem: density_data.Problem, options: dict):

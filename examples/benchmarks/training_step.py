@@ -36,7 +36,7 @@ import tensorflow_probability as tfp
 from timing import medians, timed
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.row_batches import row_batches
+from tfp_gmnvp.training.data.row_batches import row_batches
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 

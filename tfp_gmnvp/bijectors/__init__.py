@@ -1,17 +1,17 @@
 """Maps between latents z and data x; they know nothing of mixtures, Keras or files."""
 
 from tfp_gmnvp.bijectors.act_norm import ActNorm, initialize
-from tfp_gmnvp.bijectors.activations import Sine
 from tfp_gmnvp.bijectors.affine import Affine, affine
 from tfp_gmnvp.bijectors.chain import SinglePassChain
-from tfp_gmnvp.bijectors.conditioners import MLP, penalty, uses_dropout
 from tfp_gmnvp.bijectors.context import Conditioned, context_size
 from tfp_gmnvp.bijectors.coupling import Coupling
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
 from tfp_gmnvp.bijectors.held import Held
 from tfp_gmnvp.bijectors.linear import LULinear
+from tfp_gmnvp.bijectors.networks.activations import Sine
+from tfp_gmnvp.bijectors.networks.mlp import MLP, penalty, uses_dropout
+from tfp_gmnvp.bijectors.networks.residual import ResidualMLP
 from tfp_gmnvp.bijectors.real_nvp import real_nvp
-from tfp_gmnvp.bijectors.residual import ResidualMLP
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 from tfp_gmnvp.bijectors.spline import RationalQuadratic
 from tfp_gmnvp.bijectors.standardization import (

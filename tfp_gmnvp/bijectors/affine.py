@@ -7,7 +7,7 @@ import dataclasses
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.argument_checks import check_number
+from tfp_gmnvp._shared.arguments import check_number
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
 
 __all__ = ["Affine", "affine"]

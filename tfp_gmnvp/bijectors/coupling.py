@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.argument_checks import check_whole_number
+from tfp_gmnvp._shared.arguments import check_whole_number
 from tfp_gmnvp.bijectors.affine import affine
 from tfp_gmnvp.bijectors.single_pass import (
     SinglePassBijector,

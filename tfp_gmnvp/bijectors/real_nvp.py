@@ -9,18 +9,18 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.argument_checks import check_choice, check_whole_number, did_you_mean
+from tfp_gmnvp._shared.arguments import check_choice, check_whole_number, did_you_mean
+from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp.bijectors.act_norm import ActNorm
 from tfp_gmnvp.bijectors.affine import Affine
 from tfp_gmnvp.bijectors.chain import SinglePassChain
-from tfp_gmnvp.bijectors.conditioners import MLP, TrackedConditioner
 from tfp_gmnvp.bijectors.coupling import Coupling, split_sizes
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
 from tfp_gmnvp.bijectors.linear import LULinear
+from tfp_gmnvp.bijectors.networks.mlp import MLP, TrackedConditioner
+from tfp_gmnvp.bijectors.networks.residual import ResidualMLP
 from tfp_gmnvp.bijectors.permutation import Permutation
-from tfp_gmnvp.bijectors.residual import ResidualMLP
 from tfp_gmnvp.bijectors.spline import RationalQuadratic
-from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["real_nvp"]
 

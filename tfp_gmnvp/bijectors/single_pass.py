@@ -11,7 +11,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.checks import check_tensor_dtype
+from tfp_gmnvp._shared.array_checks import check_tensor_dtype
 
 __all__ = ["SinglePassBijector", "forward_and_log_det", "inverse_and_log_det"]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp.argument_checks import check_number, check_whole_number
+from tfp_gmnvp._shared.arguments import check_number, check_whole_number
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 

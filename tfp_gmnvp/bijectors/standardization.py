@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import checks, tables
+from tfp_gmnvp._shared import array_checks, tables
 from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
@@ -79,7 +79,7 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
         raise ValueError(
             f"`data` must have shape [N, D] or [N, H, W, C] with N >= 1, got {list(data.shape)}."
         )
-    checks.check_points(data, data.shape[1:], tf.float64, name="data")
+    array_checks.check_points(data, data.shape[1:], tf.float64, name="data")
     spread = spread_of(data)
     constant = {"trainable": False, "dtype": tf.float64}
     return Standardization(

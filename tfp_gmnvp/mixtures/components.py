@@ -8,8 +8,8 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp._shared.seeds import standard_normal
 from tfp_gmnvp.mixtures.triangular import inverse_tril, log_det_tril, products_with_each
-from tfp_gmnvp.seeds import standard_normal
 
 __all__ = ["DiagComponents", "GaussianComponents", "TriLComponents"]
 

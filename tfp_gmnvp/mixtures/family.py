@@ -6,8 +6,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.distributions import mixture_same_family
 
+from tfp_gmnvp._shared.seeds import symmetric_uniform
 from tfp_gmnvp.mixtures import pathwise
-from tfp_gmnvp.seeds import symmetric_uniform
 
 __all__ = ["GaussianMixture", "ReparameterizedMixture"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.argument_checks import check_choice, check_whole_number
+from tfp_gmnvp._shared.arguments import check_choice, check_whole_number
+from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
 from tfp_gmnvp.mixtures.family import GaussianMixture, ReparameterizedMixture
 from tfp_gmnvp.mixtures.low_rank import LowRankComponents
 from tfp_gmnvp.mixtures.statistics import MixtureParameters
-from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = [
     "COVARIANCE_TYPES",

@@ -8,7 +8,8 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.argument_checks import check_whole_number
+from tfp_gmnvp._shared.arguments import check_whole_number
+from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp.mixtures import em, factor_analysis
 from tfp_gmnvp.mixtures.gaussian_mixture import as_mixture, component_log_joint
 from tfp_gmnvp.mixtures.labels import known_log_joint
@@ -18,7 +19,6 @@ from tfp_gmnvp.mixtures.statistics import (
     reference_point,
     sufficient_statistics,
 )
-from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["first_fit", "k_means_plus_plus"]
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfp_gmnvp.argument_checks import check_number
+from tfp_gmnvp._shared.arguments import check_number
 from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.statistics import MixtureParameters
 

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from tfp_gmnvp.calibration import Reliability, calibration_error, reliability
+from tfp_gmnvp.analysis.calibration import Reliability, calibration_error, reliability
 from tfp_gmnvp.plotting.axes import LEGEND_STYLE, current_axes
 from tfp_gmnvp.plotting.colours import DATA_COLOUR, INK, component_colours
 

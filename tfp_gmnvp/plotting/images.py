@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from tfp_gmnvp.flow import sample_component
+from tfp_gmnvp.flows.gaussian_mixture_flow import sample_component
 from tfp_gmnvp.plotting.axes import current_axes, to_be_filled
 
 __all__ = ["plot_component_images", "plot_images"]

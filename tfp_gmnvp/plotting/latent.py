@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 
-from tfp_gmnvp import columns, evaluate
+from tfp_gmnvp.flows import batched, columns
 from tfp_gmnvp.plotting.axes import (
     BESIDE,
     LEGEND_STYLE,
@@ -58,12 +58,12 @@ def plot_latents(flow, x: np.ndarray, *, ax: Axes | None = None) -> Axes:
     ['0: 0.30', '1: 0.70']
     >>> pyplot.close()
     """
-    evaluate.require_plane(flow, "plot_latents")
-    x = evaluate.as_points(flow, x)
-    z = evaluate.inverse(flow, x)
-    mixture = evaluate.mixture_of(flow)
+    batched.require_plane(flow, "plot_latents")
+    x = batched.as_points(flow, x)
+    z = batched.inverse(flow, x)
+    mixture = batched.mixture_of(flow)
     ax = ax or current_axes()
-    colours = blend_colours(np.exp(evaluate.log_responsibilities(flow, z)))
+    colours = blend_colours(np.exp(batched.log_responsibilities(flow, z)))
     style = {"linewidths": 0, "alpha": 0.55, "rasterized": True}
     ax.scatter(*z.T, c=colours, s=dot_size(len(z)), zorder=1, label="latents", **style)
     extents = [
@@ -116,20 +116,20 @@ def plot_warped_grid(
     'Latent grid, pushed forward'
     >>> pyplot.close()
     """
-    evaluate.require_plane(flow, "plot_warped_grid")
+    batched.require_plane(flow, "plot_warped_grid")
     if num_lines < 2:
         raise ValueError(f"num_lines must be at least 2, got {num_lines}.")
     names = data_labels(labels, 2, names=columns.text_labels(flow, x))
-    x = None if x is None else evaluate.as_points(flow, x)
+    x = None if x is None else batched.as_points(flow, x)
     ax = ax or current_axes()
-    mixture = evaluate.mixture_of(flow)
+    mixture = batched.mixture_of(flow)
     reach = [
         _ring(*pair, _GRID_REACH) for pair in zip(mixture.means, mixture.covariances, strict=True)
     ]
     seen = _push(flow, reach)
     if x is not None:
         ax.scatter(*x.T, c=DATA_COLOUR, s=dot_size(len(x)), linewidths=0, zorder=0, label="data")
-        seen, reach = [x], [*reach, evaluate.inverse(flow, x)]
+        seen, reach = [x], [*reach, batched.inverse(flow, x)]
     families = _grid_lines(limits_of(*reach), num_lines)
     for family, colour in zip(families, _GRID_COLOURS, strict=True):
         style = {"colors": colour, "linewidths": 0.8, "alpha": 0.5, "zorder": 1}
@@ -187,5 +187,5 @@ def _grid_lines(limits, num_lines, num_points=401) -> list[list[np.ndarray]]:
 def _push(flow, lines: list[np.ndarray]) -> list[np.ndarray]:
     """`forward` of each line, evaluated together."""
     dtype = flow.dtype.as_numpy_dtype
-    pushed = evaluate.forward(flow, np.concatenate(lines).astype(dtype))
+    pushed = batched.forward(flow, np.concatenate(lines).astype(dtype))
     return np.split(pushed, np.cumsum([len(line) for line in lines])[:-1])

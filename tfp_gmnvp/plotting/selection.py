@@ -26,7 +26,7 @@ def plot_selection(selection, *, ax: Axes | None = None) -> Axes:
       The axes.
 
     >>> from matplotlib import pyplot
-    >>> from tfp_gmnvp.selection import ComponentScores, ComponentSelection
+    >>> from tfp_gmnvp.analysis.selection import ComponentScores, ComponentSelection
     >>> scores = [ComponentScores(k, 6 * k, -2.0, bic=b) for k, b in ((1, 30.5), (2, 20.5))]
     >>> ax = plot_selection(ComponentSelection("bic", tuple(scores), {}))
     >>> ax.get_ylabel(), ax.get_lines()[0].get_ydata().tolist()

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.bijectors.activations import as_activation
-from tfp_gmnvp.bijectors.conditioners import _he_normal
-from tfp_gmnvp.seeds import stateless_seed
+from tfp_gmnvp._shared.seeds import stateless_seed
+from tfp_gmnvp.bijectors.networks.activations import as_activation
+from tfp_gmnvp.bijectors.networks.mlp import _he_normal
 
 __all__ = ["ConvResNet"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.argument_checks import check_number
+from tfp_gmnvp._shared.arguments import check_number
 from tfp_gmnvp.bijectors.chain import SinglePassChain
 
 __all__ = ["logit_pixels"]

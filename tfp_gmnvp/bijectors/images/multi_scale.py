@@ -8,14 +8,14 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.argument_checks import check_number, check_whole_number
+from tfp_gmnvp._shared.arguments import check_number, check_whole_number
+from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.images.conditioner import ConvResNet
 from tfp_gmnvp.bijectors.images.coupling import ImageCoupling
 from tfp_gmnvp.bijectors.images.masks import channel_mask, check_image_shape, checkerboard_mask
 from tfp_gmnvp.bijectors.images.normalization import ChannelActNorm
 from tfp_gmnvp.bijectors.images.shapes import FactorOut, Flatten, Squeeze
-from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = ["image_real_nvp"]
 

@@ -1,0 +1,1 @@
+"""What a fitted flow says of data: criteria, selection, outliers, calibration, summaries."""

@@ -1,0 +1,192 @@
+"""How well a flow describes data for the parameters it has: AIC, BIC, ICL and held-out points."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from tfp_gmnvp.flows import batched
+from tfp_gmnvp.flows.summaries import MonteCarloEstimate, mean_estimate
+from tfp_gmnvp.training import parameter_table
+
+__all__ = ["aic", "bic", "held_out_log_likelihood", "icl", "num_parameters"]
+
+tfd = tfp.distributions
+
+
+def num_parameters(flow: tfd.TransformedDistribution) -> int:
+    """The number nu of free parameters: the bijector's, and the mixture's.
+
+        nu = nu_bijector + (K - 1) + K D + nu_covariance
+        nu_covariance = K D (D + 1) / 2 full, D (D + 1) / 2 tied, K D diag, K spherical,
+            K (D (R + 1) - R (R - 1) / 2) low_rank, loadings being the same up to a rotation
+
+    The bijector's are the entries of its trainable variables; the constants of a
+    standardisation are none. The bijector's number is the same for every K, so that differences
+    between mixtures of one kind of flow are those of plain mixtures, while flows of different depth
+    or width, and plain mixtures, can be compared, too.
+
+    Args:
+      flow: a flow over a `gaussian_mixture`.
+
+    Returns:
+      An integer.
+
+    Raises:
+      TypeError: if the flow is none, or its mixture was not made by `gaussian_mixture`.
+
+    #### Examples
+
+    >>> from tensorflow_probability import bijectors as tfb
+    >>> from tfp_gmnvp import gaussian_mixture
+    >>> num_parameters(tfd.TransformedDistribution(gaussian_mixture(3, 2), tfb.Identity()))
+    17
+    """
+    event_size = batched.event_size(flow)
+    components = flow.distribution.components_distribution
+    covariance_type = getattr(components, "covariance_type", None)
+    if covariance_type is None:
+        raise TypeError(
+            "`flow` must have a mixture made by `gaussian_mixture`, whose covariance type says how "
+            f"many parameters are free, got components {type(components).__name__}."
+        )
+    num_components = int(components.batch_shape[-1])
+    rank = min(getattr(components, "rank", 0), event_size)
+    triangle = event_size * (event_size + 1) // 2
+    of_covariances = {
+        "full": num_components * triangle,
+        "tied": triangle,
+        "diag": num_components * event_size,
+        "spherical": num_components,
+        "low_rank": num_components
+        * min(triangle, event_size * (rank + 1) - rank * (rank - 1) // 2),
+    }
+    of_mixture = num_components - 1 + num_components * event_size + of_covariances[covariance_type]
+    return parameter_table.count(flow.bijector.trainable_variables) + of_mixture
+
+
+def bic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
+    """The Bayesian information criterion, the lower the better.
+
+        BIC = -2 sum_n log p(x_n) + nu log N
+
+    (Schwarz 1978, in the sign and scale of scikit-learn.) For mixtures under one and the same
+    bijector it approximates -2 log-evidence up to a constant. The networks of a flow are seldom at
+    an isolated maximum of the likelihood, as the approximation asks, and flows of different size
+    are better compared by `held_out_log_likelihood`.
+
+    Args:
+      flow: a flow over a `gaussian_mixture`, trained on x.
+      x: its training data `[N, D]`.
+
+    Returns:
+      A float, in nats.
+
+    Raises:
+      ValueError: if x is not `[N, D]` and finite.
+
+    #### Examples
+
+    >>> from tensorflow_probability import bijectors as tfb
+    >>> from tfp_gmnvp import gaussian_mixture
+    >>> flow = tfd.TransformedDistribution(gaussian_mixture(1, 2), tfb.Identity())
+    >>> round(bic(flow, np.zeros([10, 2])), 3)  # 20 log(2 pi) + 5 log(10)
+    48.27
+    """
+    x = batched.as_points(flow, x)
+    return _deviance(flow, x) + num_parameters(flow) * float(np.log(len(x)))
+
+
+def aic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
+    """The Akaike information criterion, the lower the better.
+
+        AIC = -2 sum_n log p(x_n) + 2 nu
+
+    (Akaike 1974.) What `bic` says of networks is true of it as well.
+
+    Args:
+      flow: a flow over a `gaussian_mixture`, trained on x.
+      x: its training data `[N, D]`.
+
+    Returns:
+      A float, in nats.
+
+    Raises:
+      ValueError: if x is not `[N, D]` and finite.
+
+    #### Examples
+
+    >>> from tensorflow_probability import bijectors as tfb
+    >>> from tfp_gmnvp import gaussian_mixture
+    >>> flow = tfd.TransformedDistribution(gaussian_mixture(1, 2), tfb.Identity())
+    >>> round(aic(flow, np.zeros([10, 2])), 3)  # 20 log(2 pi) + 10
+    46.758
+    """
+    return _deviance(flow, batched.as_points(flow, x)) + 2.0 * num_parameters(flow)
+
+
+def icl(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
+    """The integrated completed likelihood, approximated as BIC is; the lower the better.
+
+        ICL = BIC - 2 sum_n log max_k p(k | x_n)
+
+    It is the BIC of the points together with their likeliest components (Biernacki, Celeux and
+    Govaert 2000), and so charges for clusters that overlap: BIC asks how many
+    components describe the density, ICL how many clusters stand apart.
+
+    Args:
+      flow: a flow over a `gaussian_mixture`, trained on x.
+      x: its training data `[N, D]`.
+
+    Returns:
+      A float, in nats, in the sign and scale of `bic`.
+
+    Raises:
+      ValueError: if x is not `[N, D]` and finite.
+
+    #### Examples
+
+    >>> from tensorflow_probability import bijectors as tfb
+    >>> from tfp_gmnvp import gaussian_mixture
+    >>> flow = tfd.TransformedDistribution(gaussian_mixture(1, 2), tfb.Identity())
+    >>> round(icl(flow, np.zeros([10, 2])), 3)  # one component cannot overlap
+    48.27
+    """
+    x = batched.as_points(flow, x)
+    log_r = batched.log_responsibilities(flow, batched.inverse(flow, x))
+    return bic(flow, x) - 2.0 * float(np.sum(log_r.max(axis=-1), dtype=np.float64))
+
+
+def held_out_log_likelihood(flow: tfd.TransformedDistribution, x: np.ndarray) -> MonteCarloEstimate:
+    """The mean log-density of points that the flow was not trained on; the higher the better.
+
+    It estimates E[log p(x)], which falls short of minus the entropy of the data by the
+    divergence of the flow from their distribution. The standard error is that of the
+    mean over points, for the flow as it is.
+
+    Args:
+      flow: a flow over a `tfd.MixtureSameFamily`.
+      x: held-out data `[N, D]`, N >= 2.
+
+    Returns:
+      `MonteCarloEstimate` of two floats, in nats per point.
+
+    Raises:
+      ValueError: if x is not `[N, D]` and finite, or a single point.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> flow = gaussian_mixture_flow(2, seed=0)  # starts as a standard normal
+    >>> held_out = held_out_log_likelihood(flow, np.random.default_rng(0).normal(size=[1000, 2]))
+    >>> bool(abs(held_out.estimate + 2.8379) < 4 * held_out.standard_error)
+    True
+    """
+    log_prob = batched.log_prob(flow, batched.as_points(flow, x)).astype(np.float64)
+    if len(log_prob) < 2:
+        raise ValueError("`x` must hold at least 2 points for a standard error, got 1.")
+    return mean_estimate(log_prob)
+
+
+def _deviance(flow, x):
+    return -2.0 * float(np.sum(batched.log_prob(flow, x), dtype=np.float64))

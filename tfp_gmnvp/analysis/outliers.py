@@ -1,0 +1,140 @@
+"""Which points are outliers: the quantile of their density among that of known points."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from tfp_gmnvp._shared import array_checks
+from tfp_gmnvp._shared.arguments import check_number
+from tfp_gmnvp._shared.tables import column_names
+from tfp_gmnvp.flows import batched, columns
+
+__all__ = ["OutlierDetector"]
+
+tfd = tfp.distributions
+
+
+class OutlierDetector:
+    """Scores points by how few of the known points are as unlikely.
+
+        score(x) = #{n: log p(x_n) >= log p(x)} / N
+
+    With no ties the scores of the known points themselves are 1/N, 2/N, ..., 1, and the score of a
+    fresh point of their distribution is uniform on 0, 1/N, ..., 1, however good the flow: it is one
+    minus a conformal p-value, up to 1/N (Bates et al. 2023, arXiv:2104.08279). That
+    takes known points that the flow was not trained on. A flow gives its training points a higher
+    density than fresh ones, the more so the more it overfits, and a detector that is made of them
+    calls more than its share of the fresh points outliers.
+
+    A point is an outlier where its density is at most that of the `floor(contamination N)` least
+    likely known points. With no ties these are just as many known points, and a fresh point
+    is called one with probability `floor(contamination N) / (N + 1)`.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> flow = gaussian_mixture_flow(2, seed=0)  # starts as a standard normal
+    >>> x = np.random.default_rng(0).normal(size=[200, 2])
+    >>> detector = OutlierDetector(flow, x, contamination=0.1)
+    >>> int(detector.is_outlier(x).sum())
+    20
+    >>> detector.score([[0.0, 0.0], [9.0, 9.0]]).tolist()
+    [0.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        flow: tfd.TransformedDistribution,
+        x: np.ndarray,
+        *,
+        contamination: float = 0.05,
+    ):
+        """Notes down the density of known points, under the flow as it is now.
+
+        Args:
+          flow: a flow over a `tfd.MixtureSameFamily`. After more training make a new detector.
+          x: known points `[N, D]`: held-out ones for calibrated scores, or the training data.
+          contamination: the share, in [0, 1), of the known points that are to be outliers, 0 for
+            none. Another one takes at least `1 / contamination` known points.
+
+        Raises:
+          ValueError: if `contamination` is out of its range, x is not `[N, D]` and finite, or
+            its log-density is not a number.
+
+        Warns:
+          UserWarning: if `contamination` is above zero, but x holds too few points for one of them
+            to be an outlier, so that nothing ever is.
+        """
+        check_number("contamination", contamination, lambda share: 0 <= share < 1, "be in [0, 1)")
+        self.flow, self.contamination = flow, contamination
+        log_prob = np.sort(batched.log_prob(flow, batched.as_points(flow, x)))
+        if np.isnan(log_prob).any():
+            raise ValueError("`flow` gives some of the known points a log-density of NaN.")
+        self._log_prob, self._columns = log_prob, column_names(x)
+        num_outliers = math.floor(contamination * len(log_prob) + 1e-9)
+        self._threshold = float(log_prob[num_outliers - 1]) if num_outliers else -math.inf
+        if contamination and not num_outliers:
+            _warn_of_too_few(contamination, len(log_prob))
+
+    @property
+    def threshold(self) -> float:
+        """The log-density in nats at and below which a point is an outlier."""
+        return self._threshold
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        """The share of the known points that are at least as likely.
+
+        Args:
+          x: points `[M, D]`, or of any other leading shape, `[D]` for one.
+
+        Returns:
+          float64 array `[M]` in [0, 1]: 1 for a point less likely than all known ones.
+
+        Raises:
+          ValueError: if x is not `[..., D]` and finite.
+        """
+        less_likely = np.searchsorted(self._log_prob, self._log_prob_of(x), side="left")
+        return 1.0 - less_likely / len(self._log_prob)
+
+    def is_outlier(self, x: np.ndarray) -> np.ndarray:
+        """Whether the log-density is at most the threshold.
+
+        Args:
+          x: points `[M, D]`, or of any other leading shape, `[D]` for one.
+
+        Returns:
+          Boolean array `[M]`.
+
+        Raises:
+          ValueError: if x is not `[..., D]` and finite.
+        """
+        return self._log_prob_of(x) <= self._threshold
+
+    def _log_prob_of(self, x):
+        columns.check_names(x, self._columns)
+        x, leading = self._as_rows(array_checks.as_array(x))
+        log_prob = batched.log_prob(self.flow, batched.as_points(self.flow, x))
+        return np.where(np.isnan(log_prob), -np.inf, log_prob).reshape(leading)
+
+    def _as_rows(self, x):
+        """Points as `[M, D]`, and their leading shape; what is of another shape as it is."""
+        event_shape = tuple(self.flow.event_shape)
+        shape = tuple(getattr(x, "shape", ()))
+        leading = shape[: len(shape) - len(event_shape)]
+        if leading + event_shape != shape or len(leading) == 1:
+            return x, -1
+        return np.asarray(x).reshape(-1, *event_shape), leading
+
+
+def _warn_of_too_few(contamination, num_points):
+    needed = math.ceil((1 - 1e-9) / contamination)
+    warnings.warn(
+        f"`contamination` of {contamination:g} takes at least {needed} known points for one of "
+        f"them to be an outlier, and `x` holds {num_points}: the threshold is minus infinity, and "
+        "nothing is an outlier. Give more points or a higher `contamination`, or use `score`.",
+        stacklevel=3,
+    )

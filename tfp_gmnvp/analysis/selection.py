@@ -1,0 +1,306 @@
+"""How many components: a flow for each number of them, and a criterion that chooses."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_gmnvp._shared import tables
+from tfp_gmnvp.analysis import criteria
+from tfp_gmnvp.analysis.selection_arguments import (
+    check_choices,
+    check_enough,
+    check_options,
+    check_settings,
+    checked_numbers,
+    checked_test,
+)
+from tfp_gmnvp.density.arguments import checked_table
+from tfp_gmnvp.density.plan import training_plan
+from tfp_gmnvp.flows import batched, columns
+from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow
+from tfp_gmnvp.flows.summaries import mean_estimate
+from tfp_gmnvp.training.data import degenerate_data, distinct_rows
+from tfp_gmnvp.training.model import FlowModel
+from tfp_gmnvp.training.progress import EpochProgress, Progress, without_retracing_warnings
+
+__all__ = ["ComponentScores", "ComponentSelection", "select_components"]
+
+
+class ComponentScores(NamedTuple):
+    """What the criteria say of one number of components.
+
+    `log_likelihood`, of the training data, and `held_out`, of held-out data, are in nats per point
+    and the higher the better; `bic`, `aic` and `icl` are in nats and the lower the better.
+    `held_out_error` is the standard error of `held_out`; `gap_error` is that of its difference from
+    the highest `held_out`, point by point, by which numbers of components are to be compared.
+    Without held-out data the last three are NaN.
+
+    #### Examples
+
+    >>> ComponentScores(num_components=1, num_parameters=5, log_likelihood=-2.8).held_out
+    nan
+    """
+
+    num_components: int
+    num_parameters: int
+    log_likelihood: float
+    bic: float = np.nan
+    aic: float = np.nan
+    icl: float = np.nan
+    held_out: float = np.nan
+    held_out_error: float = np.nan
+    gap_error: float = np.nan
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ComponentSelection:
+    """The outcome of `select_components`; its string is a table.
+
+    BIC, AIC and ICL are printed as differences from the lowest, which the heading names.
+
+    #### Examples
+
+    >>> scores = [ComponentScores(k, 6 * k, -2.0, bic=b) for k, b in ((1, 30.5), (2, 20.5))]
+    >>> ComponentSelection("bic", tuple(scores), {}).num_components
+    2
+    """
+
+    #: Which criterion chooses: 'bic', 'aic', 'icl' or 'held_out'.
+    criterion: str
+    #: The scores by number of components, ascending.
+    scores: tuple[ComponentScores, ...]
+    #: The trained model of each number of components.
+    models: Mapping[int, FlowModel]
+
+    @property
+    def num_components(self) -> int:
+        """The number of components that the criterion chooses."""
+        sign = -1.0 if self.criterion == "held_out" else 1.0
+        values = [sign * getattr(scores, self.criterion) for scores in self.scores]
+        return self.scores[int(np.nanargmin(values))].num_components
+
+    @property
+    def model(self) -> FlowModel:
+        """The trained model that the criterion chooses."""
+        return self.models[self.num_components]
+
+    def __str__(self):
+        names = ("bic", "aic", "icl")
+        lowest = {name: _lowest(getattr(s, name) for s in self.scores) for name in names}
+        titles = [f"{name.upper()}{-lowest[name]:+.2f}" for name in names]  # what is subtracted
+        widths = [max(12, len(title) + 2) for title in titles]
+        above = "".join(f"{t:>{width}}" for t, width in zip(titles, widths, strict=True))
+        lines = [f"{'K':>4}{'nu':>9}{'log-lik.':>11}{above}  held-out"]
+        for s in self.scores:
+            held_out = (
+                "" if np.isnan(s.held_out) else f"  {s.held_out:.4f} ± {s.held_out_error:.4f}"
+            )
+            mark = "*" if s.num_components == self.num_components else " "
+            gaps = [getattr(s, name) - lowest[name] for name in names]
+            above = "".join(f"{gap:>{width}.2f}" for gap, width in zip(gaps, widths, strict=True))
+            lines.append(
+                f"{mark}{s.num_components:>3}{s.num_parameters:>9,}{s.log_likelihood:>11.4f}"
+                f"{above}{held_out}"
+            )
+        lowest = ", ".join(f"{name.upper()} {value:.2f}" for name, value in lowest.items())
+        return "\n".join([*lines, f"the lowest: {lowest}", f"* chosen by {self.criterion}"])
+
+
+def select_components(
+    x: np.ndarray,
+    num_components: Iterable[int],
+    *,
+    criterion: str = "bic",
+    make_model: Callable[[int, np.ndarray, int], FlowModel] | None = None,
+    x_test: np.ndarray | None = None,
+    num_folds: int = 5,
+    batch_size: int = 256,
+    epochs: int = 50,
+    verbose: int | str = 0,
+    seed: int,
+    **fit_options,
+) -> ComponentSelection:
+    """Trains a flow for each number of components, and chooses by a criterion.
+
+    Every model is trained on all of x. Where held-out points are to choose and there is no
+    `x_test`, K-fold cross-validation trains `num_folds` more models for each number, each scored on
+    the fold that it has not seen, the folds being the same for all. All models get the same
+    seed, and so start from the same bijector.
+
+    A flow bends the components, so that fewer of them do than in a plain mixture; the
+    stronger the bijector, the less the number says about clusters.
+
+    Args:
+      x: training data `[N, D]`.
+      num_components: numbers of components to try, `range(1, 7)` for one.
+      criterion: 'bic', 'aic', 'icl' or 'held_out'; see `bic`, `aic`, `icl` and
+        `held_out_log_likelihood`.
+      make_model: builds an untrained, compiled model, called as
+        `make_model(num_components, x, seed)` with the data that it is about to be trained on;
+        `None` for a `gaussian_mixture_flow` of a size that suits the number of rows, as
+        `fit_density` has it, standardised by that data.
+      x_test: held-out data `[M, D]`, scored whatever the criterion; `None` for folds of x.
+      num_folds: number of folds, from 2 to N.
+      batch_size: points of a training step.
+      epochs: passes over the data.
+      verbose: as in Keras: 1 or 'auto' for a bar that shows what is being tried, 2 for lines, 0 for
+        nothing.
+      seed: integer seed of the models, of the order of the points in each epoch, and of the folds.
+      **fit_options: what else `FlowModel.fit` takes, `callbacks` for one; no weights and no labels.
+
+    Returns:
+      A `ComponentSelection`.
+
+    Raises:
+      ValueError: if an argument is out of its range, x is not `[N, D]` and finite, or every
+        model's criterion is NaN.
+      TypeError: if `make_model` does not return a `FlowModel`, or there is no argument of a name.
+        All arguments are checked before any work.
+
+    Warns:
+      DegenerateDataWarning: if columns of x are constant, discrete, or functions of others, or rows
+        are copies.
+
+    #### Examples
+
+    >>> def make_model(num_components, x, seed):
+    ...     flow = gaussian_mixture_flow(2, num_components, num_couplings=1, hidden_units=())
+    ...     model = FlowModel(flow, seed=seed)
+    ...     model.compile("adam")
+    ...     return model
+    >>> x = np.random.default_rng(0).normal(size=[200, 2]) + np.repeat([[-9], [9]], 100, axis=0)
+    >>> selection = select_components(x, [1, 2], make_model=make_model, epochs=2, seed=0)
+    >>> selection.num_components, sorted(selection.models)
+    (2, [1, 2])
+    """
+    check_options(select_components, fit_options)
+    names = tables.column_names(x)
+    columns.check_names(x_test, names, "x_test")
+    x = checked_table(x, fewest_rows=2, fewest_columns=1 if make_model else 2)
+    x_test = None if x_test is None else checked_test(x_test, x.shape[1])
+    numbers_ = checked_numbers(num_components)
+    check_choices(criterion, num_folds, batch_size, epochs, len(x))
+    check_settings(make_model, verbose, seed)
+    num_folds = num_folds if x_test is None and criterion == "held_out" else 0
+    check_enough(numbers_, len(x), num_folds)
+    progress = Progress("trainings", len(numbers_) * (1 + num_folds), verbose)
+    fit_options = {"epochs": epochs, **fit_options}
+    fit = functools.partial(
+        _fit, make_model or _default_model, seed, batch_size, fit_options, progress
+    )
+    degenerate_data.warn_if_degenerate(x, names=names)
+    with degenerate_data.examined_already(), without_retracing_warnings():
+        models = {k: fit(k, x) for k in numbers_}
+        held_out = {}
+        if x_test is not None:
+            held_out = {k: _log_prob(model, x_test) for k, model in models.items()}
+        elif num_folds:
+            folds = _folds(x, num_folds, seed)
+            held_out = {k: _cross_validate(functools.partial(fit, k), x, folds) for k in numbers_}
+        for model in models.values():
+            columns.remember(model.distribution, columns.Columns(names))
+        scores = _scores(models, x, held_out)
+    progress.close()
+    if np.isnan([getattr(s, criterion) for s in scores]).all():
+        raise ValueError(
+            f"{criterion} is NaN for every number of components, as no training converged: a lower "
+            "learning rate would do, or `global_clipnorm` in the optimizer."
+        )
+    return ComponentSelection(criterion, scores, models)
+
+
+def _default_model(num_components, x, seed):
+    size = training_plan(len(x), steps=1).flow_arguments
+    flow = gaussian_mixture_flow(x.shape[1], num_components, standardize=x, seed=seed, **size)
+    model = FlowModel(flow, seed=seed)
+    model.compile()
+    return model
+
+
+def _fit(make_model, seed, batch_size, fit_options, progress, num_components, x, fold=""):
+    """A model trained on x, whose points come in an order that hangs on the seed alone."""
+    what = f"K = {num_components}{fold}"
+    progress.advance(what)
+    model = make_model(num_components, x, seed)
+    if not isinstance(model, FlowModel):
+        raise TypeError(
+            f"`make_model` must return a compiled `FlowModel`, got {type(model).__name__}."
+        )
+    points = batched.as_points(model.distribution, x)
+    callbacks = fit_options.get("callbacks")
+    callbacks = getattr(callbacks, "callbacks", callbacks) or []  # of a `CallbackList`
+    callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    options = {**fit_options, "callbacks": [*callbacks, EpochProgress(progress, what)]}
+    try:
+        model.fit(_shuffled_batches(points, batch_size, seed), verbose=0, **options)
+    except FloatingPointError as error:  # the others may yet do
+        warnings.warn(f"With {num_components} components: {error}", stacklevel=4)
+    return model
+
+
+def _shuffled_batches(x, batch_size, seed) -> tf.data.Dataset:
+    """Batches, in a new order each time, whatever seed TensorFlow as a whole was given."""
+    rng = np.random.default_rng(seed)
+    starts = range(0, len(x), batch_size)
+
+    def batches():
+        order = rng.permutation(len(x))
+        yield from (x[order[start : start + batch_size]] for start in starts)
+
+    signature = tf.TensorSpec([None, x.shape[1]], x.dtype)
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(starts)))
+
+
+def _cross_validate(fit, x, folds):
+    """log p(x_n) under the model that has not seen x_n, `[N]`."""
+    log_prob = np.empty(len(x))
+    for number, fold in enumerate(folds, 1):
+        model = fit(np.delete(x, fold, axis=0), fold=f", fold {number} of {len(folds)}")
+        log_prob[fold] = _log_prob(model, x[fold])
+    return log_prob
+
+
+def _folds(x, num_folds, seed):
+    return distinct_rows.folds(x, np.random.default_rng(seed).permutation(len(x)), num_folds)
+
+
+def _log_prob(model, x):
+    flow = model.distribution
+    return batched.log_prob(flow, batched.as_points(flow, x)).astype(np.float64)
+
+
+def _scores(models, x, held_out) -> tuple[ComponentScores, ...]:
+    best = max(held_out.values(), key=_mean_or_lowest, default=None)
+    return tuple(
+        ComponentScores(
+            k,
+            criteria.num_parameters(model.distribution),
+            float(_log_prob(model, x).mean()),
+            *(criterion(model.distribution, x) for criterion in (criteria.bic, criteria.aic)),
+            criteria.icl(model.distribution, x),
+            *(_held_out_scores(held_out[k], best) if held_out else ()),
+        )
+        for k, model in models.items()
+    )
+
+
+def _held_out_scores(log_prob, best):
+    return *mean_estimate(log_prob), mean_estimate(best - log_prob).standard_error
+
+
+def _mean_or_lowest(values):
+    mean = values.mean()
+    return -np.inf if np.isnan(mean) else mean
+
+
+def _lowest(values):
+    values = [value for value in values if not np.isnan(value)]
+    return min(values, default=np.nan)

@@ -1,0 +1,1 @@
+"""Networks that turn one part of a vector into the parameters of a coupling."""

@@ -1,0 +1,1 @@
+"""A density for a table: choice of the mixture, plan of the training, fit."""

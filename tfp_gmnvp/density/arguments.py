@@ -1,0 +1,124 @@
+"""The arguments of functions that work for long, checked before they begin."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_gmnvp._shared import array_checks, tables
+from tfp_gmnvp.bijectors import real_nvp
+from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow
+
+__all__ = ["check_flow_arguments", "check_names", "checked_table"]
+
+_NOT_OF_FIT_DENSITY = {
+    "sample_weight": "takes no weights, all rows count alike; `FlowModel.fit` and `fit_mixture` "
+    "take them",
+    "y": "takes no labels; `FlowModel.fit(x, y)` does",
+    "event_size": "takes the size of the vectors from x",
+    "covariance_type": "tries several: give `covariance_types`, for one `['full']`",
+    "rank": "does not try covariances of type 'low_rank', whose rank that is",
+    "standardize": "standardises by x as it is",
+    "context_size": "fits a density without a context; for one with it train a `FlowModel` over "
+    "`gaussian_mixture_flow(..., context_size=...)`",
+    "gate_units": "fits a density without a context, and so without a gate",
+    "epochs": "counts training steps: give `steps`",
+    "batch_size": "chooses the size of its batches by the number of rows",
+    "callbacks": "takes no callbacks; `FlowModel.fit` does",
+    "validation_data": "sets rows of x aside to validate by: give `validation_fraction`",
+    "validation_split": "sets rows of x aside to validate by: give `validation_fraction`",
+}
+
+
+def checked_table(x, *, fewest_rows: int, fewest_columns: int = 1, name: str = "x") -> np.ndarray:
+    """An array of rows, finite all.
+
+    Args:
+      x: an array, a list or a table.
+      fewest_rows: how many rows it must have.
+      fewest_columns: how many columns it must have.
+      name: what it is called in errors.
+
+    Returns:
+      The array `[N, D]`, as it is.
+
+    Raises:
+      TypeError: if it is none, or holds no numbers.
+      ValueError: if it is too small, has another rank, or is not finite.
+
+    #### Examples
+
+    >>> checked_table([[0, 1], [2, 3]], fewest_rows=2).shape
+    (2, 2)
+    """
+    x = tables.as_array(x, name)
+    if not hasattr(x, "shape"):
+        raise TypeError(
+            f"`{name}` must be an array or table [N, D], which is read more than once, got "
+            f"{type(x).__name__}."
+        )
+    x = np.asarray(x)
+    array_checks.check_dtype(name, x)
+    if x.ndim != 2 or len(x) < fewest_rows or x.shape[1] < fewest_columns:
+        sizes = f"N >= {fewest_rows}" + (
+            f" and D >= {fewest_columns}" if fewest_columns > 1 else ""
+        )
+        raise ValueError(f"`{name}` must have shape [N, D], {sizes}, got {list(x.shape)}.")
+    array_checks.check_finite(name, x)
+    return x
+
+
+def check_names(
+    function: str, given: Iterable[str], known: Iterable[str], instead: Mapping[str, str]
+) -> None:
+    """Raises a `TypeError` for the first name that is none of a function's arguments.
+
+    Args:
+      function: its name.
+      given: names of arguments.
+      known: those that it has.
+      instead: what to say of some that it has not.
+
+    #### Examples
+
+    >>> check_names("fit_density", ["verbos"], ["seed", "verbose"], {})
+    Traceback (most recent call last):
+    TypeError: `fit_density` has no argument `verbos`: did you mean `verbose`?
+    """
+    known = list(known)
+    for name in given:
+        if name in instead:
+            raise TypeError(f"`{function}` {instead[name]}, got `{name}`.")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f": did you mean `{near[0]}`?" if near else "."
+            raise TypeError(f"`{function}` has no argument `{name}`{hint}")
+
+
+def check_flow_arguments(
+    function: Callable, event_size: int, given: Mapping, defaults: Mapping
+) -> None:
+    """Raises the error that a flow would be refused by, before there is any.
+
+    Args:
+      function: `fit_density`, which passes arguments on to `gaussian_mixture_flow`.
+      event_size: D.
+      given: those arguments, by name.
+      defaults: what stands in for those that are not given.
+
+    Raises:
+      TypeError: if there is no argument of a name, or `fit_density` sees to it by itself.
+      ValueError: if an argument is out of its range.
+    """
+    of_flow = [*inspect.signature(gaussian_mixture_flow).parameters]
+    of_bijector = [*inspect.signature(real_nvp).parameters]
+    names = [*inspect.signature(function).parameters, *of_flow, *of_bijector]
+    known = [name for name in names if not name.endswith("_arguments")]
+    check_names(function.__name__, given, known, _NOT_OF_FIT_DENSITY)
+    if given:
+        flow = gaussian_mixture_flow(event_size, **{**defaults, **given}, seed=0)
+        flow.log_prob(tf.zeros([3, event_size], flow.dtype))

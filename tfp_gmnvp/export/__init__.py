@@ -1,0 +1,1 @@
+"""Flows as SavedModel and as TensorFlow Lite."""

@@ -1,0 +1,307 @@
+"""Flows as SavedModels and TensorFlow Lite models, which need neither TFP nor this package."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_gmnvp._shared.arguments import check_choice
+from tfp_gmnvp._shared.version import __version__
+from tfp_gmnvp.bijectors import context_size
+from tfp_gmnvp.export.checks import checking_shapes, rows_of_shape
+from tfp_gmnvp.flows.conditional import condition
+from tfp_gmnvp.flows.gaussian_mixture_flow import check_flow, posterior, predict_component
+from tfp_gmnvp.mixtures import component_log_joint
+
+__all__ = ["export_flow", "to_tflite"]
+
+tfd = tfp.distributions
+
+_SAVED_MODEL_ENTRIES = {
+    "assets",
+    "assets.extra",
+    "fingerprint.pb",
+    "keras_metadata.pb",
+    "saved_model.pb",
+    "saved_model.pbtxt",
+    "variables",
+}
+
+
+def export_flow(
+    flow: tfd.TransformedDistribution, path: str | os.PathLike, *, overwrite: bool = False
+) -> None:
+    """Writes a flow as a TensorFlow SavedModel, with the values that its variables have now.
+
+    `tf.saved_model.load(path)` needs TensorFlow alone. These are signatures, with named inputs and
+    outputs, and methods of the loaded object (`loaded.log_prob(x)`), for any number N >= 0 of
+    points, in the flow's dtype:
+
+    - `log_prob`: `x [N, D]`, or images `[N, H, W, C]`, to `log_prob [N]`, in nats;
+    - `posterior`: `x [N, D]` to `posterior [N, K]`, the probabilities p(k | x);
+    - `predict_component`: `x [N, D]` to `component [N]`, int32;
+    - `inverse`: `x [N, D]` to the latents `z [N, D]`; and `forward`: `z` to `x`;
+    - `sample`: `num_samples`, an int32 scalar, and `seed`, int32 `[2]`, to `x [num_samples, D]`,
+      which is `flow.sample(num_samples, seed=seed)`;
+    - `describe`: nothing to `event_size` (and of images `event_shape`), `num_components`,
+      `covariance_type`, `context_size`, `dtype` and `version`, that of this package. The same stand
+      in `assets.extra/flow.json`.
+
+    A flow with a `context_size` takes `context [N, C]`, too, the last input of each but `describe`,
+    and its samples are `x [num_samples, N, D]`.
+
+    Inputs of another shape are an `InvalidArgumentError`, whoever serves the model. A single
+    context `[1, C]` is that of all points.
+
+    The signature `serving_default` maps `x` to `log_prob`, `posterior` and `component` in one pass.
+
+    The export appears at `path` whole or not at all: it is written beside it, in a hidden
+    directory, and renamed. A process killed between the two renames that replace an older
+    export leaves both in that directory.
+
+    Args:
+      flow: a flow over a Gaussian mixture, as `gaussian_mixture_flow` returns.
+      path: the local directory to write; missing parents are made.
+      overwrite: whether to replace a SavedModel at `path`.
+
+    Raises:
+      TypeError: if `flow` is no such flow.
+      FileExistsError: if `path` holds a SavedModel and `overwrite` is false, or anything else.
+      ValueError: if `path` is a URL.
+
+    #### Examples
+
+    >>> import tempfile
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> flow = gaussian_mixture_flow(2, num_components=3, seed=0)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     export_flow(flow, directory + "/flow")
+    ...     loaded = tf.saved_model.load(directory + "/flow")
+    >>> loaded.posterior(tf.zeros([5, 2])).shape.as_list()
+    [5, 3]
+    >>> int(loaded.describe()["num_components"])
+    3
+    """
+    check_flow(flow)
+    if "://" in os.fspath(path):
+        raise ValueError(f"`path` must be a local directory, got {os.fspath(path)!r}.")
+    with _replacing(Path(path).resolve(), overwrite) as directory:
+        module = _ExportedFlow(flow)
+        tf.saved_model.save(module, str(directory), signatures=module.signatures(flow))
+        extra = directory / "assets.extra"
+        extra.mkdir()
+        description = json.dumps(_description(flow), indent=2) + "\n"
+        (extra / "flow.json").write_text(description, encoding="utf-8")
+
+
+def to_tflite(flow: tfd.TransformedDistribution, function: str = "log_prob") -> bytes:
+    """One function of a float32 flow as a TensorFlow Lite model of builtin operators.
+
+    Its only signature has the input and the output that the function's signature has in
+    `export_flow`, for any number N >= 1 of points, and with a context for each. The interpreter
+    does not run on inputs of another shape.
+
+    Args:
+      flow: a flow over a Gaussian mixture, as `gaussian_mixture_flow` returns, of dtype float32.
+      function: 'log_prob', 'posterior', 'predict_component', 'forward' or 'inverse'.
+
+    Returns:
+      The model, to be written to a file or given to an interpreter.
+
+    Raises:
+      TypeError: if `flow` is no such flow.
+      ValueError: if it is not of dtype float32, or `function` names none of these functions.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> model = to_tflite(gaussian_mixture_flow(2, num_couplings=1, hidden_units=[4]), "inverse")
+    >>> model[4:8]
+    b'TFL3'
+    """
+    check_flow(flow)
+    if flow.dtype != tf.float32:
+        raise ValueError(f"`flow` must be of dtype float32, got {flow.dtype.name}.")
+    functions = _point_functions(flow)
+    check_choice("function", function, list(functions))
+    call, source, target = functions[function]
+
+    def pointwise(*rows):
+        # Seen one by one, points have a static shape. With a dynamic one the converter of
+        # TensorFlow 2.21 folds reduce_sum(ones(shape) * constant) to a wrong constant.
+        checked = tuple(rows_of_shape(specs, rows))
+        return {target: tf.vectorized_map(lambda row: call(*row), checked)}
+
+    specs = [_points(flow, source), *_contexts(flow)]
+    traced = _traced(pointwise, specs)
+    module = tf.Module()
+    module.variables_read = flow.variables
+    concrete = traced.get_concrete_function()
+    return tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert()
+
+
+class _PointFunction(NamedTuple):
+    """A function of points `[..., D]`, and contexts; the names of what it takes and returns."""
+
+    call: Callable[..., tf.Tensor]
+    source: str
+    target: str
+
+
+def _point_functions(flow):
+    functions = {
+        "log_prob": (lambda flow, x: flow.log_prob(x), "x", "log_prob"),
+        "posterior": (lambda flow, x: posterior(flow, x).probs_parameter(), "x", "posterior"),
+        "predict_component": (predict_component, "x", "component"),
+        "forward": (lambda flow, z: flow.bijector.forward(z), "z", "x"),
+        "inverse": (lambda flow, x: flow.bijector.inverse(x), "x", "z"),
+    }
+    return {
+        name: _PointFunction(_of_points(function, flow, source), source, target)
+        for name, (function, source, target) in functions.items()
+    }
+
+
+def _of_points(function, flow, source):
+    """The function of the flow at a context, if it takes one, with its argument so named."""
+    if _contexts(flow):
+        return {
+            "x": lambda x, context: function(condition(flow, context), x),
+            "z": lambda z, context: function(condition(flow, context), z),
+        }[source]
+    return {"x": lambda x: function(flow, x), "z": lambda z: function(flow, z)}[source]
+
+
+def _sample_of(flow):
+    if _contexts(flow):
+        return lambda num_samples, seed, context: condition(flow, context).sample(
+            num_samples, seed=seed
+        )
+    return lambda num_samples, seed: flow.sample(num_samples, seed=seed)
+
+
+class _ExportedFlow(tf.Module):
+    """A flow's functions, traced for any number of points, with the variables that they read."""
+
+    def __init__(self, flow):
+        super().__init__(name="flow")
+        self._variables_read = flow.variables
+        for name, function in _point_functions(flow).items():
+            specs = [_points(flow, function.source), *_contexts(flow)]
+            setattr(self, name, _traced(function.call, specs))
+        specs = [tf.TensorSpec([], tf.int32, "num_samples"), tf.TensorSpec([2], tf.int32, "seed")]
+        self.sample = _traced(_sample_of(flow), [*specs, *_contexts(flow)])
+        description = _description(flow)
+        self.describe = _traced(lambda: {k: tf.constant(v) for k, v in description.items()}, [])
+
+    def signatures(self, flow):
+        """The functions with their outputs named, and `serving_default`."""
+        signatures = {
+            name: _named(getattr(self, name), function.target)
+            for name, function in _point_functions(flow).items()
+        }
+        signatures["sample"] = _named(self.sample, "x")
+        signatures["describe"] = self.describe
+        serve = _traced(
+            lambda x, *context: _all_at_once(_at(flow, *context), x),
+            [_points(flow, "x"), *_contexts(flow)],
+        )
+        return {"serving_default": serve, **signatures}
+
+
+def _all_at_once(flow, x):
+    """log p(x), p(k | x) and its mode from one pass through the bijector."""
+    z = flow.bijector.inverse(x)
+    log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=flow.event_shape.rank)
+    log_joint = component_log_joint(flow.distribution, z)
+    components = tfd.Categorical(logits=log_joint)
+    return {
+        "log_prob": tf.reduce_logsumexp(log_joint, axis=-1) + log_det,
+        "posterior": components.probs_parameter(),
+        "component": components.mode(),
+    }
+
+
+def _points(flow, name):
+    event_shape = (flow.distribution if name == "z" else flow).event_shape
+    return tf.TensorSpec([None, *event_shape], flow.dtype, name)
+
+
+def _contexts(flow):
+    size = context_size(flow.bijector)
+    return [tf.TensorSpec([None, size], flow.dtype, "context")] if size else []
+
+
+def _at(flow, *context):
+    return condition(flow, *context) if context else flow
+
+
+def _traced(function, specs):
+    checked = checking_shapes(function, specs) if specs else function
+    return tf.function(checked, input_signature=specs, autograph=False)
+
+
+def _named(function, target):
+    return _traced(lambda *args: {target: function(*args)}, function.input_signature)
+
+
+def _description(flow):
+    of_images = {"event_shape": flow.event_shape.as_list()} if flow.event_shape.rank > 1 else {}
+    size = context_size(flow.bijector)
+    return {
+        **of_images,
+        "event_size": flow.distribution.event_shape[-1],
+        "num_components": flow.distribution.components_distribution.batch_shape[-1],
+        "covariance_type": flow.distribution.components_distribution.covariance_type,
+        **({"context_size": size} if size else {}),
+        "dtype": flow.dtype.name,
+        "version": __version__,
+    }
+
+
+@contextlib.contextmanager
+def _replacing(path: Path, overwrite: bool) -> Iterator[Path]:
+    """Gives the path of a directory to write, which is moved to `path` when all went well."""
+    _check_replaceable(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    workspace = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    new, old = workspace / "new", workspace / "old"
+    try:
+        yield new
+        _check_replaceable(path, overwrite)  # again, as writing took its time
+        if path.exists():
+            path.rename(old)
+        new.rename(path)
+    finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
+def _check_replaceable(path, overwrite):
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not _is_saved_model(path):
+        raise FileExistsError(
+            f"`path` {str(path)!r} exists and is not a SavedModel, or holds more than one, so that "
+            "it is not replaced even with `overwrite=True`. Give another path."
+        )
+    if not overwrite:
+        raise FileExistsError(
+            f"`path` {str(path)!r} holds a SavedModel. Give `overwrite=True` to replace it."
+        )
+
+
+def _is_saved_model(path):
+    if not path.is_dir() or not tf.saved_model.contains_saved_model(str(path)):
+        return False
+    return {entry.name for entry in path.iterdir()} <= _SAVED_MODEL_ENTRIES

@@ -1,0 +1,1 @@
+"""Flows: a bijector over a mixture as one distribution, and what is asked of it."""

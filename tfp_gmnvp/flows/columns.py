@@ -1,0 +1,274 @@
+"""The names of the columns that a flow was trained on, which it remembers and asks for."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+
+from tfp_gmnvp import bijectors
+from tfp_gmnvp._shared import tables
+from tfp_gmnvp._shared.tables import MOST_SHOWN, Names, column_names, is_table, shown_names
+
+__all__ = [
+    "Columns",
+    "as_array",
+    "check_names",
+    "columns_of",
+    "known_columns",
+    "learned_from",
+    "learns_columns",
+    "of_table",
+    "remember",
+    "text_labels",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """The names of a table's columns, as far as they are known.
+
+    Attributes:
+      points: D names, or `None`.
+      context: C names, or `None`.
+
+    #### Examples
+
+    >>> Columns(("height", "weight")).context is None
+    True
+    """
+
+    points: Names | None = None
+    context: Names | None = None
+
+
+def as_array(x, name: str = "x", flow=None, *, part: str | None = None):
+    """`tables.as_array`, for a flow that may know the columns of its points.
+
+    Args:
+      x: anything.
+      name: what it is called in errors.
+      flow: whose column names the table must have, in their order; `None` for any.
+      part: 'points' or 'context' of the flow's rows; `None` for as many of both as there are.
+
+    Raises:
+      TypeError: if a column does not hold numbers, by its dtype.
+      ValueError: if the flow was trained on other columns, or on these in another order.
+
+    #### Examples
+
+    >>> as_array([[0.0, 1.0]]).shape
+    (1, 2)
+    """
+    if flow is not None and is_table(x):
+        check_names(x, _known(flow, part, len(x.columns)), name)
+    return tables.as_array(x, name)
+
+
+def of_table(x, name: str = "x", flow=None, *, part: str | None = None):
+    """A table as an array, see `as_array`, and all else as it is.
+
+    #### Examples
+
+    >>> of_table([0.0, 1.0])
+    [0.0, 1.0]
+    """
+    return as_array(x, name, flow, part=part) if is_table(x) else x
+
+
+def check_names(x, known: Names | None, name: str = "x") -> None:
+    """Raises a `ValueError` if a table has other columns than the known ones, or another order.
+
+    Names 0, 1, 2, ... are those of a table without names, and fit any others.
+
+    Args:
+      x: anything; what is no table has no names.
+      known: the names, or `None`.
+      name: what the table is called in errors.
+
+    #### Examples
+
+    >>> check_names([[0.0, 1.0]], ("a", "b"))
+    """
+    found = column_names(x)
+    if known is None or found is None or found == known:
+        return
+    got = f"got {shown_names(found)}"
+    if sorted(map(repr, found)) == sorted(map(repr, known)):
+        hint = f": give `table[{list(known)!r}]`" if len(known) <= MOST_SHOWN else ""
+        order = f"must have its columns in the order of training, {shown_names(known)}"
+        raise ValueError(f"`{name}` {order}, {got}{hint}.")
+    if _is_numbering(found) or _is_numbering(known):
+        return
+    lacking = [column for column in known if column not in found]
+    lacks = f"; it lacks {shown_names(lacking)}" if lacking else ""
+    raise ValueError(
+        f"`{name}` must have the columns of training, {shown_names(known)}, {got}{lacks}."
+    )
+
+
+def columns_of(flow, x) -> Columns:
+    """The names that points come with: a table's, or those of a pair of points and contexts.
+
+    Args:
+      flow: a flow, with or without a `context_size`.
+      x: anything.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> columns_of(gaussian_mixture_flow(2), [[0.0, 1.0]])
+    Columns(points=None, context=None)
+    """
+    if isinstance(x, (tuple, list)):
+        parts = x if len(x) == 2 and bijectors.context_size(flow.bijector) else ()
+        return Columns(*map(column_names, parts))
+    names, size = column_names(x), bijectors.context_size(flow.bijector)
+    if names is None or not size or len(names) <= size:
+        return Columns(names)
+    return Columns(names[:-size], names[-size:])
+
+
+def known_columns(flow) -> Columns:
+    """The names that the flow has learned from the tables that it was trained on.
+
+    They stay with the bijector, so that all copies of the flow have them, too; the configuration
+    that is saved with a model holds them, a file of weights does not.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> known_columns(remember(gaussian_mixture_flow(2), Columns(("a", "b")))).points
+    ('a', 'b')
+    """
+    return getattr(flow.bijector, "_columns", None) or Columns()
+
+
+def remember(flow, columns: Columns):
+    """Notes down names on a flow, where it knows none yet.
+
+    Args:
+      flow: a flow.
+      columns: the names.
+
+    Returns:
+      The flow.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> flow = remember(gaussian_mixture_flow(2), Columns(("a", "b")))
+    >>> known_columns(remember(flow, Columns())).points
+    ('a', 'b')
+    """
+    before = known_columns(flow)
+    after = Columns(
+        _better(before.points, columns.points), _better(before.context, columns.context)
+    )
+    if after != before:
+        flow.bijector._columns = after
+    return flow
+
+
+@contextlib.contextmanager
+def learned_from(flow, x) -> Iterator[None]:
+    """Has a flow know the columns of what it is trained on, unless that is refused.
+
+    Args:
+      flow: a flow; anything else is left to whoever checks it.
+      x: what it is trained on, of any kind.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> with learned_from(gaussian_mixture_flow(2), [[0.0, 1.0]]):
+    ...     pass
+    """
+    if not hasattr(flow, "bijector"):
+        yield
+        return
+    before = known_columns(flow)
+    found = columns_of(flow, x)
+    if found != Columns():
+        sizes = (flow.event_shape[-1], bijectors.context_size(flow.bijector))
+        fits = all(
+            names is None or len(names) == size
+            for names, size in zip((found.points, found.context), sizes, strict=True)
+        )
+        remember(flow, found if fits else Columns())
+    try:
+        yield
+    except (TypeError, ValueError):
+        if known_columns(flow) != before:
+            flow.bijector._columns = before
+        raise
+
+
+def learns_columns(function: Callable) -> Callable:
+    """A decorator for what trains a flow on `x`, its second argument.
+
+    Args:
+      function: of a flow, or a method of a model that has it as `distribution`.
+
+    Returns:
+      The function that does the same in `learned_from`.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> learns_columns(lambda flow, x: len(x))(gaussian_mixture_flow(2), [[0.0, 1.0]])
+    1
+    """
+
+    @functools.wraps(function)
+    def learns(owner, *args, **kwargs):
+        flow = owner if hasattr(owner, "bijector") else getattr(owner, "distribution", None)
+        with learned_from(flow, args[0] if args else kwargs.get("x")):
+            return function(owner, *args, **kwargs)
+
+    return learns
+
+
+def text_labels(flow, x=None) -> list[str] | None:
+    """The names of the points' columns to be drawn: of a table, or else of the flow.
+
+    Args:
+      flow: a flow.
+      x: what is drawn, or `None`.
+
+    Returns:
+      Strings, or `None` where there are no names.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> text_labels(remember(gaussian_mixture_flow(2), Columns(("cost ($)", "b"))))
+    ['cost (\\\\$)', 'b']
+    """
+    names = _better(column_names(x), known_columns(flow).points)
+    if names is None or _is_numbering(names):
+        return None
+    return [str(name).replace("$", r"\$") for name in names]  # no mathematics
+
+
+def _known(flow, part, width) -> Names | None:
+    known = known_columns(flow)
+    if part is not None:
+        return getattr(known, part)
+    size = bijectors.context_size(flow.bijector)
+    is_row = size and width == flow.event_shape[-1] + size
+    if not is_row:
+        return known.points
+    return None if None in (known.points, known.context) else known.points + known.context
+
+
+def _is_numbering(names: Names) -> bool:
+    return names == tuple(range(len(names)))
+
+
+def _better(names: Names | None, others: Names | None) -> Names | None:
+    """The names, or the others where these are none or a mere numbering."""
+    if names is None or (_is_numbering(names) and others is not None):
+        return others
+    return names

@@ -1,0 +1,123 @@
+"""The class of our flows: what TFP constructs, and words of ours for what a flow cannot have."""
+
+from __future__ import annotations
+
+import tensorflow_probability as tfp
+from tensorflow_probability.python.distributions import transformed_distribution
+
+from tfp_gmnvp._shared.array_checks import check_tensor_dtype
+from tfp_gmnvp.bijectors import Held, SinglePassBijector, SinglePassChain
+
+__all__ = ["Flow"]
+
+tfd, tfb = tfp.distributions, tfp.bijectors
+
+_BY_SAMPLES = "estimate it from samples, `flow.sample(10_000, seed=0)`"
+_SHARE_OF_SAMPLES = "count samples, `flow.sample(10_000, seed=0)`"
+_INSTEAD = {
+    "entropy": "`tfp_gmnvp.summaries.entropy(flow)` estimates it",
+    "kl_divergence": "`tfp_gmnvp.summaries.kl_divergence(flow, other)` estimates it",
+    "cross_entropy": "`-tf.reduce_mean(other.log_prob(flow.sample(10_000, seed=0)))` estimates it",
+    "mode": "search for the highest `flow.log_prob`, for one from the components' means, "
+    "`flow.bijector.forward(flow.distribution.components_distribution.loc)`",
+    **dict.fromkeys(("mean", "variance", "stddev", "covariance"), _BY_SAMPLES),
+    **dict.fromkeys(
+        ("cdf", "log_cdf", "survival_function", "log_survival_function", "quantile"),
+        _SHARE_OF_SAMPLES,
+    ),
+}
+
+
+class Flow(transformed_distribution._TransformedDistribution):
+    """The distribution that `tfd.TransformedDistribution` constructs, for bijectors of ours.
+
+    It differs in its words. What has no closed form, such as `entropy` and `cdf`, says what to use
+    instead, unless the parts allow of one after all. Tensors of another dtype are told how to be
+    cast. `experimental_default_event_space_bijector` is the flow's own bijector, so that samplers
+    and surrogate posteriors move in the space of the latents; its variables stay the flow's.
+
+    Its base is what `tfd.TransformedDistribution(...)` returns for a bijector that is no
+    `CompositeTensor`, as ours are not; a subclass of `tfd.TransformedDistribution` would be one.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> flow = gaussian_mixture_flow(2, 3, seed=0)
+    >>> flow.entropy()
+    Traceback (most recent call last):
+    NotImplementedError: A flow has no `entropy` in closed form: ...
+    >>> bijector = flow.experimental_default_event_space_bijector()
+    >>> bijector.forward([1.0, 2.0]).numpy().tolist(), bijector.variables
+    ([1.0, 2.0], ())
+    """
+
+    def _default_event_space_bijector(self):
+        of_latents = self.distribution.experimental_default_event_space_bijector()
+        if not isinstance(self.bijector, SinglePassBijector):
+            return super()._default_event_space_bijector()
+        if of_latents is None:
+            return None
+        # Not `bijector(...)`, a `tfb.Chain`, whose cache outlives updates of the variables.
+        is_plain = isinstance(of_latents, tfb.Identity)
+        return Held(self.bijector if is_plain else SinglePassChain([self.bijector, of_latents]))
+
+    def _call_log_prob(self, value, name, **kwargs):
+        check_tensor_dtype("x", value, self.dtype)
+        return super()._call_log_prob(value, name, **kwargs)
+
+    def _call_prob(self, value, name, **kwargs):
+        check_tensor_dtype("x", value, self.dtype)
+        return super()._call_prob(value, name, **kwargs)
+
+    def _call_unnormalized_log_prob(self, value, name, **kwargs):
+        check_tensor_dtype("x", value, self.dtype)
+        return super()._call_unnormalized_log_prob(value, name, **kwargs)
+
+    def _cross_entropy(self, other):
+        try:
+            return super()._cross_entropy(other)
+        except NotImplementedError as error:
+            raise _not_in_closed_form("cross_entropy") from error
+
+
+def _in_our_words(name):
+    """TFP's method of a name, whose `NotImplementedError` says what to use instead."""
+
+    def method(self, *args, **kwargs):
+        try:
+            return getattr(super(Flow, self), f"_{name}")(*args, **kwargs)
+        except NotImplementedError as error:
+            raise _not_in_closed_form(name) from error
+
+    method.__name__ = f"_{name}"
+    return method
+
+
+def _not_in_closed_form(name):
+    return NotImplementedError(f"A flow has no `{name}` in closed form: {_INSTEAD[name]}.")
+
+
+for _name in _INSTEAD.keys() - {"kl_divergence", "cross_entropy"}:
+    setattr(Flow, f"_{_name}", _in_our_words(_name))
+
+_of_equal_bijectors = transformed_distribution._kl_transformed_transformed
+
+
+def _kl_divergence(a, b, name=None):
+    try:
+        if all(isinstance(d, transformed_distribution._TransformedDistribution) for d in (a, b)):
+            return _of_equal_bijectors(a, b, name)
+    except NotImplementedError as error:
+        raise _not_in_closed_form("kl_divergence") from error
+    raise _not_in_closed_form("kl_divergence")
+
+
+# TFP takes the pair of classes that is nearest to those of the two distributions.
+for _pair in (
+    (Flow, Flow),
+    (Flow, tfd.Distribution),
+    (tfd.Distribution, Flow),
+    (Flow, transformed_distribution._TransformedDistribution),
+    (transformed_distribution._TransformedDistribution, Flow),
+):
+    tfd.RegisterKL(*_pair)(_kl_divergence)

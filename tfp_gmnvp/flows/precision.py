@@ -1,0 +1,164 @@
+"""Points of more digits than a flow's dtype has: standardised in float64 before they are cast.
+
+A timestamp of 1.7e9 is known to 128 seconds in float32. Where data meets a standardisation first,
+rows that come as float64, or as whole numbers of 32 bits and more, keep their digits up to there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_gmnvp import bijectors
+from tfp_gmnvp._shared import array_checks
+
+__all__ = [
+    "check_resolution",
+    "is_wide",
+    "latents",
+    "latents_and_log_det",
+    "log_prob",
+    "row_dtype",
+    "takes_float64",
+]
+
+tfd = tfp.distributions
+
+_WIDE = (tf.float64, tf.int32, tf.int64, tf.uint32, tf.uint64)
+
+
+def takes_float64(flow: tfd.TransformedDistribution) -> bool:
+    """Whether a flow of fewer digits standardises first, and so makes use of float64 points.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> takes_float64(gaussian_mixture_flow(2, standardize=[[0.0, 1.0], [2.0, 5.0]]))
+    True
+    >>> takes_float64(gaussian_mixture_flow(2))
+    False
+    """
+    has_one = bijectors.leading_standardization(flow.bijector) is not None
+    return has_one and tf.as_dtype(flow.dtype) != tf.float64
+
+
+def is_wide(dtype) -> bool:
+    """Whether numbers of a dtype may have more digits than float32 has.
+
+    #### Examples
+
+    >>> is_wide(tf.int64), is_wide(np.dtype(np.float32))
+    (True, False)
+    """
+    return tf.as_dtype(dtype) in _WIDE
+
+
+def row_dtype(flow: tfd.TransformedDistribution, dtype) -> tf.DType:
+    """The dtype that points of a dtype are to have when they reach a flow.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> flow = gaussian_mixture_flow(2, standardize=[[0.0, 1.0], [2.0, 5.0]])
+    >>> row_dtype(flow, np.float64).name, row_dtype(flow, np.float32).name
+    ('float64', 'float32')
+    """
+    return tf.float64 if is_wide(dtype) and takes_float64(flow) else tf.as_dtype(flow.dtype)
+
+
+def latents(flow: tfd.TransformedDistribution, x) -> tf.Tensor:
+    """Latents of points `[..., D]` as a user gives them: float64 is made use of, if it can be.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> data = np.array([[1.7e9, 0.0], [1.7e9 + 60.0, 2.0]])
+    >>> latents(gaussian_mixture_flow(2, standardize=data, seed=0), data[0]).numpy().tolist()
+    [-1.0, -1.0]
+    """
+    if is_wide(getattr(x, "dtype", tf.float32)) and takes_float64(flow):
+        return latents_and_log_det(flow, tf.cast(x, tf.float64))[0]
+    return flow.bijector.inverse(x)
+
+
+def latents_and_log_det(flow: tfd.TransformedDistribution, x: tf.Tensor, **condition):
+    """Latents z = f(x) and log|det df(x)/dx|, of points in the flow's dtype or its `row_dtype`.
+
+    Args:
+      flow: a flow.
+      x: points `[N, D]`.
+      **condition: what the bijector hangs on.
+
+    Returns:
+      Latents `[N, D]`, and the log-det, `[N]` or of a shape that broadcasts with it; both in the
+      flow's dtype.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> data = np.array([[1.7e9, 0.0], [1.7e9 + 60.0, 2.0]])
+    >>> flow = gaussian_mixture_flow(2, num_couplings=1, standardize=data, seed=0)
+    >>> latents_and_log_det(flow, tf.constant(data))[0].numpy().tolist()
+    [[-1.0, -1.0], [1.0, 1.0]]
+    """
+    bijector = flow.bijector
+    if x.dtype == flow.dtype:
+        z = bijector.inverse(x, **condition)
+        ndims = flow.event_shape.rank
+        return z, bijector.inverse_log_det_jacobian(x, event_ndims=ndims, **condition)
+    return bijector._checked_codomain(x)._inverse_and_log_det(x, **condition)
+
+
+def log_prob(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tf.Tensor:
+    """log p(x) of points in the flow's dtype or its `row_dtype`.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> data = np.array([[1.7e9, 0.0], [1.7e9 + 60.0, 2.0]])
+    >>> flow = gaussian_mixture_flow(2, standardize=data, seed=0)
+    >>> log_prob(flow, tf.constant(data)).dtype.name
+    'float32'
+    """
+    if x.dtype == flow.dtype:
+        return flow.log_prob(x)
+    z, log_det = latents_and_log_det(flow, x)
+    return flow.distribution.log_prob(z) + log_det
+
+
+def check_resolution(flow: tfd.TransformedDistribution, x, name: str = "x") -> None:
+    """Raises a `ValueError` where the flow's dtype cannot tell the points of a column apart.
+
+    What is looked at is what is cast: points, or what a standardisation makes of them.
+
+    Args:
+      flow: a flow.
+      x: points `[N, D]`, or `[N, D + C]` with their contexts; of many rows some are looked at.
+      name: what they are called in errors.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> x = 1.7e9 + np.linspace(-90.0, 90.0, 40).reshape(20, 2)
+    >>> check_resolution(gaussian_mixture_flow(2, standardize=x), x)
+    >>> check_resolution(gaussian_mixture_flow(2), x)
+    Traceback (most recent call last):
+    ValueError: `x` would lose what tells its rows apart: column 0 lies about 1.7e+09 with a ...
+    """
+    if len(x.shape) != 2:
+        return
+    loc, scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
+    first = bijectors.leading_standardization(flow.bijector)
+    is_standardized = first is not None and (is_wide(x.dtype) or flow.dtype == tf.float64)
+    if is_standardized:
+        size = first.mean.shape[0]
+        loc[:size], scale[:size] = first.mean.numpy(), first.std.numpy()
+    dtype = tf.as_dtype(flow.dtype)
+    hint = (
+        "Give `dtype=tf.float64` to the flow, or give differences from a nearer origin."
+        if is_standardized
+        else f"Give the rows in float64 (they are {tf.as_dtype(x.dtype).name} here) to a flow with "
+        "`standardize=x`, which centres them before they are cast, or to one of `dtype=tf.float64`."
+    )
+    array_checks.check_told_apart(name, x, dtype, loc=loc, scale=scale, hint=hint)

@@ -1,0 +1,1 @@
+"""The training data: checked once, and read as batches."""

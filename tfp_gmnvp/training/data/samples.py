@@ -1,0 +1,175 @@
+"""A seeded sample of all the data, which all that starts from data starts from."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_gmnvp._shared import array_checks
+from tfp_gmnvp.training.data import streams
+
+__all__ = ["row_numbers", "sample_of_arrays", "sample_of_batches"]
+
+
+def sample_of_arrays(x, y=None, sample_weight=None, *, size: int, seed, dtype=tf.float32) -> tuple:
+    """Rows of weight above zero, each as likely as any other to be among them.
+
+    Only these are read, which matters for an `np.memmap`.
+
+    Args:
+      x: points `[N, D]`.
+      y: labels `[N]` or `None`.
+      sample_weight: `[N]` or `None`.
+      size: number of rows, and the highest number of labelled ones beyond them; fewer where
+        they are as large as images.
+      seed: whole numbers that NumPy's generator is seeded by.
+      dtype: float dtype that points are cast to, whose range they must not leave.
+
+    Returns:
+      Points, labels or `None` and weights or `None`, in the order of the rows: all that there are
+      if they are no more than `size`.
+
+    Raises:
+      ValueError: if all weights are zero, or a point is not finite.
+
+    #### Examples
+
+    >>> x, _, weights = sample_of_arrays(np.arange(3.0)[:, None], None, [1, 0, 2], size=9, seed=0)
+    >>> x.ravel().tolist(), weights.tolist()
+    ([0.0, 2.0], [1, 2])
+    """
+    size = streams.rows_at_once(x, size, entries=streams.MOST_ENTRIES)
+    rows = row_numbers(len(x), size=size, seed=seed, y=y, sample_weight=sample_weight)
+    x, *others = (
+        None if part is None else np.asarray(_as_array(part)[rows])
+        for part in (x, y, sample_weight)
+    )
+    array_checks.check_finite("x", x, dtype, rows)
+    return x, *others
+
+
+def row_numbers(num_rows: int, *, size: int, seed, y=None, sample_weight=None) -> np.ndarray:
+    """The numbers of a sample's rows, ascending; see `sample_of_arrays`.
+
+    #### Examples
+
+    >>> row_numbers(4, size=9, seed=0, sample_weight=[1, 0, 2, 0]).tolist()
+    [0, 2]
+    >>> len(row_numbers(10**12, size=9, seed=0))
+    9
+    """
+    rng = np.random.default_rng(seed)
+    if sample_weight is None:
+        rows = _choice(rng, num_rows, size)
+        has_weight = True
+    else:
+        weights = np.asarray(sample_weight).reshape(-1)
+        array_checks.check_some_weight(weights)
+        has_weight = weights > 0
+        found = np.flatnonzero(has_weight)
+        rows = found[_choice(rng, len(found), size)]
+    if y is not None and np.size(y):  # `no_labels` has no entries
+        labelled = np.flatnonzero((np.asarray(y).reshape(-1) >= 0) & has_weight)
+        rows = np.union1d(rows, labelled[_choice(rng, len(labelled), size)])
+    return rows
+
+
+def sample_of_batches(batches, *, size: int, seed) -> streams.Batch:
+    """The same of batches, which are read once: a reservoir.
+
+    Each row draws a number, and those with the lowest are kept (Vitter 1985, "Random sampling with
+    a reservoir", is the idea; Efraimidis and Spirakis 2006 the way).
+
+    Args:
+      batches: what `streams.training_batches` returned.
+      size: number of points, and the highest number of labelled ones beyond them.
+      seed: whole numbers that NumPy's generator is seeded by.
+
+    Returns:
+      Points `[n, D]`, labels `[n]` or `None` and weights `[n]` or `None`.
+
+    Raises:
+      ValueError: if there is no point, or none of weight above zero.
+
+    #### Examples
+
+    >>> batches = streams.training_batches(np.arange(5000.0)[:, np.newaxis])
+    >>> rows, _, _ = sample_of_batches(batches, size=100, seed=0)
+    >>> len(rows), bool(rows[-1] > 4096)
+    (100, True)
+    """
+    rng = np.random.default_rng(seed)
+    kept, labelled, num_seen = None, None, 0
+    for x, y, weights in batches():
+        if kept is None:
+            size = streams.rows_at_once(x, size, entries=streams.MOST_ENTRIES)
+            kept, labelled = _Lowest(size), _Lowest(size)
+        draws = rng.random(len(x))
+        order = num_seen + np.arange(len(x))
+        num_seen += len(x)
+        good = np.ones(len(x), bool) if weights is None else weights.numpy() > 0
+        parts = [part if part is None else part.numpy() for part in (x, y, weights)]
+        kept.add(draws, order, parts, good)
+        if y is not None:
+            labelled.add(draws, order, parts, good & (parts[1] >= 0))
+    if not num_seen:
+        raise ValueError("`x` must hold points, and its batches hold none.")
+    if not kept.num_rows:
+        raise ValueError(
+            f"`sample_weight` must have a weight above zero, and all {num_seen} are zero."
+        )
+    return _joined(kept, labelled)
+
+
+class _Lowest:
+    """The rows with the lowest draws of all that were added."""
+
+    def __init__(self, size):
+        self.size, self.num_rows, self.highest, self.blocks = size, 0, np.inf, []
+
+    def add(self, draws, order, parts, good):
+        chosen = np.flatnonzero(good & (draws < self.highest))
+        if not len(chosen):
+            return
+        block = [draws, order, *parts]
+        self.blocks.append([None if part is None else part[chosen] for part in block])
+        self.num_rows += len(chosen)
+        if self.num_rows > 2 * self.size:
+            self.rows()
+
+    def rows(self):
+        """Draws, numbers, points, labels and weights of no more than `size` rows."""
+        block = [
+            None if parts[0] is None else np.concatenate(parts)
+            for parts in zip(*self.blocks, strict=True)
+        ]
+        if self.num_rows > self.size:
+            lowest = np.argpartition(block[0], self.size)[: self.size]
+            block = [None if part is None else part[lowest] for part in block]
+            self.highest = block[0].max()
+        self.num_rows, self.blocks = len(block[0]), [block]
+        return block
+
+
+def _joined(kept, labelled) -> streams.Batch:
+    """The rows that were kept, and those labelled ones that are not among them, in order."""
+    block = kept.rows()
+    if labelled.num_rows:
+        others = labelled.rows()
+        is_new = ~np.isin(others[1], block[1])
+        block = [
+            None if part is None else np.concatenate([part, other[is_new]])
+            for part, other in zip(block, others, strict=True)
+        ]
+    order = np.argsort(block[1])
+    return tuple(None if part is None else tf.constant(part[order]) for part in block[2:])
+
+
+def _choice(rng, num_rows, size):
+    if num_rows <= size:
+        return np.arange(num_rows)
+    return np.sort(rng.choice(num_rows, size, replace=False, shuffle=False))
+
+
+def _as_array(part):
+    return part if isinstance(part, np.ndarray) else np.asarray(part)

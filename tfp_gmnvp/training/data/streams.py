@@ -1,0 +1,129 @@
+"""Reading the training data once more: what full-batch EM and the first fit see of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_gmnvp._shared import array_checks
+from tfp_gmnvp.flows.conditional import as_rows
+from tfp_gmnvp.training.data.labels import as_labels
+
+__all__ = ["MOST_ENTRIES", "Batch", "rows_at_once", "training_batches"]
+
+#: Points `[n, D]`, or `[n, D + C]` with their contexts, labels `[n]` or `None`, and weights `[n]`
+#: or `None`.
+Batch = tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]
+
+_BATCH_SIZE = 4096
+_BATCH_ENTRIES = 2**20  # so fewer of large events, such as images
+MOST_ENTRIES = 4 * _BATCH_ENTRIES  #: of points that are held at once to start from
+
+
+def training_batches(
+    x,
+    y=None,
+    sample_weight=None,
+    *,
+    steps_per_epoch: int | None = None,
+    dtype=tf.float32,
+    keeps_float64: bool = False,
+) -> Callable[[], Iterator[Batch]]:
+    """Returns a function that reads the data from its start, in batches.
+
+    Args:
+      x: what Keras' `fit` takes: an array `[N, D]`, a `tf.data.Dataset` or a Keras `PyDataset`
+        (`Sequence`) of batches `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+      y: labels `[N]` in -1 .. K-1, with an array; -1 is for no label.
+      sample_weight: `[N]`, with an array.
+      steps_per_epoch: how many batches of a data set make up an epoch; `None` for all.
+      dtype: float dtype of the batches.
+      keeps_float64: see `conditioning.as_rows`.
+
+    Returns:
+      A function without arguments that yields `x [n, D]`, labels `[n]` or `None`, and weights
+      `[n]` or `None`.
+
+    Raises:
+      ValueError: if `x` has no end. Where it can be read only once, the function returned raises a
+        `TypeError`.
+
+    #### Examples
+
+    >>> batches = training_batches(np.zeros([5000, 2]))
+    >>> [x.shape.as_list() for x, _, _ in batches()]
+    [[4096, 2], [904, 2]]
+    """
+    if isinstance(x, tf.data.Dataset):
+        if steps_per_epoch is None and x.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise ValueError("`steps_per_epoch` must be given with a data set that has no end.")
+        elements = x if steps_per_epoch is None else x.take(steps_per_epoch)
+        return lambda: _some(_unpack(element, dtype, keeps_float64) for element in elements)
+    if hasattr(x, "__getitem__") and hasattr(x, "__len__") and not hasattr(x, "shape"):
+        if isinstance(x, (list, tuple)):
+            x = np.asarray(x)
+        else:
+            return lambda: _some(_unpack(x[i], dtype, keeps_float64) for i in range(len(x)))
+    if not hasattr(x, "shape"):
+        return lambda: _refuse(x)
+    return lambda: _slices(x, y, sample_weight, dtype, keeps_float64)
+
+
+def rows_at_once(x, most: int, *, entries: int = _BATCH_ENTRIES) -> int:
+    """How many rows to hold in memory at once: `most`, or fewer where each is large.
+
+    Args:
+      x: an array or tensor `[N, ...]`.
+      most: a whole number.
+      entries: how many numbers are not too many.
+
+    Returns:
+      A whole number >= 1.
+
+    #### Examples
+
+    >>> rows_at_once(np.zeros([9, 2]), 4096), rows_at_once(np.zeros([9, 32, 32, 3]), 4096)
+    (4096, 341)
+    """
+    return max(1, min(most, entries // max(1, math.prod(x.shape[1:]))))
+
+
+def _some(batches):
+    """These, or a `ValueError` where there is none, as may be found out only now."""
+    is_empty = True
+    for batch in batches:
+        is_empty = False
+        yield batch
+    if is_empty:
+        raise ValueError("`x` must hold points, and there is no batch in it.")
+
+
+def _refuse(x):
+    raise TypeError(
+        "The training data is read more than once, by the first `fit` to set the mixture down and "
+        "by `FullBatchEM` before each epoch, so `x` must be an array, a `tf.data.Dataset` or a "
+        f"`PyDataset`, got {type(x).__name__}. It will do after `initialize_mixture`, with an "
+        "update that reads batches only: `StepwiseEM` or `GradientUpdate`."
+    )
+
+
+def _rows(parts, rows):
+    return tuple(None if part is None else part[rows] for part in parts)
+
+
+def _slices(x, y, sample_weight, dtype, keeps_float64):
+    batch_size = rows_at_once(x, _BATCH_SIZE)
+    for start in range(0, len(x), batch_size):
+        rows = slice(start, start + batch_size)
+        if isinstance(x, np.memmap):  # which nobody has seen yet
+            array_checks.check_finite("x", x[rows], dtype, range(start, len(x)))
+        yield _unpack(_rows((x, y, sample_weight), rows), dtype, keeps_float64)
+
+
+def _unpack(element, dtype, keeps_float64) -> Batch:
+    x, y, weights = tf.keras.utils.unpack_x_y_sample_weight(element)
+    x = as_rows(x, dtype, keeps_float64=keeps_float64)
+    return x, as_labels(y), None if weights is None else tf.reshape(tf.cast(weights, dtype), [-1])

@@ -1,0 +1,92 @@
+"""How far a batch's means depart from the mixture's, beside what chance would have them do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfp_gmnvp import mixtures
+from tfp_gmnvp.training.devices import replicas
+
+__all__ = ["Departure", "beyond_chance", "departure"]
+
+_STANDARD_DEVIATIONS = 3.0
+
+
+class Departure(NamedTuple):
+    """Sums over the points of a batch, which add up over replicas.
+
+    Attributes:
+      whitened: `L_k^-1 sum_n w_n r_nk (z_n - mu_k)`, `[K, D]`.
+      mass: `sum_n w_n r_nk`, `[K]`.
+      squares: `sum_n w_n^2`.
+
+    #### Examples
+
+    >>> Departure(tf.zeros([2, 1]), tf.ones([2]), tf.constant(2.0)).squares.numpy().item()
+    2.0
+    """
+
+    whitened: tf.Tensor
+    mass: tf.Tensor
+    squares: tf.Tensor
+
+
+def departure(mixture, statistics: mixtures.SufficientStatistics, sample_weight) -> Departure:
+    """The departure of one batch.
+
+    Args:
+      mixture: of the latents.
+      statistics: of the batch, about the mixture's means.
+      sample_weight: the points' weights `[N]`, or `None`.
+
+    #### Examples
+
+    >>> mixture = mixtures.gaussian_mixture(1, 1)
+    >>> statistics = mixtures.sufficient_statistics(
+    ...     tf.constant([[1.0], [3.0]]), tf.ones([2, 1]), tf.zeros([1, 1]), "full")
+    >>> departure(mixture, statistics, None).whitened.numpy().tolist()
+    [[4.0]]
+    """
+    components = mixture.components_distribution
+    total = tf.reduce_sum(statistics.mass)
+    whitened = components.whiten_sums(statistics.first)
+    squares = total if sample_weight is None else tf.reduce_sum(tf.square(sample_weight))
+    return Departure(whitened, statistics.mass, tf.cast(squares, total.dtype))
+
+
+def beyond_chance(departure: Departure) -> tf.Tensor:
+    """The part of a batch's departure that is not chance, in [0, 1).
+
+    Means over N_k points of N(mu_k, Sigma_k) depart so far that
+
+        T = sum_k N_k (m_k - mu_k)^T Sigma_k^-1 (m_k - mu_k)
+
+    has a chi-squared distribution with K D degrees of freedom. Of a greater T the part that is
+    above its mean and three standard deviations is held to be movement, as James and Stein's
+    estimate of a mean would. N_k is the mass in units in which the batch's weights make up their
+    effective number of points, so that the weights have no unit.
+
+    Args:
+      departure: of this replica's part of the batch.
+
+    Returns:
+      A scalar, equal on all replicas.
+
+    #### Examples
+
+    >>> mixture = mixtures.gaussian_mixture(1, 1)
+    >>> def part(z):
+    ...     statistics = mixtures.sufficient_statistics(
+    ...         z, tf.ones_like(z), tf.zeros([1, 1]), "full")
+    ...     return beyond_chance(departure(mixture, statistics, None)).numpy().item()
+    >>> f"{part(tf.ones([4, 1])):.2f}, {part(10.0 * tf.ones([4, 1])):.2f}"
+    '0.00, 0.99'
+    """
+    whitened, mass, squares = replicas.sum_over_replicas(departure)
+    distance = tf.math.divide_no_nan(tf.reduce_sum(tf.square(whitened), axis=-1), mass)
+    distance = tf.reduce_sum(distance) * tf.math.divide_no_nan(tf.reduce_sum(mass), squares)
+    freedom = whitened.shape.num_elements()
+    by_chance = freedom + _STANDARD_DEVIATIONS * (2.0 * freedom) ** 0.5
+    return 1 - by_chance / tf.maximum(distance, by_chance)

@@ -1,0 +1,238 @@
+"""EM to convergence, for the mixture of a flow whose bijector stands still."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_gmnvp import mixtures
+from tfp_gmnvp._shared.arguments import check_whole_number
+from tfp_gmnvp.flows import columns, conditional, precision
+from tfp_gmnvp.flows.gaussian_mixture_flow import check_has_mixture
+from tfp_gmnvp.training.data import degenerate_data, fit_arguments, streams
+from tfp_gmnvp.training.mixture_updates.evidence import em_step, evidence, merge
+from tfp_gmnvp.training.mixture_updates.starts import is_untrained, start_from_latents
+
+__all__ = ["ConvergenceWarning", "MixtureFit", "NoMassError", "fit_latents", "fit_mixture"]
+
+tfd = tfp.distributions
+
+_NUM_STARTS = 10
+
+
+class ConvergenceWarning(UserWarning):
+    """EM was stopped before it converged.
+
+    #### Examples
+
+    >>> issubclass(ConvergenceWarning, UserWarning)
+    True
+    """
+
+
+class NoMassError(ValueError):
+    """All points have weight zero.
+
+    #### Examples
+
+    >>> issubclass(NoMassError, ValueError)
+    True
+    """
+
+
+class MixtureFit(NamedTuple):
+    """What came of a fit.
+
+    Attributes:
+      objective: before each iteration, and after the last: the mean log p(x), or log p(x, y) of
+        labelled points, plus a prior's log-density over the number of points; in nats per point.
+      converged: whether the last iteration changed it by less than the tolerance.
+
+    #### Examples
+
+    >>> MixtureFit([-3.0, -2.0, -2.0], True).objective[-1]
+    -2.0
+    """
+
+    objective: list[float]
+    converged: bool
+
+
+@columns.learns_columns
+def fit_mixture(
+    flow: tfd.TransformedDistribution,
+    x,
+    y=None,
+    *,
+    sample_weight=None,
+    covariance_floor: float = 1e-4,
+    prior: mixtures.Prior | None = None,
+    tolerance: float = 1e-4,
+    max_iterations: int = 200,
+    n_init: int | None = None,
+    seed=0,
+) -> MixtureFit:
+    """Fits the mixture by full-batch EM, and leaves the bijector as it is.
+
+    A mixture that is trained goes on from where it is; one as `gaussian_mixture` makes it, of equal
+    weights and unit covariances, starts from the best of several k-means++ starts. With an identity
+    for a bijector that is scikit-learn's `GaussianMixture`. The latents are computed once and kept,
+    `[N, D]`.
+
+    Args:
+      flow: a flow made by `gaussian_mixture_flow`, or any `tfd.TransformedDistribution` over a
+        `gaussian_mixture`.
+      x: an array `[N, D]` or `[N, H, W, C]`, or batches as a `tf.data.Dataset` or `PyDataset` of
+        `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; with a context `(x, context)` in the place
+        of `x`. A gate stays as it is.
+      y: labels `[N]` in -1 .. K-1 with an array, -1 being no label; or `None`.
+      sample_weight: weights `[N]` with an array, or `None`.
+      covariance_floor: lower bound of the covariances relative to the latents' variance.
+      prior: of weights and covariances, whose posterior is maximized then; `None` for none.
+      tolerance: the change of the objective, in nats per point, below which it has converged.
+      max_iterations: the most iterations.
+      n_init: number of k-means++ starts, of which the one with the highest objective after ten
+        iterations is kept; 0 for none, `None` for 10 if the mixture is untrained and else none.
+      seed: integer or stateless seed `[2]` of the starts.
+
+    Returns:
+      A `MixtureFit`.
+
+    Raises:
+      ValueError: if `y` holds what are no labels, `x` has no end, or all weights are zero.
+
+    Warns:
+      ConvergenceWarning: if it did not converge.
+      DegenerateDataWarning: if columns of x are constant, discrete, or functions of others, or rows
+        are copies.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> flow = gaussian_mixture_flow(2, num_components=2, seed=0)
+    >>> x = tf.constant([[0.0, 0.0], [0.2, 0.1], [0.1, 0.3], [5.0, 5.0], [5.1, 5.3], [5.2, 5.0]])
+    >>> fit_mixture(flow, x).converged
+    True
+    """
+    check_has_mixture(flow)
+    if n_init is not None:
+        check_whole_number("n_init", n_init, 0)
+    names, x = columns.columns_of(flow, x).points, conditional.paired(flow, x)
+    data = fit_arguments.points_and_labels(x, y, sample_weight, flow)
+    keeps_float64 = precision.takes_float64(flow)
+    batches = streams.training_batches(**data, dtype=flow.dtype, keeps_float64=keeps_float64)
+    event_size = flow.event_shape[0] if flow.event_shape.rank == 1 else None
+    if hasattr(data["x"], "shape"):
+        weights = data["sample_weight"]
+        degenerate_data.warn_if_degenerate(
+            data["x"], names=names, sample_weight=weights, event_size=event_size
+        )
+    else:
+        batches = degenerate_data.examined_as_read(batches, event_size)
+    return fit_latents(
+        flow,
+        batches,
+        covariance_floor=covariance_floor,
+        prior=prior,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        n_init=n_init,
+        seed=seed,
+    )
+
+
+def fit_latents(
+    flow: tfd.TransformedDistribution,
+    batches: Callable[[], Iterable[streams.Batch]],
+    *,
+    covariance_floor: float,
+    prior: mixtures.Prior | None,
+    tolerance: float,
+    max_iterations: int,
+    n_init: int | None = 0,
+    seed=0,
+) -> MixtureFit:
+    """`fit_mixture` on what `streams.training_batches` reads; it reads it once.
+
+    Raises:
+      NoMassError: if all points have weight zero.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> batches = streams.training_batches(tf.eye(2))
+    >>> fit = fit_latents(gaussian_mixture_flow(2, seed=0), batches, covariance_floor=1e-4,
+    ...     prior=None, tolerance=1e-4, max_iterations=10)
+    >>> len(fit.objective)
+    3
+    """
+    mixture = flow.distribution
+    covariance_type = mixture.components_distribution.covariance_type
+    latents, log_det = _latents(flow, batches)
+    if all(w is not None and not tf.reduce_any(w != 0) for *_, w in latents):
+        raise NoMassError("`sample_weight` must not be zero for all points, and it is.")
+    settings = {"covariance_floor": covariance_floor, "prior": prior}
+    if n_init is None:
+        n_init = _NUM_STARTS if is_untrained(mixture) else 0
+    if n_init:
+        columns = [batch[1:] for batch in latents]
+        start_from_latents(mixture, columns, n_init=n_init, seed=seed, **settings)
+
+    @functools.partial(tf.function, reduce_retracing=True)
+    def e_step(condition, *batch):
+        return evidence(mixtures.at_context(mixture, **condition), *batch)
+
+    m_step = tf.function(functools.partial(em_step, mixture, **settings))
+    objective, converged = [], False
+    while True:
+        everything = functools.reduce(merge, (e_step(*batch) for batch in latents))
+        objective.append(_objective(everything, log_det, mixture, prior, covariance_type))
+        converged = len(objective) > 1 and abs(objective[-1] - objective[-2]) < tolerance
+        if converged or len(objective) > max_iterations:
+            break
+        m_step(everything.statistics, everything.worst_z)
+    if not converged:
+        _warn(objective, tolerance, max_iterations)
+    return MixtureFit(objective, converged)
+
+
+def _latents(flow, batches):
+    """The latents with contexts, labels and weights, and the sum of the weighted log-dets."""
+    latents, total = [], tf.zeros([], tf.float64)
+    for rows, labels, sample_weight in batches():
+        x, condition = conditional.points_and_condition(flow, rows)
+        z, log_det = precision.latents_and_log_det(flow, x, **condition)
+        log_det = tf.cast(log_det, tf.float64)
+        log_det = tf.broadcast_to(log_det, tf.shape(x)[:1])  # it may be the same for all
+        if sample_weight is not None:
+            log_det *= tf.cast(sample_weight, tf.float64)
+        latents.append((condition, z, labels, sample_weight))
+        total += tf.reduce_sum(log_det)
+    return latents, total
+
+
+def _objective(everything, log_det, mixture, prior, covariance_type):
+    total = everything.log_prob + log_det
+    if prior is not None:
+        parameters = mixtures.mixture_parameters(mixture)
+        parameters = mixtures.MixtureParameters(*(tf.cast(p, tf.float64) for p in parameters))
+        variance = mixtures.points_variance(everything.statistics, covariance_type)
+        total += prior.log_density(parameters, variance, covariance_type)
+    return float(total / tf.reduce_sum(everything.statistics.mass))
+
+
+def _warn(objective, tolerance, max_iterations):
+    change = f"{abs(objective[-1] - objective[-2]):.2g}" if len(objective) > 1 else "unknown"
+    warnings.warn(
+        f"EM did not converge in {max_iterations} iterations: the last one changed the objective "
+        f"by {change} nats per point, and the tolerance is {tolerance:.2g}. Allow more "
+        "iterations or a greater tolerance; if components keep collapsing, use fewer of them, or a "
+        "`Prior`.",
+        ConvergenceWarning,
+        stacklevel=3,
+    )

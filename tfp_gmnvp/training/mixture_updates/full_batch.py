@@ -1,0 +1,102 @@
+"""Full-batch EM between epochs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfp_gmnvp._shared.arguments import check_whole_number
+from tfp_gmnvp.flows.conditional import points_and_condition
+from tfp_gmnvp.flows.precision import latents_and_log_det
+from tfp_gmnvp.mixtures import Prior, at_context
+from tfp_gmnvp.training.devices.replica_batches import of_one_replica, on_each_replica
+from tfp_gmnvp.training.mixture_updates.evidence import em_step, evidence, join_over_replicas, merge
+from tfp_gmnvp.training.mixture_updates.interleaved import InterleavedEM
+
+__all__ = ["FullBatchEM"]
+
+
+@tf.keras.utils.register_keras_serializable(package="tfp_gmnvp")
+class FullBatchEM(InterleavedEM):
+    """Between epochs, one exact M-step from the statistics of all the training data.
+
+    The data is streamed; what is kept is the sufficient statistics, K D^2 numbers in float64
+    (K D R for covariances of low rank), whatever the number of points.
+
+    #### Examples
+
+    >>> FullBatchEM(every=2).every
+    2
+    >>> FullBatchEM(prior=Prior(), final_iterations=100).prior.concentration
+    1.0
+    """
+
+    made_by_build = ("_evidence", "_merge", "_join")
+
+    def __init__(
+        self,
+        *,
+        every: int = 1,
+        num_iterations: int = 1,
+        covariance_floor: float = 1e-4,
+        prior: Prior | None = None,
+        annealing: Callable | None = None,
+        final_iterations: int = 0,
+        tolerance: float = 1e-4,
+    ):
+        """Says how often and how far to go.
+
+        Args:
+          every: epochs from one update to the next.
+          num_iterations: EM iterations of an update, each of which reads the data once.
+          covariance_floor: lower bound of the covariances relative to the latents' variance.
+          prior: of weights and covariances, whose posterior is maximized then; `None` for none.
+          annealing: a schedule, such as a Keras `LearningRateSchedule`, from the number of the
+            epoch to the power of the joint density that responsibilities are proportional to; it
+            should rise to one. `None` for no annealing. See `mixtures.expectation`.
+          final_iterations: the most EM iterations once `fit` is done with the bijector, as of
+            `fit_mixture`; 0 for none.
+          tolerance: of those final iterations, in nats per point.
+
+        Raises:
+          ValueError: if `every` or `num_iterations` is below one, or another number negative.
+          TypeError: if `prior` is no `Prior`, or `annealing` cannot be called.
+        """
+        check_whole_number("every", every)
+        check_whole_number("num_iterations", num_iterations)
+        self.every, self.num_iterations = every, num_iterations
+        super().__init__(covariance_floor, prior, annealing, final_iterations, tolerance)
+
+    def build(self, flow):
+        evidence_of = tf.function(functools.partial(_evidence, flow), reduce_retracing=True)
+        self._evidence = on_each_replica(evidence_of)
+        self._merge = on_each_replica(merge)
+        self._join = on_each_replica(join_over_replicas)
+
+    def on_epoch_begin(self, flow, epoch, batches):
+        if epoch % self.every:
+            return
+        inverse_temperature = self.inverse_temperature(epoch)
+        for _ in range(self.num_iterations):
+            self._iterate(flow, batches, inverse_temperature)
+
+    def _iterate(self, flow, batches, inverse_temperature):
+        parts = (self._evidence(*batch, inverse_temperature) for batch in batches())
+        everything = of_one_replica(self._join(functools.reduce(self._merge, parts)))
+        em_step(
+            flow.distribution,
+            everything.statistics,
+            everything.worst_z,
+            covariance_floor=self.covariance_floor,
+            prior=self.prior,
+        )
+
+
+def _evidence(flow, x, labels, sample_weight, inverse_temperature):
+    """The evidence of one batch of points."""
+    x, condition = points_and_condition(flow, x)
+    z, _ = latents_and_log_det(flow, x, **condition)
+    mixture = at_context(flow.distribution, **condition)
+    return evidence(mixture, z, labels, sample_weight, inverse_temperature)

@@ -1,0 +1,91 @@
+"""Where `fit_mixture` starts: the best of several mixtures set down by k-means++."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_gmnvp import mixtures
+from tfp_gmnvp._shared.seeds import stateless_seed
+
+__all__ = ["is_untrained", "start_from_latents"]
+
+_MOST_ROWS = 20_000
+
+
+def is_untrained(mixture) -> bool:
+    """Whether a mixture is as `gaussian_mixture` makes it: equal weights, unit covariances.
+
+    #### Examples
+
+    >>> is_untrained(mixtures.gaussian_mixture(2, 1, seed=0))
+    True
+    """
+    components = mixture.components_distribution
+    logits = tf.convert_to_tensor(mixture.mixture_distribution.logits)
+    if components.covariance_type in ("full", "tied"):
+        scale = tf.convert_to_tensor(components.scale_tril)
+        unit = tf.eye(scale.shape[-1], dtype=scale.dtype)
+    else:
+        scale, unit = tf.convert_to_tensor(components.scale_diag), 1.0
+    return bool(tf.reduce_all(logits == 0.0)) and bool(tf.reduce_all(scale == unit))
+
+
+def start_from_latents(
+    mixture, latents: Sequence[tuple], *, covariance_floor: float, prior, n_init: int, seed
+) -> None:
+    """Sets a mixture down by `first_fit` on latents: all, or a sample of 20,000 that have weight.
+
+    Where there are labels, those that are labelled come first.
+
+    Args:
+      mixture: made by `gaussian_mixture` or `gated_mixture`.
+      latents: of each batch, latents `[n, D]`, labels `[n]` or `None` and weights `[n]` or `None`.
+      covariance_floor: see `mixtures.maximization`.
+      prior: see `mixtures.maximization`.
+      n_init: number of starts, of which the best is kept.
+      seed: integer or stateless seed `[2]`.
+
+    Raises:
+      ValueError: if there are fewer points than components.
+
+    #### Examples
+
+    >>> mixture, z = mixtures.gaussian_mixture(2, 1), tf.constant([[0.0], [0.2], [9.0], [9.2]])
+    >>> settings = {"covariance_floor": 1e-4, "prior": None, "n_init": 1, "seed": 0}
+    >>> start_from_latents(mixture, [(z, None, None)], **settings)
+    >>> sorted(mixture.components_distribution.loc.numpy().round(1).ravel().tolist())
+    [0.1, 9.1]
+    """
+    z, labels, sample_weight = (
+        None if column[0] is None else np.concatenate(column)
+        for column in zip(*latents, strict=True)
+    )
+    seed = stateless_seed(seed)
+    rows = _sample(len(z), labels, sample_weight, seed)
+    components = mixture.components_distribution
+    parameters = mixtures.first_fit(
+        tf.constant(z[rows], tf.float64),
+        components.batch_shape[-1],
+        components.covariance_type,
+        rank=getattr(components, "rank", None),
+        seed=seed,
+        n_init=n_init,
+        covariance_floor=covariance_floor,
+        prior=prior,
+        sample_weight=None if sample_weight is None else tf.constant(sample_weight[rows]),
+        labels=None if labels is None else tf.constant(labels[rows]),
+    )
+    mixtures.start_mixture(mixture, parameters)
+
+
+def _sample(num_points, labels, sample_weight, seed):
+    rows = np.arange(num_points) if sample_weight is None else np.flatnonzero(sample_weight > 0)
+    if len(rows) <= _MOST_ROWS:
+        return rows
+    rows = np.random.default_rng(seed.numpy().astype(np.uint32)).permutation(rows)
+    if labels is not None:
+        rows = rows[np.argsort(labels[rows] < 0, kind="stable")]
+    return np.sort(rows[:_MOST_ROWS])

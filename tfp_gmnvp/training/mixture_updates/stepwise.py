@@ -1,0 +1,169 @@
+"""Stepwise EM, within the training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_gmnvp import mixtures
+from tfp_gmnvp._shared.arguments import check_number
+from tfp_gmnvp.mixtures import Prior
+from tfp_gmnvp.training.mixture_updates.departure import beyond_chance, departure
+from tfp_gmnvp.training.mixture_updates.evidence import (
+    Evidence,
+    e_step,
+    em_step,
+    join_over_replicas,
+    worst_explained,
+)
+from tfp_gmnvp.training.mixture_updates.interleaved import InterleavedEM
+
+__all__ = ["StepwiseEM"]
+
+_MIN_SHARE, _MIN_SHARE_MOVING = 1e-3, 0.1  # below which a component is set down anew
+
+
+@tf.keras.utils.register_keras_serializable(package="tfp_gmnvp")
+class StepwiseEM(InterleavedEM):
+    """In every training step, an M-step from a running average of the batches' statistics.
+
+        s <- (1 - eta) s + eta s_batch,    {pi, mu, Sigma} <- M-step(s)
+
+    (Cappe and Moulines 2009, arXiv:0712.4273, eq. 11; Liang and Klein 2009, "Online EM for
+    unsupervised models", section 3). As the latents drift under the bijector, `eta` is constant by
+    default, so that the average forgets. The closest densities come from a schedule that keeps it
+    large, at 0.5 or so, while the bijector moves, and small in the last tenth of the steps, when
+    many batches are to be averaged. The average of the past is read off the present parameters, so
+    there is no other state but, under a schedule, the number of the step.
+
+    Where the latents, or the data, have moved on, the past is of no use: components that lag behind
+    lose their points to others, and die. So `eta` rises for a step, up to `largest_step_size`,
+    by how far the batch's means depart from the components' beyond chance (see
+    `departure.beyond_chance`). In such a step a component is set down anew below a tenth of its
+    share already, as it would lose the rest; while all stands still, a small one may be right.
+
+    Under a prior the average counts for as many points as it reaches back over, 1 / eta batches.
+
+    #### Examples
+
+    >>> StepwiseEM(step_size=0.1).step_size
+    0.1
+    >>> from tfp_gmnvp.training.mixture_updates.schedules import PowerSchedule
+    >>> update = StepwiseEM(step_size=PowerSchedule(exponent=0.7))
+    >>> schedules = tf.keras.optimizers.schedules  # of 3,000 steps in all
+    >>> falling = schedules.PiecewiseConstantDecay([2400, 2700], [0.5, 0.1, 0.005])
+    >>> update = StepwiseEM(step_size=falling)
+    """
+
+    made_by_build = ("_step",)
+    _step = None
+
+    def __init__(
+        self,
+        *,
+        step_size: float | Callable = 0.05,
+        largest_step_size: float = 0.3,
+        covariance_floor: float = 1e-4,
+        prior: Prior | None = None,
+        annealing: Callable | None = None,
+        final_iterations: int = 0,
+        tolerance: float = 1e-4,
+    ):
+        """Says how fast to forget.
+
+        Args:
+          step_size: eta, in (0, 1]: the weight of the newest batch in the running average, which so
+            reaches back over about `1 / eta` steps; or a schedule of it, such as `PowerSchedule` or
+            a Keras `LearningRateSchedule`, by the number of the step.
+          largest_step_size: what eta may rise to in a step whose batch lies elsewhere than the
+            mixture; an eta above stays as it is. 0 for never.
+          covariance_floor: lower bound of the covariances relative to the latents' variance.
+          prior: of weights and covariances, whose posterior is maximized then; `None` for none.
+          annealing: see `FullBatchEM`, but by the number of the step.
+          final_iterations: see `FullBatchEM`.
+          tolerance: see `FullBatchEM`.
+
+        Raises:
+          ValueError: if `step_size` is not in (0, 1], `largest_step_size` not in [0, 1], or another
+            number negative.
+          TypeError: if `prior` is no `Prior`, or `annealing` cannot be called.
+        """
+        if not callable(step_size):
+            within = "be in (0, 1], or a schedule"
+            check_number("step_size", step_size, lambda size: 0 < size <= 1, within)
+        check_number("largest_step_size", largest_step_size, lambda s: 0 <= s <= 1, "be in [0, 1]")
+        self.step_size, self.largest_step_size = step_size, largest_step_size
+        super().__init__(covariance_floor, prior, annealing, final_iterations, tolerance)
+
+    @property
+    def variables(self):
+        """The number of the step, if there is a schedule that asks for it."""
+        return () if self._step is None else (self._step,)
+
+    def build(self, flow):
+        if callable(self.step_size) or self.annealing is not None:
+            first = tf.VariableAggregation.ONLY_FIRST_REPLICA
+            self._step = tf.Variable(
+                0, trainable=False, dtype=tf.int64, name="em_step", aggregation=first
+            )
+
+    def of_batch(self, mixture, z, log_joint, sample_weight):
+        """The E-step: the `Evidence` and the `Departure` of a batch, of this replica's part under
+        several, and the mixture's parameters, on which they rest.
+        """
+        inverse_temperature = self.inverse_temperature(self._step)
+        present = mixtures.mixture_parameters(mixture)
+        statistics, log_prob = e_step(
+            mixture, present, z, log_joint, sample_weight, inverse_temperature
+        )
+        worst = worst_explained(log_prob, z, statistics.mass.shape[0], sample_weight)
+        evidence = Evidence(statistics, tf.zeros([], z.dtype), *worst)
+        return evidence, departure(mixture, statistics, sample_weight), present
+
+    def on_batch(self, mixture, evidence, departed, present):
+        """The M-step, of the running average with a batch."""
+        covariance_type = mixture.components_distribution.covariance_type
+        evidence = join_over_replicas(evidence)
+        batch, mass = evidence.statistics, tf.reduce_sum(evidence.statistics.mass)
+        step_size, min_share = self._present_step_size(mass.dtype), _MIN_SHARE
+        if self.largest_step_size:
+            raised = tf.minimum(beyond_chance(departed), self.largest_step_size)
+            min_share = tf.where(raised > step_size, _MIN_SHARE_MOVING, _MIN_SHARE)
+            step_size = tf.maximum(raised, step_size)
+        average = mixtures.add(
+            mixtures.scale(mixtures.as_statistics(present, covariance_type), 1 - step_size),
+            mixtures.scale(batch, tf.math.divide_no_nan(step_size, mass)),
+        )
+        average = mixtures.scale(average, tf.cast(mass > 0, mass.dtype))  # no step without mass
+        if self.prior is not None:
+            average = mixtures.scale(average, _counts_for(mass, step_size))
+        em_step(
+            mixture,
+            average,
+            evidence.worst_z,
+            covariance_floor=self.covariance_floor,
+            prior=self.prior,
+            present=present,
+            min_share=min_share,
+        )
+        for step in self.variables:
+            step.assign_add(1)
+
+    def _present_step_size(self, dtype):
+        if not callable(self.step_size):
+            return self.step_size
+        return tf.clip_by_value(tf.cast(self.step_size(self._step), dtype), 0.0, 1.0)
+
+
+def _counts_for(mass, step_size):
+    """What to scale an average by, so that a prior counts as beside `mass / step_size` points.
+
+    The past was read off parameters that the prior has drawn to itself at every step already; so
+    the prior is added in the same proportion as the batch, of `mass` points to `step_size`.
+    """
+    step_size = tf.convert_to_tensor(step_size, mass.dtype)
+    many = 1 / np.finfo(mass.dtype.as_numpy_dtype).eps
+    counts = tf.math.divide_no_nan(mass, tf.square(step_size))
+    return tf.where(counts > 0, counts, many)
