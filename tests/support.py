@@ -39,6 +39,7 @@ def random_parameters(num_components, event_size, covariance_type, *, seed=0, dt
         "low_rank": np.concatenate(
             [np.diagonal(full, axis1=1, axis2=2)[..., np.newaxis], root[..., :2]], axis=-1
         ),
+        "tied_low_rank": np.concatenate([np.diag(full[0])[:, np.newaxis], root[0, :, :2]], axis=-1),
     }[covariance_type]
     return mixtures.MixtureParameters(*(tf.constant(p, dtype) for p in (probs, loc, covariance)))
 
@@ -51,7 +52,9 @@ def full_covariances(parameters, covariance_type):
         return np.broadcast_to(covariance, [num_components, event_size, event_size])
     if covariance_type == "diag":
         return np.stack([np.diag(variance) for variance in covariance])
-    if covariance_type == "low_rank":
+    if covariance_type == "tied_low_rank":
+        covariance = np.broadcast_to(covariance, [num_components, *covariance.shape])
+    if covariance_type in ("low_rank", "tied_low_rank"):
         loadings = covariance[..., 1:]
         outer = loadings @ np.swapaxes(loadings, 1, 2)
         return outer + np.stack([np.diag(variance) for variance in covariance[..., 0]])
@@ -76,7 +79,7 @@ def mixture_with(parameters, covariance_type, dtype=None):
         num_components,
         event_size,
         covariance_type,
-        rank=parameters.covariance.shape[-1] - 1 if covariance_type == "low_rank" else None,
+        rank=parameters.covariance.shape[-1] - 1 if "low_rank" in covariance_type else None,
         dtype=dtype or parameters.loc.dtype,
     )
     mixtures.assign_parameters(mixture, parameters)

@@ -6,13 +6,8 @@ import tensorflow as tf
 from support import COVARIANCE_TYPES, full_covariances, mixture_with, points
 from test_em import assert_same_parameters, blobs, em_step
 
-from tfp_gmnvp.mixtures import (
-    MixtureParameters,
-    as_mixture,
-    first_fit,
-    maximization,
-    sufficient_statistics,
-)
+from tfp_gmnvp.em import first_fit, maximization, sufficient_statistics
+from tfp_gmnvp.mixtures import MixtureParameters, as_mixture
 
 each_covariance_type = pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 

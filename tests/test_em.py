@@ -13,17 +13,8 @@ from support import (
     tfp_mixture,
 )
 
-from tfp_gmnvp.mixtures import (
-    MixtureParameters,
-    add,
-    as_mixture,
-    as_statistics,
-    component_log_joint,
-    expectation,
-    maximization,
-    scale,
-    sufficient_statistics,
-)
+from tfp_gmnvp.em import add, as_statistics, expectation, maximization, scale, sufficient_statistics
+from tfp_gmnvp.mixtures import MixtureParameters, as_mixture, component_log_joint
 
 each_covariance_type = pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 

@@ -10,7 +10,8 @@ from tensorflow_probability import distributions as tfd
 from test_em import blobs, em_step
 
 from tfp_gmnvp.bijectors import real_nvp
-from tfp_gmnvp.mixtures import component_log_joint, expectation
+from tfp_gmnvp.em import expectation
+from tfp_gmnvp.mixtures import component_log_joint
 
 each_covariance_type = pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 

@@ -8,11 +8,11 @@ from scipy import stats
 from support import COVARIANCE_TYPES, full_covariances, random_parameters
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em
 from tfp_gmnvp.bijectors import Tails, draw_in, spread_of
+from tfp_gmnvp.em import sufficient_statistics
+from tfp_gmnvp.em.robust import capped_variance
 from tfp_gmnvp.flows import batched
-from tfp_gmnvp.mixtures import sufficient_statistics
-from tfp_gmnvp.mixtures.robust import capped_variance
 
 keras = tf.keras
 
@@ -144,8 +144,8 @@ def test_the_floor_is_relative_to_what_is_no_outlier(covariance_type):
     statistics = sufficient_statistics(
         z, responsibilities, tf.zeros([2, 2], z.dtype), covariance_type
     )
-    plain = mixtures.maximization(statistics, covariance_type)
-    floored = mixtures.maximization(statistics, covariance_type, covariance_floor=1e-4)
+    plain = em.maximization(statistics, covariance_type)
+    floored = em.maximization(statistics, covariance_type, covariance_floor=1e-4)
     covariance = np.asarray(floored.covariance)
     within = covariance if covariance_type == "tied" else covariance[0]
     expected = plain.covariance if covariance_type == "tied" else plain.covariance[0]
@@ -158,7 +158,7 @@ def test_the_floor_is_relative_to_what_is_no_outlier(covariance_type):
 def test_ordinary_mixtures_have_the_total_variance_for_a_floor(covariance_type):
     for seed in range(3):
         parameters = random_parameters(4, 3, covariance_type, seed=seed)
-        total = mixtures.total_variance(parameters, covariance_type)
+        total = em.total_variance(parameters, covariance_type)
         within = np.diagonal(full_covariances(parameters, covariance_type), axis1=1, axis2=2)
         capped = capped_variance(total, parameters.probs, parameters.loc, tf.constant(within))
         np.testing.assert_array_equal(capped, total)

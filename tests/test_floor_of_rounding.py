@@ -6,7 +6,7 @@ import tensorflow as tf
 from support import COVARIANCE_TYPES
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em
 
 EACH_TYPE = pytest.mark.parametrize("covariance_type", [*COVARIANCE_TYPES, "low_rank"])
 UPDATES = {"full_batch": gmnvp.FullBatchEM, "stepwise": gmnvp.StepwiseEM}
@@ -60,9 +60,9 @@ def test_without_a_floor_well_conditioned_covariances_are_the_points_own(covaria
     else:
         reference = tf.zeros([1, 3], tf.float64)
     ones = tf.ones([60, 1], tf.float64)
-    statistics = mixtures.sufficient_statistics(z, ones, reference, covariance_type)
+    statistics = em.sufficient_statistics(z, ones, reference, covariance_type)
     for dtype in (tf.float32, tf.float64):
-        covariance = mixtures.maximization(statistics, covariance_type, dtype=dtype).covariance
+        covariance = em.maximization(statistics, covariance_type, dtype=dtype).covariance
         expected = np.cov(z.numpy().T, bias=True)
         if covariance_type in ("full", "tied"):
             np.testing.assert_allclose(tf.reshape(covariance, [3, 3]), expected, rtol=1e-12)
@@ -80,8 +80,8 @@ def test_in_float32_no_matrix_is_too_singular_for_its_cholesky_factor(event_size
     for rank in (1, 2):
         z = rng.normal(size=[200, rank]) @ rng.normal(size=[rank, event_size])
         z = tf.constant(z * 10.0 ** rng.uniform(-3, 3, size=event_size), tf.float32)
-        statistics = mixtures.sufficient_statistics(z, tf.ones([200, 1]), z[:1], "full")
+        statistics = em.sufficient_statistics(z, tf.ones([200, 1]), z[:1], "full")
         for floor in (0.0, 1e-8, 1e-4):
-            covariance = mixtures.maximization(statistics, "full", covariance_floor=floor)[2]
+            covariance = em.maximization(statistics, "full", covariance_floor=floor)[2]
             assert np.isfinite(np.linalg.cholesky(covariance.numpy())).all()
             assert np.isfinite(tf.linalg.cholesky(covariance)).all()

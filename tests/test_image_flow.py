@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from support import perturb
+from tensorflow_probability import distributions as tfd
 
 import tfp_gmnvp
 from tfp_gmnvp import datasets

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import COVARIANCE_TYPES, full_covariances, points
 
-from tfp_gmnvp.mixtures import first_fit, k_means_plus_plus
+from tfp_gmnvp.em import first_fit, k_means_plus_plus
 
 CENTERS = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 

@@ -7,7 +7,7 @@ from keras_models import HOW_TO_RUN, UPDATES
 from support import count_ops
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em, mixtures
 from tfp_gmnvp.flows import conditional
 from tfp_gmnvp.training.data import streams
 
@@ -110,7 +110,7 @@ def test_the_first_fit_is_on_the_latents_under_the_contexts():
         variable.assign_add(0.3 * noise)
     model.initialize_mixture((x, context))
     z = gmnvp.condition(model.distribution, context).bijector.inverse(x)
-    expected = mixtures.first_fit(z, 2, "full", seed=model._seed)
+    expected = em.first_fit(z, 2, "full", seed=model._seed)
     present = mixtures.mixture_parameters(model.distribution.distribution)
     for value, other in zip(present, expected, strict=True):
         np.testing.assert_allclose(value, other, atol=1e-4)

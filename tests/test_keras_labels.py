@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras_models import EACH_UPDATE, make_model, points, sequence_of
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em, mixtures
 from tfp_gmnvp.training.data import fit_arguments, streams
 
 keras = tf.keras
@@ -64,12 +64,12 @@ def test_given_responsibilities_are_one_hot(update):
     model.initialize_mixture(x, y=y)
     mixture, bijector = model.distribution.distribution, model.distribution.bijector
     z = bijector.inverse(x)
-    responsibilities = mixtures.expectation(mixtures.component_log_joint(mixture, z))[0].numpy()
+    responsibilities = em.expectation(mixtures.component_log_joint(mixture, z))[0].numpy()
     responsibilities[y >= 0] = np.eye(2)[y[y >= 0]]
-    statistics = mixtures.sufficient_statistics(
+    statistics = em.sufficient_statistics(
         z, responsibilities, mixture.components_distribution.loc, "full"
     )
-    expected = mixtures.maximization(statistics, "full")
+    expected = em.maximization(statistics, "full")
     model.fit(x, y, batch_size=120, epochs=1, verbose=0)
     for a, b in zip(mixtures.mixture_parameters(mixture), expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

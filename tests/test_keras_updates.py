@@ -10,7 +10,7 @@ from keras_models import FORMATS, HOW_TO_RUN, make_flow, points
 from sklearn import mixture as sklearn_mixture
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em, mixtures
 
 keras = tf.keras
 schedules = keras.optimizers.schedules
@@ -111,13 +111,13 @@ def test_stepwise_em_converges_to_the_posterior_mode(eta):
     model.fit(points(), batch_size=120, epochs=80, shuffle=False, verbose=0)
     mixture, bijector = model.distribution.distribution, model.distribution.bijector
     z = bijector.inverse(points())
-    responsibilities, _ = mixtures.expectation(mixtures.component_log_joint(mixture, z))
-    statistics = mixtures.sufficient_statistics(
+    responsibilities, _ = em.expectation(mixtures.component_log_joint(mixture, z))
+    statistics = em.sufficient_statistics(
         z, responsibilities, mixture.components_distribution.loc, "full"
     )
-    expected = mixtures.maximization(mixtures.scale(statistics, 1 / eta), "full", prior=prior)
+    expected = em.maximization(em.scale(statistics, 1 / eta), "full", prior=prior)
     assert_close(parameters_of(model), expected, rtol=2e-3, atol=2e-3)
-    plain = mixtures.maximization(statistics, "full")
+    plain = em.maximization(statistics, "full")
     assert np.abs(plain.covariance - expected.covariance).max() > 0.02
 
 
@@ -137,11 +137,11 @@ def test_full_batch_em_maximizes_the_posterior():
     model.initialize_mixture(points())
     mixture, bijector = model.distribution.distribution, model.distribution.bijector
     z = bijector.inverse(points())
-    responsibilities, _ = mixtures.expectation(mixtures.component_log_joint(mixture, z))
-    statistics = mixtures.sufficient_statistics(
+    responsibilities, _ = em.expectation(mixtures.component_log_joint(mixture, z))
+    statistics = em.sufficient_statistics(
         z, responsibilities, mixture.components_distribution.loc, "full"
     )
-    expected = mixtures.maximization(statistics, "full", prior=prior)
+    expected = em.maximization(statistics, "full", prior=prior)
     model.fit(points(), epochs=1, verbose=0)
     assert_close(parameters_of(model), expected)
 
@@ -157,13 +157,13 @@ def test_annealed_responsibilities_are_a_power(update):
     mixture, bijector = model.distribution.distribution, model.distribution.bijector
     z = bijector.inverse(points())
     joint = tf.exp(beta * mixtures.component_log_joint(mixture, z))
-    statistics = mixtures.sufficient_statistics(
+    statistics = em.sufficient_statistics(
         z,
         joint / tf.reduce_sum(joint, axis=1, keepdims=True),
         mixture.components_distribution.loc,
         "full",
     )
-    expected = mixtures.maximization(statistics, "full")
+    expected = em.maximization(statistics, "full")
     model.fit(points(), batch_size=120, epochs=1, verbose=0)
     assert_close(parameters_of(model), expected)
 
@@ -262,12 +262,12 @@ def test_restarts_keep_the_best():
         return float(tf.reduce_sum(mixture.log_prob(x)))
 
     seeds = tfp.random.split_seed([7, 0], n=5)
-    each = [log_likelihood(mixtures.first_fit(x, 4, "full", seed=s, **arguments)) for s in seeds]
-    best = log_likelihood(mixtures.first_fit(x, 4, "full", seed=7, n_init=5, **arguments))
+    each = [log_likelihood(em.first_fit(x, 4, "full", seed=s, **arguments)) for s in seeds]
+    best = log_likelihood(em.first_fit(x, 4, "full", seed=7, n_init=5, **arguments))
     assert len(set(each)) > 1
     assert best == pytest.approx(max(each))
     with pytest.raises(ValueError, match="`n_init` must be"):
-        mixtures.first_fit(x, 4, "full", seed=0, n_init=0)
+        em.first_fit(x, 4, "full", seed=0, n_init=0)
 
 
 @pytest.mark.one_keras

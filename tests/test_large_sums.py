@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em, mixtures
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 NUM_BATCHES, BATCH_SIZE = 10, 10**6
@@ -48,7 +48,7 @@ def test_one_batch_of_ten_million_rows(covariance_type, event_size):
     responsibilities = tf.random.stateless_uniform([rows, 2], [0, 1])
     reference = tf.repeat([[49.0], [50.5]], event_size, axis=1)
     statistics, exact = (
-        mixtures.sufficient_statistics(
+        em.sufficient_statistics(
             *(tf.cast(t, dtype) for t in (z, responsibilities, reference)), covariance_type
         )
         for dtype in (tf.float32, tf.float64)

@@ -16,7 +16,7 @@ from support import (
 )
 
 import tfp_gmnvp
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em, mixtures
 from tfp_gmnvp.mixtures import factor_analysis
 
 TYPE = "low_rank"
@@ -34,9 +34,9 @@ def factor_data(num_points=400, event_size=6, rank=2, seed=0):
 
 def statistics_of(z, parameters, sample_weight=None):
     log_joint = mixtures.component_log_joint(mixtures.as_mixture(parameters, TYPE), z)
-    responsibilities, log_prob = mixtures.expectation(log_joint)
-    reference = mixtures.reference_point(parameters, TYPE)
-    statistics = mixtures.sufficient_statistics(
+    responsibilities, log_prob = em.expectation(log_joint)
+    reference = mixtures.covariance_structure(TYPE).reference(*parameters[1:])
+    statistics = em.sufficient_statistics(
         z, responsibilities, reference, TYPE, sample_weight=sample_weight
     )
     return statistics, tf.reduce_mean(log_prob)
@@ -44,7 +44,7 @@ def statistics_of(z, parameters, sample_weight=None):
 
 def em_step(z, parameters, floor=0.0):
     statistics, log_likelihood = statistics_of(z, parameters)
-    return mixtures.maximization(statistics, TYPE, covariance_floor=floor), log_likelihood
+    return em.maximization(statistics, TYPE, covariance_floor=floor), log_likelihood
 
 
 @given(num_components=st.integers(1, 4), event_size=st.integers(2, 6), seed=st.integers(0, 99))
@@ -149,8 +149,8 @@ def test_em_under_a_prior_never_lowers_the_posterior(seed, num_components):
         statistics, log_likelihood = statistics_of(z, parameters)
         log_prior = prior.log_density(parameters, variance, TYPE)
         objective.append(log_likelihood * len(z) + log_prior)
-        np.testing.assert_allclose(mixtures.points_variance(statistics, TYPE), variance, rtol=1e-9)
-        parameters = mixtures.maximization(statistics, TYPE, prior=prior)
+        np.testing.assert_allclose(em.points_variance(statistics, TYPE), variance, rtol=1e-9)
+        parameters = em.maximization(statistics, TYPE, prior=prior)
     assert np.min(np.diff(objective)) > -1e-10
 
 
@@ -169,8 +169,8 @@ def test_one_component_is_factor_analysis():
     """At convergence, from a random start: scikit-learn's likelihood and covariance."""
     z = 1000.0 * factor_data()
     oracle = FactorAnalysis(2, tol=1e-10, max_iter=5000, svd_method="lapack").fit(z)
-    step = tf.function(lambda *p: mixtures.maximization(statistics_of(z, Parameters(*p))[0], TYPE))
-    parameters = mixtures.first_fit(z, 1, TYPE, rank=2, seed=0, covariance_floor=0.0)
+    step = tf.function(lambda *p: em.maximization(statistics_of(z, Parameters(*p))[0], TYPE))
+    parameters = em.first_fit(z, 1, TYPE, rank=2, seed=0, covariance_floor=0.0)
     for _ in range(300):
         parameters = step(*parameters)
     _, log_likelihood = em_step(z, parameters)
@@ -185,9 +185,9 @@ def test_statistics_of_batches_add_up_and_stay_at_the_parameters_they_describe()
     parameters = random_parameters(3, 5, TYPE)
     whole, _ = statistics_of(z, parameters, weight)
     parts = [statistics_of(z[s], parameters, weight[s])[0] for s in (slice(0, 11), slice(11, 30))]
-    for actual, desired in zip(mixtures.add(*parts), whole, strict=True):
+    for actual, desired in zip(em.add(*parts), whole, strict=True):
         np.testing.assert_allclose(actual, desired, rtol=1e-10, atol=1e-12)
-    again = mixtures.maximization(mixtures.as_statistics(parameters, TYPE), TYPE)
+    again = em.maximization(em.as_statistics(parameters, TYPE), TYPE)
     for actual, desired in zip(again, parameters, strict=True):
         np.testing.assert_allclose(actual, desired, rtol=1e-10, atol=1e-12)
 
@@ -208,7 +208,7 @@ def test_m_step_is_the_dense_one():
 def test_a_collapsed_component_gets_the_covariance_of_the_heaviest():
     parameters = random_parameters(3, 4, TYPE)
     probs = tf.constant([0.4, 0.0, 0.6], tf.float64)
-    mended = mixtures.repair(parameters._replace(probs=probs), points(1, 4), TYPE)
+    mended = em.repair(parameters._replace(probs=probs), points(1, 4), TYPE)
     np.testing.assert_array_equal(mended.covariance[1], parameters.covariance[2])
     np.testing.assert_array_equal(mended.covariance[0], parameters.covariance[0])
 

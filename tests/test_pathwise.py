@@ -9,7 +9,7 @@ from scipy import special, stats
 import tfp_gmnvp
 from tfp_gmnvp.mixtures import mixture_parameters, pathwise
 from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
-from tfp_gmnvp.mixtures.family import ReparameterizedMixture
+from tfp_gmnvp.mixtures.distribution import ReparameterizedMixture
 
 tfd = tfp.distributions
 

@@ -9,16 +9,8 @@ from scipy import optimize, stats
 from support import COVARIANCE_TYPES, full_covariances, points, random_parameters
 from test_em import assert_same_parameters, blobs, statistics_of
 
-from tfp_gmnvp.mixtures import (
-    MixtureParameters,
-    Prior,
-    as_mixture,
-    component_log_joint,
-    expectation,
-    maximization,
-    sufficient_statistics,
-    total_variance,
-)
+from tfp_gmnvp.em import expectation, maximization, sufficient_statistics, total_variance
+from tfp_gmnvp.mixtures import MixtureParameters, Prior, as_mixture, component_log_joint
 
 each_covariance_type = pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 PRIORS = (Prior(), Prior(3.0, 6.0, 0.2), Prior(concentration=1.5, scale=2.0))

@@ -6,7 +6,7 @@ import tensorflow as tf
 from support import COVARIANCE_TYPES, full_covariances, points, random_parameters
 from test_em import assert_same_parameters
 
-from tfp_gmnvp.mixtures import repair
+from tfp_gmnvp.em import repair
 
 each_covariance_type = pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em, mixtures
 from tfp_gmnvp.training.mixture_updates.departure import beyond_chance, departure
 
 STDDEV = 0.4
@@ -70,9 +70,9 @@ def parameters(covariance_type):
 
 def part(mixture, present, z, sample_weight=None):
     covariance_type = mixture.components_distribution.covariance_type
-    responsibilities, _ = mixtures.expectation(mixtures.component_log_joint(mixture, z))
+    responsibilities, _ = em.expectation(mixtures.component_log_joint(mixture, z))
     reference = mixtures.reference_point(present, covariance_type)
-    statistics = mixtures.sufficient_statistics(
+    statistics = em.sufficient_statistics(
         z, responsibilities, reference, covariance_type, sample_weight=sample_weight
     )
     return float(beyond_chance(departure(mixture, statistics, sample_weight)))

@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras_models import BY_XLA, EACH_UPDATE, HOW_TO_RUN
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em, mixtures
 
 keras = tf.keras
 UPDATES = {
@@ -59,15 +59,15 @@ def em_iteration(model, x, sample_weight=None, floor=1e-4):
     """One EM iteration on the model's latents, by the pure functions."""
     mixture = model.distribution.distribution
     z = model.distribution.bijector.inverse(x)
-    responsibilities, _ = mixtures.expectation(mixtures.component_log_joint(mixture, z))
-    statistics = mixtures.sufficient_statistics(
+    responsibilities, _ = em.expectation(mixtures.component_log_joint(mixture, z))
+    statistics = em.sufficient_statistics(
         z,
         responsibilities,
         mixture.components_distribution.loc,
         "full",
         sample_weight=sample_weight,
     )
-    return mixtures.maximization(statistics, "full", covariance_floor=floor)
+    return em.maximization(statistics, "full", covariance_floor=floor)
 
 
 def assert_parameters_close(actual, expected, rtol=1e-4):

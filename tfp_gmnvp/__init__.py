@@ -39,7 +39,7 @@ from tfp_gmnvp.flows.image_flow import image_flow
 from tfp_gmnvp.flows.interpolation import interpolate
 from tfp_gmnvp.flows.round_trip import round_trip_error
 from tfp_gmnvp.mixtures import Prior, gaussian_mixture
-from tfp_gmnvp.training.callbacks import FigureCallback
+from tfp_gmnvp.plotting.callback import FigureCallback
 from tfp_gmnvp.training.data.degenerate_data import DegenerateDataWarning
 from tfp_gmnvp.training.layer import FlowLayer
 from tfp_gmnvp.training.mixture_updates import (

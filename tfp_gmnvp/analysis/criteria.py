@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow_probability as tfp
 
+from tfp_gmnvp import mixtures
 from tfp_gmnvp.flows import batched
 from tfp_gmnvp.flows.summaries import MonteCarloEstimate, mean_estimate
 from tfp_gmnvp.training import parameter_table
@@ -51,17 +52,9 @@ def num_parameters(flow: tfd.TransformedDistribution) -> int:
             f"many parameters are free, got components {type(components).__name__}."
         )
     num_components = int(components.batch_shape[-1])
-    rank = min(getattr(components, "rank", 0), event_size)
-    triangle = event_size * (event_size + 1) // 2
-    of_covariances = {
-        "full": num_components * triangle,
-        "tied": triangle,
-        "diag": num_components * event_size,
-        "spherical": num_components,
-        "low_rank": num_components
-        * min(triangle, event_size * (rank + 1) - rank * (rank - 1) // 2),
-    }
-    of_mixture = num_components - 1 + num_components * event_size + of_covariances[covariance_type]
+    structure = mixtures.structure_of(flow.distribution)
+    of_covariances = structure.num_parameters(num_components, event_size)
+    of_mixture = num_components - 1 + num_components * event_size + of_covariances
     return parameter_table.count(flow.bijector.trainable_variables) + of_mixture
 
 

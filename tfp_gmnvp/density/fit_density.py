@@ -214,7 +214,7 @@ def _fit(rows: _Rows, candidate, plan: TrainingPlan, *, seed, verbose) -> Densit
     points = batched.as_points(flow, x[:_MOST_ROWS_TO_END_WITH])
     if keeps_flow or len(z) > _MOST_ROWS_TO_START_FROM:
         fit_mixture(flow, points, **em)
-    at_floor = mixtures.components_at_floor(flow.distribution, COVARIANCE_FLOOR)
+    at_floor = em.components_at_floor(flow.distribution, COVARIANCE_FLOOR)
     return DensityFit(model, candidate, gain, keeps_flow, history, at_floor)
 
 

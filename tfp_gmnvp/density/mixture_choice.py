@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em, mixtures
 from tfp_gmnvp._shared.arguments import as_tuple, check_choice
 from tfp_gmnvp.training.data import distinct_rows
 
@@ -214,7 +214,7 @@ def fit_candidate(
     """
     z = tf.constant(z, tf.float64)
     settings = {"num_iterations": 20, "n_init": n_init, "seed": seed}
-    start = mixtures.first_fit(z, **settings, **_arguments(candidate, z.shape[1]))
+    start = em.first_fit(z, **settings, **_arguments(candidate, z.shape[1]))
     return _em(candidate, start, num_iterations=200)(z, *start)
 
 
@@ -236,12 +236,12 @@ def _ascending(score, candidates) -> list[MixtureCandidate]:
 
 def _held_out(candidate, z, folds, seed, report) -> float:
     arguments = _arguments(candidate, z.shape[1])
-    total, em = 0.0, None
+    total, run = 0.0, None
     for fold in folds:
         others = tf.constant(np.delete(z, fold, axis=0))
-        start = mixtures.first_fit(others, seed=seed, num_iterations=0, **arguments)
-        em = em or _em(candidate, start, num_iterations=50)
-        mixture = mixtures.as_mixture(em(others, *start), candidate.covariance_type)
+        start = em.first_fit(others, seed=seed, num_iterations=0, **arguments)
+        run = run or _em(candidate, start, num_iterations=50)
+        mixture = mixtures.as_mixture(run(others, *start), candidate.covariance_type)
         total += float(tf.reduce_sum(mixture.log_prob(tf.constant(z[fold]))))
     mean = total / len(z)
     report(_description(candidate))
@@ -270,16 +270,14 @@ def _em(candidate, start, num_iterations):
 
     def iterate(z, parameters):
         mixture = mixtures.as_mixture(parameters, covariance_type)
-        responsibilities, _ = mixtures.expectation(mixtures.component_log_joint(mixture, z))
-        statistics = mixtures.sufficient_statistics(
-            z, responsibilities, parameters.loc, covariance_type
-        )
-        return mixtures.maximization(
+        responsibilities, _ = em.expectation(mixtures.component_log_joint(mixture, z))
+        statistics = em.sufficient_statistics(z, responsibilities, parameters.loc, covariance_type)
+        return em.maximization(
             statistics, covariance_type, covariance_floor=COVARIANCE_FLOOR, prior=prior
         )
 
     @tf.function
-    def em(z, *parameters):
+    def run(z, *parameters):
         return tf.while_loop(
             lambda p: True,
             lambda p: (iterate(z, p),),
@@ -288,4 +286,4 @@ def _em(candidate, start, num_iterations):
         )[0]
 
     specs = [tf.TensorSpec(part.shape, part.dtype) for part in start]
-    return em.get_concrete_function(tf.TensorSpec([None, event_size], tf.float64), *specs)
+    return run.get_concrete_function(tf.TensorSpec([None, event_size], tf.float64), *specs)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp._shared.row_samples import row_numbers
 from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp.bijectors import SinglePassChain, standardization
 from tfp_gmnvp.bijectors.images import image_real_nvp, initialize_from, logit_pixels
@@ -17,7 +18,6 @@ from tfp_gmnvp.flows.distribution import Flow
 from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow
 from tfp_gmnvp.flows.mixture_flow import standardized_mixture
 from tfp_gmnvp.mixtures import gaussian_mixture
-from tfp_gmnvp.training.data.samples import row_numbers
 
 __all__ = ["build_flow", "image_flow"]
 

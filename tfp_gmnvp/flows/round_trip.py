@@ -40,7 +40,9 @@ def round_trip_error(flow: tfd.TransformedDistribution, x) -> float:
     """
     points = batched.as_points(flow, x)
     back = batched.forward(flow, batched.inverse(flow, points)).astype(np.float64)
-    x = np.asarray(array_checks.as_array(x), np.float64)  # as it was given: a cast is part of the way
+    x = np.asarray(
+        array_checks.as_array(x), np.float64
+    )  # as it was given: a cast is part of the way
     standardization = bijectors.leading_standardization(flow.bijector)
     if standardization is None:
         scale = np.maximum(np.abs(x).max(axis=0), np.finfo(points.dtype).tiny)

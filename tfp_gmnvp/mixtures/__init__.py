@@ -1,7 +1,16 @@
-"""The density of the latents and its EM; they know nothing of bijectors, Keras or files."""
+"""The density of the latents: distributions, their parameters, and covariance structures."""
 
-from tfp_gmnvp.mixtures.at_floor import components_at_floor
-from tfp_gmnvp.mixtures.em import expectation, maximization, points_variance, total_variance
+from tfp_gmnvp.mixtures.covariances import (
+    COVARIANCE_TYPES,
+    CovarianceStructure,
+    Diagonal,
+    Full,
+    LowRank,
+    Spherical,
+    Tied,
+    covariance_structure,
+    structure_of,
+)
 from tfp_gmnvp.mixtures.gate import (
     GatedMixture,
     at_context,
@@ -9,55 +18,36 @@ from tfp_gmnvp.mixtures.gate import (
     gated_mixture,
     start_mixture,
 )
-from tfp_gmnvp.mixtures.gaussian_mixture import (
-    COVARIANCE_TYPES,
+from tfp_gmnvp.mixtures.gaussian_mixture import gaussian_mixture
+from tfp_gmnvp.mixtures.parameters import (
+    MixtureParameters,
     as_mixture,
     assign_parameters,
     component_log_joint,
-    gaussian_mixture,
     mixture_parameters,
 )
-from tfp_gmnvp.mixtures.initializers import first_fit, k_means_plus_plus
-from tfp_gmnvp.mixtures.labels import known_log_joint
 from tfp_gmnvp.mixtures.priors import Prior
-from tfp_gmnvp.mixtures.repair import repair
-from tfp_gmnvp.mixtures.statistics import (
-    MixtureParameters,
-    SufficientStatistics,
-    add,
-    as_statistics,
-    reference_point,
-    scale,
-    sufficient_statistics,
-)
 
 __all__ = [
     "COVARIANCE_TYPES",
+    "CovarianceStructure",
+    "Diagonal",
+    "Full",
     "GatedMixture",
+    "LowRank",
     "MixtureParameters",
     "Prior",
-    "SufficientStatistics",
-    "add",
+    "Spherical",
+    "Tied",
     "as_mixture",
-    "as_statistics",
     "assign_parameters",
     "at_context",
     "component_log_joint",
-    "components_at_floor",
-    "expectation",
-    "first_fit",
+    "covariance_structure",
     "gate_variables",
     "gated_mixture",
     "gaussian_mixture",
-    "k_means_plus_plus",
-    "known_log_joint",
-    "maximization",
     "mixture_parameters",
-    "points_variance",
-    "reference_point",
-    "repair",
-    "scale",
     "start_mixture",
-    "sufficient_statistics",
-    "total_variance",
+    "structure_of",
 ]

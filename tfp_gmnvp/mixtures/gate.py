@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.mixtures.family import GaussianMixture
-from tfp_gmnvp.mixtures.gaussian_mixture import assign_parameters, gaussian_mixture
-from tfp_gmnvp.mixtures.statistics import MixtureParameters
+from tfp_gmnvp.mixtures.distribution import GaussianMixture
+from tfp_gmnvp.mixtures.gaussian_mixture import gaussian_mixture
+from tfp_gmnvp.mixtures.parameters import MixtureParameters, assign_parameters
 
 __all__ = ["GatedMixture", "at_context", "gate_variables", "gated_mixture", "start_mixture"]
 

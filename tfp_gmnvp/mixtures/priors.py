@@ -7,8 +7,8 @@ import dataclasses
 import tensorflow as tf
 
 from tfp_gmnvp._shared.arguments import check_number
-from tfp_gmnvp.mixtures import factor_analysis
-from tfp_gmnvp.mixtures.statistics import MixtureParameters
+from tfp_gmnvp.mixtures.covariances import CovarianceStructure, covariance_structure
+from tfp_gmnvp.mixtures.parameters import MixtureParameters
 
 __all__ = ["Prior"]
 
@@ -43,7 +43,7 @@ class Prior:
 
     #### Examples
 
-    >>> from tfp_gmnvp.mixtures import maximization, sufficient_statistics
+    >>> from tfp_gmnvp.em import maximization, sufficient_statistics
     >>> z = tf.constant([[0.0], [2.0]])
     >>> statistics = sufficient_statistics(z, tf.ones([2, 1]), tf.zeros([1, 1]), "spherical")
     >>> prior = Prior(degrees_of_freedom=2.0, scale=4.0)  # worth four points of variance one
@@ -67,7 +67,7 @@ class Prior:
         parameters: MixtureParameters,
         num_points: tf.Tensor,
         variance: tf.Tensor,
-        covariance_type: str,
+        covariance_type: str | CovarianceStructure,
     ) -> MixtureParameters:
         """The M-step under the prior, from that without.
 
@@ -92,24 +92,16 @@ class Prior:
         excess = self.concentration - 1.0
         mass = num_points * probs
         points, scatter = self._pseudo_points(variance, loc.shape[0])
-        if covariance_type == "tied":
-            covariance = (num_points * covariance + tf.linalg.diag(scatter)) / (num_points + points)
-        elif covariance_type == "low_rank":
-            psi, loadings = factor_analysis.unpack(covariance)
-            share = mass[:, tf.newaxis]
-            psi = (share * psi + scatter) / (share + points)
-            covariance = factor_analysis.pack(psi, loadings)
-        else:
-            scatter = {"full": tf.linalg.diag, "diag": tf.identity, "spherical": tf.reduce_mean}[
-                covariance_type
-            ](scatter)
-            share = tf.reshape(mass, [-1] + [1] * (covariance.shape.rank - 1))
-            covariance = (share * covariance + scatter) / (share + points)
+        structure = covariance_structure(covariance_type)
+        covariance = structure.posterior_mode(covariance, mass, points, scatter)
         probs = (mass + excess) / (num_points + loc.shape[0] * excess)
         return MixtureParameters(probs, loc, covariance)
 
     def log_density(
-        self, parameters: MixtureParameters, variance: tf.Tensor, covariance_type: str
+        self,
+        parameters: MixtureParameters,
+        variance: tf.Tensor,
+        covariance_type: str | CovarianceStructure,
     ) -> tf.Tensor:
         """log p(pi) + sum_k log p(Sigma_k), up to a constant.
 
@@ -130,18 +122,10 @@ class Prior:
         """
         probs, loc, covariance = parameters
         points, scatter = self._pseudo_points(variance, loc.shape[0])
-        if covariance_type in ("full", "tied"):
-            log_det = tf.linalg.logdet(covariance)
-            trace = tf.linalg.trace(tf.linalg.solve(covariance, _like(scatter, covariance)))
-        else:
-            if covariance_type == "low_rank":
-                covariance, _ = factor_analysis.unpack(covariance)
-            if covariance_type == "spherical":
-                covariance = covariance[:, tf.newaxis] * tf.ones_like(loc)
-            log_det = tf.reduce_sum(tf.math.log(covariance), axis=-1)
-            trace = tf.reduce_sum(scatter / covariance, axis=-1)
+        structure = covariance_structure(covariance_type)
+        log_prior = structure.log_prior(covariance, loc, points, scatter)
         log_weights = (self.concentration - 1.0) * tf.reduce_sum(tf.math.log(probs))
-        return log_weights - 0.5 * tf.reduce_sum(points * log_det + trace)
+        return log_weights + tf.reduce_sum(log_prior)
 
     def _pseudo_points(self, variance, num_components):
         """How many points the prior is worth, nu + D + 1, and their scatter Psi, `[D]`."""
@@ -150,7 +134,3 @@ class Prior:
         degrees = event_size + 2 if degrees is None else degrees
         scale = num_components ** (-2 / event_size) if self.scale is None else self.scale
         return degrees + event_size + 1.0, scale * variance
-
-
-def _like(scatter, covariance):
-    return tf.broadcast_to(tf.linalg.diag(scatter), tf.shape(covariance))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import bijectors, mixtures
+from tfp_gmnvp import bijectors, em, mixtures
 from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp.flows import columns, conditional, precision
 from tfp_gmnvp.training.data import fit_arguments, labels, streams
@@ -52,7 +52,7 @@ class MixtureStart:
         x, condition = conditional.points_and_condition(flow, rows)
         bijectors.initialize(flow.bijector, x, sample_weight, **condition)
         update = self.mixture_update or MixtureUpdate()
-        parameters = mixtures.first_fit(
+        parameters = em.first_fit(
             self._latents(rows),
             self._num_components,
             components.covariance_type,

@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from tfp_gmnvp import bijectors, mixtures
+from tfp_gmnvp import bijectors, em, mixtures
 from tfp_gmnvp.flows import conditional, precision
 from tfp_gmnvp.training import loss_scales
 from tfp_gmnvp.training.compiled_step import CompiledStep
@@ -64,7 +64,7 @@ class TrainingSteps:
         of_batch = self.mixture_update.of_batch(
             self.distribution.distribution,
             z,
-            mixtures.known_log_joint(log_joint, y),
+            em.known_log_joint(log_joint, y),
             sample_weight,
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp._shared.array_checks import check_labels
-from tfp_gmnvp.mixtures import known_log_joint
+from tfp_gmnvp.em import known_log_joint
 
 __all__ = [
     "as_labels",

@@ -6,9 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp._shared import array_checks
+from tfp_gmnvp._shared.row_samples import row_numbers
 from tfp_gmnvp.training.data import streams
 
-__all__ = ["row_numbers", "sample_of_arrays", "sample_of_batches"]
+__all__ = ["sample_of_arrays", "sample_of_batches"]
 
 
 def sample_of_arrays(x, y=None, sample_weight=None, *, size: int, seed, dtype=tf.float32) -> tuple:
@@ -46,32 +47,6 @@ def sample_of_arrays(x, y=None, sample_weight=None, *, size: int, seed, dtype=tf
     )
     array_checks.check_finite("x", x, dtype, rows)
     return x, *others
-
-
-def row_numbers(num_rows: int, *, size: int, seed, y=None, sample_weight=None) -> np.ndarray:
-    """The numbers of a sample's rows, ascending; see `sample_of_arrays`.
-
-    #### Examples
-
-    >>> row_numbers(4, size=9, seed=0, sample_weight=[1, 0, 2, 0]).tolist()
-    [0, 2]
-    >>> len(row_numbers(10**12, size=9, seed=0))
-    9
-    """
-    rng = np.random.default_rng(seed)
-    if sample_weight is None:
-        rows = _choice(rng, num_rows, size)
-        has_weight = True
-    else:
-        weights = np.asarray(sample_weight).reshape(-1)
-        array_checks.check_some_weight(weights)
-        has_weight = weights > 0
-        found = np.flatnonzero(has_weight)
-        rows = found[_choice(rng, len(found), size)]
-    if y is not None and np.size(y):  # `no_labels` has no entries
-        labelled = np.flatnonzero((np.asarray(y).reshape(-1) >= 0) & has_weight)
-        rows = np.union1d(rows, labelled[_choice(rng, len(labelled), size)])
-    return rows
 
 
 def sample_of_batches(batches, *, size: int, seed) -> streams.Batch:
@@ -163,12 +138,6 @@ def _joined(kept, labelled) -> streams.Batch:
         ]
     order = np.argsort(block[1])
     return tuple(None if part is None else tf.constant(part[order]) for part in block[2:])
-
-
-def _choice(rng, num_rows, size):
-    if num_rows <= size:
-        return np.arange(num_rows)
-    return np.sort(rng.choice(num_rows, size, replace=False, shuffle=False))
 
 
 def _as_array(part):

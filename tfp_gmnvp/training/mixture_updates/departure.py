@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em
 from tfp_gmnvp.training.devices import replicas
 
 __all__ = ["Departure", "beyond_chance", "departure"]
@@ -33,7 +33,7 @@ class Departure(NamedTuple):
     squares: tf.Tensor
 
 
-def departure(mixture, statistics: mixtures.SufficientStatistics, sample_weight) -> Departure:
+def departure(mixture, statistics: em.SufficientStatistics, sample_weight) -> Departure:
     """The departure of one batch.
 
     Args:
@@ -43,8 +43,9 @@ def departure(mixture, statistics: mixtures.SufficientStatistics, sample_weight)
 
     #### Examples
 
+    >>> from tfp_gmnvp import mixtures
     >>> mixture = mixtures.gaussian_mixture(1, 1)
-    >>> statistics = mixtures.sufficient_statistics(
+    >>> statistics = em.sufficient_statistics(
     ...     tf.constant([[1.0], [3.0]]), tf.ones([2, 1]), tf.zeros([1, 1]), "full")
     >>> departure(mixture, statistics, None).whitened.numpy().tolist()
     [[4.0]]
@@ -76,9 +77,10 @@ def beyond_chance(departure: Departure) -> tf.Tensor:
 
     #### Examples
 
+    >>> from tfp_gmnvp import mixtures
     >>> mixture = mixtures.gaussian_mixture(1, 1)
     >>> def part(z):
-    ...     statistics = mixtures.sufficient_statistics(
+    ...     statistics = em.sufficient_statistics(
     ...         z, tf.ones_like(z), tf.zeros([1, 1]), "full")
     ...     return beyond_chance(departure(mixture, statistics, None)).numpy().item()
     >>> f"{part(tf.ones([4, 1])):.2f}, {part(10.0 * tf.ones([4, 1])):.2f}"

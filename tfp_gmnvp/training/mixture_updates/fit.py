@@ -10,12 +10,11 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em, mixtures
 from tfp_gmnvp._shared.arguments import check_whole_number
 from tfp_gmnvp.flows import columns, conditional, precision
 from tfp_gmnvp.flows.gaussian_mixture_flow import check_has_mixture
 from tfp_gmnvp.training.data import degenerate_data, fit_arguments, streams
-from tfp_gmnvp.training.mixture_updates.evidence import em_step, evidence, merge
 from tfp_gmnvp.training.mixture_updates.starts import is_untrained, start_from_latents
 
 __all__ = ["ConvergenceWarning", "MixtureFit", "NoMassError", "fit_latents", "fit_mixture"]
@@ -172,7 +171,6 @@ def fit_latents(
     3
     """
     mixture = flow.distribution
-    covariance_type = mixture.components_distribution.covariance_type
     latents, log_det = _latents(flow, batches)
     if all(w is not None and not tf.reduce_any(w != 0) for *_, w in latents):
         raise NoMassError("`sample_weight` must not be zero for all points, and it is.")
@@ -185,13 +183,13 @@ def fit_latents(
 
     @functools.partial(tf.function, reduce_retracing=True)
     def e_step(condition, *batch):
-        return evidence(mixtures.at_context(mixture, **condition), *batch)
+        return em.e_step(mixtures.at_context(mixture, **condition), *batch)
 
-    m_step = tf.function(functools.partial(em_step, mixture, **settings))
+    m_step = tf.function(functools.partial(em.m_step, mixture, **settings))
     objective, converged = [], False
     while True:
-        everything = functools.reduce(merge, (e_step(*batch) for batch in latents))
-        objective.append(_objective(everything, log_det, mixture, prior, covariance_type))
+        everything = functools.reduce(em.merge, (e_step(*batch) for batch in latents))
+        objective.append(_objective(everything, log_det, mixture, prior))
         converged = len(objective) > 1 and abs(objective[-1] - objective[-2]) < tolerance
         if converged or len(objective) > max_iterations:
             break
@@ -216,13 +214,14 @@ def _latents(flow, batches):
     return latents, total
 
 
-def _objective(everything, log_det, mixture, prior, covariance_type):
+def _objective(everything, log_det, mixture, prior):
     total = everything.log_prob + log_det
     if prior is not None:
         parameters = mixtures.mixture_parameters(mixture)
         parameters = mixtures.MixtureParameters(*(tf.cast(p, tf.float64) for p in parameters))
-        variance = mixtures.points_variance(everything.statistics, covariance_type)
-        total += prior.log_density(parameters, variance, covariance_type)
+        structure = mixtures.structure_of(mixture)
+        variance = em.points_variance(everything.statistics, structure)
+        total += prior.log_density(parameters, variance, structure)
     return float(total / tf.reduce_sum(everything.statistics.mass))
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfp_gmnvp import em
 from tfp_gmnvp._shared.arguments import check_whole_number
 from tfp_gmnvp.flows.conditional import points_and_condition
 from tfp_gmnvp.flows.precision import latents_and_log_det
 from tfp_gmnvp.mixtures import Prior, at_context
 from tfp_gmnvp.training.devices.replica_batches import of_one_replica, on_each_replica
-from tfp_gmnvp.training.mixture_updates.evidence import em_step, evidence, join_over_replicas, merge
 from tfp_gmnvp.training.mixture_updates.interleaved import InterleavedEM
+from tfp_gmnvp.training.mixture_updates.over_replicas import join_over_replicas
 
 __all__ = ["FullBatchEM"]
 
@@ -33,7 +34,7 @@ class FullBatchEM(InterleavedEM):
     1.0
     """
 
-    made_by_build = ("_evidence", "_merge", "_join")
+    made_by_build = ("_e_step", "_merge", "_join")
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class FullBatchEM(InterleavedEM):
           prior: of weights and covariances, whose posterior is maximized then; `None` for none.
           annealing: a schedule, such as a Keras `LearningRateSchedule`, from the number of the
             epoch to the power of the joint density that responsibilities are proportional to; it
-            should rise to one. `None` for no annealing. See `mixtures.expectation`.
+            should rise to one. `None` for no annealing. See `em.expectation`.
           final_iterations: the most EM iterations once `fit` is done with the bijector, as of
             `fit_mixture`; 0 for none.
           tolerance: of those final iterations, in nats per point.
@@ -70,9 +71,9 @@ class FullBatchEM(InterleavedEM):
         super().__init__(covariance_floor, prior, annealing, final_iterations, tolerance)
 
     def build(self, flow):
-        evidence_of = tf.function(functools.partial(_evidence, flow), reduce_retracing=True)
-        self._evidence = on_each_replica(evidence_of)
-        self._merge = on_each_replica(merge)
+        e_step = tf.function(functools.partial(_e_step, flow), reduce_retracing=True)
+        self._e_step = on_each_replica(e_step)
+        self._merge = on_each_replica(em.merge)
         self._join = on_each_replica(join_over_replicas)
 
     def on_epoch_begin(self, flow, epoch, batches):
@@ -83,9 +84,9 @@ class FullBatchEM(InterleavedEM):
             self._iterate(flow, batches, inverse_temperature)
 
     def _iterate(self, flow, batches, inverse_temperature):
-        parts = (self._evidence(*batch, inverse_temperature) for batch in batches())
+        parts = (self._e_step(*batch, inverse_temperature) for batch in batches())
         everything = of_one_replica(self._join(functools.reduce(self._merge, parts)))
-        em_step(
+        em.m_step(
             flow.distribution,
             everything.statistics,
             everything.worst_z,
@@ -94,9 +95,9 @@ class FullBatchEM(InterleavedEM):
         )
 
 
-def _evidence(flow, x, labels, sample_weight, inverse_temperature):
-    """The evidence of one batch of points."""
+def _e_step(flow, x, labels, sample_weight, inverse_temperature):
+    """The E-step of one batch of points."""
     x, condition = points_and_condition(flow, x)
     z, _ = latents_and_log_det(flow, x, **condition)
     mixture = at_context(flow.distribution, **condition)
-    return evidence(mixture, z, labels, sample_weight, inverse_temperature)
+    return em.e_step(mixture, z, labels, sample_weight, inverse_temperature)

@@ -50,7 +50,7 @@ class InterleavedEM(MixtureUpdate):
             )
 
     def inverse_temperature(self, step):
-        """The power of the joint density at a step, or epoch; see `mixtures.expectation`."""
+        """The power of the joint density at a step, or epoch; see `em.expectation`."""
         return 1.0 if self.annealing is None else tf.convert_to_tensor(self.annealing(step))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em, mixtures
 from tfp_gmnvp._shared.seeds import stateless_seed
 
 __all__ = ["is_untrained", "start_from_latents"]
@@ -25,7 +25,7 @@ def is_untrained(mixture) -> bool:
     """
     components = mixture.components_distribution
     logits = tf.convert_to_tensor(mixture.mixture_distribution.logits)
-    if components.covariance_type in ("full", "tied"):
+    if hasattr(components, "scale_tril"):
         scale = tf.convert_to_tensor(components.scale_tril)
         unit = tf.eye(scale.shape[-1], dtype=scale.dtype)
     else:
@@ -43,8 +43,8 @@ def start_from_latents(
     Args:
       mixture: made by `gaussian_mixture` or `gated_mixture`.
       latents: of each batch, latents `[n, D]`, labels `[n]` or `None` and weights `[n]` or `None`.
-      covariance_floor: see `mixtures.maximization`.
-      prior: see `mixtures.maximization`.
+      covariance_floor: see `em.maximization`.
+      prior: see `em.maximization`.
       n_init: number of starts, of which the best is kept.
       seed: integer or stateless seed `[2]`.
 
@@ -66,7 +66,7 @@ def start_from_latents(
     seed = stateless_seed(seed)
     rows = _sample(len(z), labels, sample_weight, seed)
     components = mixture.components_distribution
-    parameters = mixtures.first_fit(
+    parameters = em.first_fit(
         tf.constant(z[rows], tf.float64),
         components.batch_shape[-1],
         components.covariance_type,

@@ -7,18 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em, mixtures
 from tfp_gmnvp._shared.arguments import check_number
 from tfp_gmnvp.mixtures import Prior
 from tfp_gmnvp.training.mixture_updates.departure import beyond_chance, departure
-from tfp_gmnvp.training.mixture_updates.evidence import (
-    Evidence,
-    e_step,
-    em_step,
-    join_over_replicas,
-    worst_explained,
-)
 from tfp_gmnvp.training.mixture_updates.interleaved import InterleavedEM
+from tfp_gmnvp.training.mixture_updates.over_replicas import join_over_replicas
 
 __all__ = ["StepwiseEM"]
 
@@ -110,42 +104,41 @@ class StepwiseEM(InterleavedEM):
             )
 
     def of_batch(self, mixture, z, log_joint, sample_weight):
-        """The E-step: the `Evidence` and the `Departure` of a batch, of this replica's part under
-        several, and the mixture's parameters, on which they rest.
+        """The E-step and the `Departure` of a batch, of this replica's part under several,
+        and the mixture's parameters, on which they rest.
         """
         inverse_temperature = self.inverse_temperature(self._step)
         present = mixtures.mixture_parameters(mixture)
-        statistics, log_prob = e_step(
+        statistics, log_prob = em.expected_statistics(
             mixture, present, z, log_joint, sample_weight, inverse_temperature
         )
-        worst = worst_explained(log_prob, z, statistics.mass.shape[0], sample_weight)
-        evidence = Evidence(statistics, tf.zeros([], z.dtype), *worst)
-        return evidence, departure(mixture, statistics, sample_weight), present
+        worst = em.worst_explained(log_prob, z, statistics.mass.shape[0], sample_weight)
+        e_step = em.EStep(statistics, tf.zeros([], z.dtype), *worst)
+        return e_step, departure(mixture, statistics, sample_weight), present
 
-    def on_batch(self, mixture, evidence, departed, present):
+    def on_batch(self, mixture, e_step, departed, present):
         """The M-step, of the running average with a batch."""
-        covariance_type = mixture.components_distribution.covariance_type
-        evidence = join_over_replicas(evidence)
-        batch, mass = evidence.statistics, tf.reduce_sum(evidence.statistics.mass)
+        e_step = join_over_replicas(e_step)
+        batch, mass = e_step.statistics, tf.reduce_sum(e_step.statistics.mass)
         step_size, min_share = self._present_step_size(mass.dtype), _MIN_SHARE
         if self.largest_step_size:
             raised = tf.minimum(beyond_chance(departed), self.largest_step_size)
             min_share = tf.where(raised > step_size, _MIN_SHARE_MOVING, _MIN_SHARE)
             step_size = tf.maximum(raised, step_size)
-        average = mixtures.add(
-            mixtures.scale(mixtures.as_statistics(present, covariance_type), 1 - step_size),
-            mixtures.scale(batch, tf.math.divide_no_nan(step_size, mass)),
+        average = em.add(
+            em.scale(em.as_statistics(present, mixtures.structure_of(mixture)), 1 - step_size),
+            em.scale(batch, tf.math.divide_no_nan(step_size, mass)),
         )
-        average = mixtures.scale(average, tf.cast(mass > 0, mass.dtype))  # no step without mass
+        average = em.scale(average, tf.cast(mass > 0, mass.dtype))  # no step without mass
         if self.prior is not None:
-            average = mixtures.scale(average, _counts_for(mass, step_size))
-        em_step(
+            average = em.scale(average, _counts_for(mass, step_size))
+        em.m_step(
             mixture,
             average,
-            evidence.worst_z,
+            e_step.worst_z,
             covariance_floor=self.covariance_floor,
             prior=self.prior,
-            present=present,
+            current=present,
             min_share=min_share,
         )
         for step in self.variables:

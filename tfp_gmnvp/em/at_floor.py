@@ -6,9 +6,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.mixtures.em import total_variance
-from tfp_gmnvp.mixtures.gaussian_mixture import mixture_parameters
-from tfp_gmnvp.mixtures.statistics import MixtureParameters
+from tfp_gmnvp.em.m_step import total_variance
+from tfp_gmnvp.mixtures import MixtureParameters, mixture_parameters, structure_of
 
 __all__ = ["components_at_floor"]
 
@@ -21,7 +20,7 @@ def components_at_floor(mixture: tfd.MixtureSameFamily, covariance_floor: float)
     """The components whose covariance is at the floor in some direction, or near it.
 
     Args:
-      mixture: made by `gaussian_mixture`, of a type other than 'low_rank'.
+      mixture: made by `gaussian_mixture`.
       covariance_floor: as in `maximization`, relative to the total variance of the mixture.
 
     Returns:
@@ -35,16 +34,8 @@ def components_at_floor(mixture: tfd.MixtureSameFamily, covariance_floor: float)
     >>> components_at_floor(as_mixture(parameters, "diag"), covariance_floor=1e-6)
     (1,)
     """
-    covariance_type = mixture.components_distribution.covariance_type
+    structure = structure_of(mixture)
     parameters = MixtureParameters(*(tf.cast(p, tf.float64) for p in mixture_parameters(mixture)))
-    floor = covariance_floor * total_variance(parameters, covariance_type).numpy()
-    covariance = parameters.covariance.numpy()
-    if covariance_type in ("full", "tied"):
-        in_units = covariance / np.sqrt(np.multiply.outer(floor, floor))
-        smallest = np.linalg.eigvalsh(in_units)[..., 0]
-    elif covariance_type == "diag":
-        smallest = (covariance / floor).min(axis=-1)
-    else:
-        smallest = covariance / floor.mean()
-    is_near = np.broadcast_to(smallest <= _CLOSE, [len(parameters.loc)])
-    return tuple(map(int, np.flatnonzero(is_near)))
+    floor = covariance_floor * total_variance(parameters, structure)
+    is_near = structure.narrowest(parameters.covariance, floor).numpy() <= _CLOSE
+    return tuple(map(int, np.flatnonzero(np.broadcast_to(is_near, [len(parameters.loc)]))))

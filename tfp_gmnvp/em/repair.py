@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfp_gmnvp.mixtures.statistics import MixtureParameters
+from tfp_gmnvp.mixtures import CovarianceStructure, MixtureParameters, covariance_structure
 
 __all__ = ["repair"]
 
@@ -12,7 +12,7 @@ __all__ = ["repair"]
 def repair(
     parameters: MixtureParameters,
     worst_explained: tf.Tensor,
-    covariance_type: str,
+    covariance_type: str | CovarianceStructure,
     *,
     min_share: float = 1e-3,
 ) -> MixtureParameters:
@@ -49,13 +49,7 @@ def repair(
     places = tf.concat([tf.cast(worst_explained, loc.dtype), loc[:1]], axis=0)  # at least one
     places = tf.gather(places, tf.maximum(rank, 0))
     loc = tf.where(collapsed[:, tf.newaxis], places, loc)
-    if covariance_type != "tied":
-        share = probs
-        if covariance_type == "low_rank":
-            share = tf.one_hot(tf.argmax(probs), num_components, dtype=probs.dtype)
-        average = tf.tensordot(share, covariance, axes=1)
-        mask = tf.reshape(collapsed, [-1] + [1] * (covariance.shape.rank - 1))
-        covariance = tf.where(mask, average, covariance)
+    covariance = covariance_structure(covariance_type).replace(covariance, collapsed, probs)
     share = tf.cast(tf.where(collapsed, 0.5 / num_components, 0.0), probs.dtype)
     kept = tf.where(collapsed, tf.zeros_like(probs), probs)
     probs = share + kept * (1 - tf.reduce_sum(share)) / tf.reduce_sum(kept)

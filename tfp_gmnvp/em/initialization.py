@@ -10,14 +10,16 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp._shared.arguments import check_whole_number
 from tfp_gmnvp._shared.seeds import stateless_seed
-from tfp_gmnvp.mixtures import em, factor_analysis
-from tfp_gmnvp.mixtures.gaussian_mixture import as_mixture, component_log_joint
-from tfp_gmnvp.mixtures.labels import known_log_joint
-from tfp_gmnvp.mixtures.priors import Prior
-from tfp_gmnvp.mixtures.statistics import (
+from tfp_gmnvp.em.e_step import expectation
+from tfp_gmnvp.em.labels import known_log_joint
+from tfp_gmnvp.em.m_step import above_zero, maximization
+from tfp_gmnvp.em.statistics import sufficient_statistics
+from tfp_gmnvp.mixtures import (
     MixtureParameters,
-    reference_point,
-    sufficient_statistics,
+    Prior,
+    as_mixture,
+    component_log_joint,
+    covariance_structure,
 )
 
 __all__ = ["first_fit", "k_means_plus_plus"]
@@ -143,9 +145,11 @@ def first_fit(
     """
     check_whole_number("n_init", n_init)
     check_whole_number("num_seedings", num_seedings)
+    structure = covariance_structure(covariance_type, rank)
+    structure = covariance_structure(covariance_type, rank)
     m_step = functools.partial(
-        em.maximization,
-        covariance_type=covariance_type,
+        maximization,
+        covariance_type=structure,
         covariance_floor=covariance_floor,
         prior=prior,
     )
@@ -154,7 +158,7 @@ def first_fit(
     run = functools.partial(
         _run,
         points,
-        covariance_type=covariance_type,
+        structure=structure,
         m_step=m_step,
         sample_weight=sample_weight,
         labels=labels,
@@ -162,13 +166,13 @@ def first_fit(
     stddev = _stddev(points, sample_weight)
 
     def height(parameters):
-        return _objective(points, parameters, covariance_type, prior, sample_weight, labels)
+        return _objective(points, parameters, structure, prior, sample_weight, labels)
 
     def seeded(start_seed):
         start = _start(points, num_components, start_seed, sample_weight, labels, stddev)
-        if covariance_type == "low_rank":
-            start = _with_loadings(start, stddev, rank, start_seed)
-        return start
+        responsibilities, centers = start
+        variance = tf.square(stddev)
+        return responsibilities, structure.first_reference(variance, centers, seed=start_seed)
 
     def fit(start_seed):
         starts = [seeded(s) for s in _several(start_seed, num_seedings)]
@@ -195,7 +199,7 @@ def _highest(candidates, height):
 def _stddev(points, sample_weight):
     """The spread of each column, `[D]`, by the points' weights; never quite zero."""
     mean, variance = _moments(points, sample_weight)
-    return tf.sqrt(em.above_zero(variance, mean))
+    return tf.sqrt(above_zero(variance, mean))
 
 
 def _moments(points, sample_weight):
@@ -230,44 +234,35 @@ def _start(points, num_components, seed, sample_weight, labels, stddev):
     return tf.one_hot(nearest, num_components, dtype=points.dtype), reference * stddev
 
 
-def _with_loadings(start, stddev, rank, seed):
-    """The start with covariances in its reference: the points' variance, loadings at random."""
-    responsibilities, centers = start
-    spread = tf.square(stddev) + tf.zeros_like(centers)
-    (seed,) = tfp.random.split_seed(stateless_seed(seed), n=1, salt="loadings")
-    covariance = factor_analysis.initial_loadings(spread, rank, seed=seed)
-    return responsibilities, factor_analysis.pack(centers, covariance)
-
-
 def _labelled_points(points, labels, num_components):
     """The points of each label, no more than suffice to say where it is."""
     return [tf.boolean_mask(points, labels == k)[:_MAX_ANCHORS] for k in range(num_components)]
 
 
-def _run(points, start, num_iterations, *, covariance_type, m_step, sample_weight, labels):
+def _run(points, start, num_iterations, *, structure, m_step, sample_weight, labels):
     responsibilities, reference = start
     for iteration in range(num_iterations + 1):
         statistics = sufficient_statistics(
-            points, responsibilities, reference, covariance_type, sample_weight=sample_weight
+            points, responsibilities, reference, structure, sample_weight=sample_weight
         )
         parameters = m_step(statistics)
         if iteration < num_iterations:
-            log_joint = component_log_joint(as_mixture(parameters, covariance_type), points)
-            responsibilities, _ = em.expectation(known_log_joint(log_joint, labels))
-            reference = reference_point(parameters, covariance_type)
+            log_joint = component_log_joint(as_mixture(parameters, structure), points)
+            responsibilities, _ = expectation(known_log_joint(log_joint, labels))
+            reference = structure.reference(parameters.loc, parameters.covariance)
     return parameters
 
 
-def _objective(points, parameters, covariance_type, prior, sample_weight, labels):
+def _objective(points, parameters, structure, prior, sample_weight, labels):
     """The log-likelihood, or the log of the posterior density up to a constant; a float."""
-    log_joint = component_log_joint(as_mixture(parameters, covariance_type), points)
+    log_joint = component_log_joint(as_mixture(parameters, structure), points)
     log_prob = tf.reduce_logsumexp(known_log_joint(log_joint, labels), axis=-1)
     if sample_weight is not None:
         log_prob = log_prob * tf.cast(sample_weight, log_prob.dtype)
     objective = tf.reduce_sum(log_prob)
     if prior is not None:
         _, variance = _moments(points, sample_weight)
-        objective += prior.log_density(parameters, variance, covariance_type)
+        objective += prior.log_density(parameters, variance, structure)
     return float(objective)
 
 

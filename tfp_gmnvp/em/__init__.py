@@ -1,0 +1,52 @@
+"""Expectation maximisation for Gaussian mixtures, as pure functions of tensors."""
+
+from tfp_gmnvp.em.at_floor import components_at_floor
+from tfp_gmnvp.em.e_step import (
+    EStep,
+    e_step,
+    expectation,
+    expected_statistics,
+    merge,
+    worst_explained,
+)
+from tfp_gmnvp.em.initialization import first_fit, k_means_plus_plus
+from tfp_gmnvp.em.labels import known_log_joint
+from tfp_gmnvp.em.m_step import (
+    above_zero,
+    m_step,
+    maximization,
+    points_variance,
+    total_variance,
+)
+from tfp_gmnvp.em.repair import repair
+from tfp_gmnvp.em.statistics import (
+    SufficientStatistics,
+    add,
+    as_statistics,
+    scale,
+    sufficient_statistics,
+)
+
+__all__ = [
+    "EStep",
+    "SufficientStatistics",
+    "above_zero",
+    "add",
+    "as_statistics",
+    "components_at_floor",
+    "e_step",
+    "expectation",
+    "expected_statistics",
+    "first_fit",
+    "k_means_plus_plus",
+    "known_log_joint",
+    "m_step",
+    "maximization",
+    "merge",
+    "points_variance",
+    "repair",
+    "scale",
+    "sufficient_statistics",
+    "total_variance",
+    "worst_explained",
+]

@@ -1,0 +1,25 @@
+"""What a mixture's covariances are: one file for each structure, and the list of them."""
+
+from tfp_gmnvp.mixtures.covariances.base import CovarianceStructure
+from tfp_gmnvp.mixtures.covariances.diagonal import Diagonal
+from tfp_gmnvp.mixtures.covariances.full import Full
+from tfp_gmnvp.mixtures.covariances.low_rank import LowRank
+from tfp_gmnvp.mixtures.covariances.registry import (
+    COVARIANCE_TYPES,
+    covariance_structure,
+    structure_of,
+)
+from tfp_gmnvp.mixtures.covariances.spherical import Spherical
+from tfp_gmnvp.mixtures.covariances.tied import Tied
+
+__all__ = [
+    "COVARIANCE_TYPES",
+    "CovarianceStructure",
+    "Diagonal",
+    "Full",
+    "LowRank",
+    "Spherical",
+    "Tied",
+    "covariance_structure",
+    "structure_of",
+]
