@@ -21,12 +21,14 @@ def make_flow(seed, covariance_type="full", dtype=tf.float64):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
-@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+@pytest.mark.parametrize(
+    "covariance_type, dtype",
+    [*((each, tf.float64) for each in COVARIANCE_TYPES), ("full", tf.float32)],
+)
 def test_an_untrained_mixture_is_no_worse_than_scikit_learns(covariance_type, dtype):
     oracle = sklearn_mixture.GaussianMixture(3, covariance_type=covariance_type, random_state=0)
     expected = oracle.fit(IRIS).score(IRIS)
-    for seed in (0, 3):
+    for seed in (0, 3) if covariance_type == "full" else (0,):
         flow = make_flow(seed, covariance_type, dtype)
         fit = gmnvp.fit_mixture(flow, IRIS, covariance_floor=1e-6)
         assert fit.objective[-1] > expected - 2e-3, (seed, fit.objective[-1], expected)

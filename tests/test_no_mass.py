@@ -9,9 +9,9 @@ from tfp_gmnvp import mixtures
 
 UPDATES = {
     "full_batch": gmnvp.FullBatchEM,
-    "full_batch_prior": lambda: gmnvp.FullBatchEM(prior=gmnvp.Prior(), final_iterations=3),
+    "full_batch_prior": lambda: gmnvp.FullBatchEM(prior=gmnvp.Prior(), final_iterations=100),
     "stepwise": gmnvp.StepwiseEM,
-    "stepwise_prior": lambda: gmnvp.StepwiseEM(prior=gmnvp.Prior(), final_iterations=3),
+    "stepwise_prior": lambda: gmnvp.StepwiseEM(prior=gmnvp.Prior(), final_iterations=100),
     "gradient": gmnvp.GradientUpdate,
 }
 
@@ -51,7 +51,7 @@ def test_a_validation_split_leaves_weight_on_both_sides(weights):
     sample_weight = np.repeat([0.0, 1.0], 200)
     message = "`sample_weight` of the rows left by `validation_split`"
     if weights == "none to validate by":
-        sample_weight, message = sample_weight[::-1], "`sample_weight` of validation_data"
+        sample_weight, message = sample_weight[::-1], "`sample_weight of validation_data`"
     before = [v.numpy() for v in model.distribution.variables]
     with pytest.raises(ValueError, match=message):
         model.fit(rows(), sample_weight=sample_weight, validation_split=0.5, verbose=0)

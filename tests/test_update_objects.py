@@ -11,7 +11,7 @@ import tfp_gmnvp as gmnvp
 
 schedules = tf.keras.optimizers.schedules
 UPDATES = {
-    "full_batch": lambda: gmnvp.FullBatchEM(prior=gmnvp.Prior(), final_iterations=2),
+    "full_batch": lambda: gmnvp.FullBatchEM(prior=gmnvp.Prior()),
     "stepwise": lambda: gmnvp.StepwiseEM(step_size=gmnvp.PowerSchedule()),
     "annealed": lambda: gmnvp.StepwiseEM(annealing=schedules.PolynomialDecay(0.2, 10, 1.0)),
     "gradient": gmnvp.GradientUpdate,

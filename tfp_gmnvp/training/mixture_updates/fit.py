@@ -21,7 +21,7 @@ __all__ = ["ConvergenceWarning", "MixtureFit", "NoMassError", "fit_latents", "fi
 
 tfd = tfp.distributions
 
-_NUM_STARTS = 10
+_NUM_STARTS = 5
 
 
 class ConvergenceWarning(UserWarning):
@@ -96,7 +96,7 @@ def fit_mixture(
       tolerance: the change of the objective, in nats per point, below which it has converged.
       max_iterations: the most iterations.
       n_init: number of k-means++ starts, of which the one with the highest objective after ten
-        iterations is kept; 0 for none, `None` for 10 if the mixture is untrained and else none.
+        iterations is kept; 0 for none, `None` for 5 if the mixture is untrained and else none.
       seed: integer or stateless seed `[2]` of the starts.
 
     Returns:
