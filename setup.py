@@ -41,6 +41,7 @@ setup(
             "scipy>=1.12",
             "tensorboard>=2.18",
             "ruff>=0.12",
+            "import-linter>=2",
         ],
     },
     classifiers=[

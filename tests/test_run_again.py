@@ -19,7 +19,7 @@ def run_again(modules, *arguments, **environment):
     """Runs the modules' tests in a process of their own."""
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *arguments]
     run = subprocess.run(
-        [*command, *(str(TESTS / f"{module}.py") for module in modules)],
+        [*command, *(str(path) for module in modules for path in TESTS.rglob(f"{module}.py"))],
         env={**os.environ, **environment},
         cwd=TESTS.parent,
         capture_output=True,

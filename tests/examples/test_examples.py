@@ -11,7 +11,7 @@ import pytest
 
 from tfp_gmnvp import datasets
 
-EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import multi_worker
 import numpy as np
 import tensorflow as tf
 
-EXAMPLE = pathlib.Path(__file__).parents[1] / "examples" / "multi_worker.py"
+EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "multi_worker.py"
 
 
 def start(directory, *, epochs):

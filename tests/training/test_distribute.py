@@ -12,7 +12,7 @@ import sys
 import multi_worker
 import pytest
 
-SCRIPT = pathlib.Path(__file__).parent / "distributed_training.py"
+SCRIPT = pathlib.Path(__file__).parents[1] / "distributed_training.py"
 
 
 def assert_same(distances, cases):

@@ -8,7 +8,7 @@ from support import count_ops
 
 import tfp_gmnvp as gmnvp
 
-BENCHMARKS = pathlib.Path(__file__).parents[1] / "examples" / "benchmarks"
+BENCHMARKS = pathlib.Path(__file__).parents[2] / "examples" / "benchmarks"
 
 
 @pytest.fixture(scope="module")

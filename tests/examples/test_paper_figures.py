@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-SCRIPT = str(pathlib.Path(__file__).parents[1] / "examples" / "paper_figures.py")
+SCRIPT = str(pathlib.Path(__file__).parents[2] / "examples" / "paper_figures.py")
 
 
 def run(*arguments):

@@ -24,7 +24,7 @@ from tfp_gmnvp.export.saved_model import export_flow, to_tflite
 
 D, K = 3, 4
 DATA = np.random.default_rng(0).normal([5.0, -2.0, 0.3], [3.0, 0.2, 7.0], [50, D])
-SCRIPT = Path(__file__).with_name("served_values.py")
+SCRIPT = Path(__file__).parents[1] / "served_values.py"
 CASES = [
     ("full", "float32", True),
     ("full", "float64", False),

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import tfp_gmnvp
 
-PATH = pathlib.Path(__file__).parents[1] / "examples" / "images.py"
+PATH = pathlib.Path(__file__).parents[2] / "examples" / "images.py"
 spec = importlib.util.spec_from_file_location("images_example", PATH)
 example = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = example
