@@ -282,5 +282,5 @@ def standardizing(data, event_size: int, *, dtype=tf.float32) -> list[tfp.biject
     """
     data = np.asarray(tables.as_array(data, "standardize"))
     checks.check_points(data, [event_size], tf.float64, name="standardize")
-    parts, has_tails = [standardization(data, dtype=dtype)], spread_of(data).has_tails
-    return [*parts, draw_in(has_tails, dtype=dtype)] if has_tails.any() else parts
+    parts, bound = [standardization(data, dtype=dtype)], spread_of(data).bound
+    return [*parts, draw_in(bound, dtype=dtype)] if np.isfinite(bound).any() else parts
