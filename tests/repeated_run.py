@@ -28,7 +28,7 @@ def run(seed):
     model = gmnvp.FlowModel(flow, n_init=2, seed=seed)
     model.compile("adam", mixture_update=gmnvp.StepwiseEM(), jit_compile=False)
     losses = model.fit(points(), batch_size=32, epochs=2, verbose=0).history["loss"]
-    samples = [flow.sample(5, seed=gmnvp.seeds.stateless_seed(seed))]
+    samples = [flow.sample(5, seed=gmnvp._shared.seeds.stateless_seed(seed))]
     samples.append(gmnvp.sample_component(flow, 1, 5, seed=seed))
     return [*model.get_weights(), np.array(losses), *map(np.asarray, samples)]
 

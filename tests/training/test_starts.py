@@ -13,7 +13,7 @@ from tfp_gmnvp.training.data import samples, streams
 keras = tf.keras
 
 
-class Frozen(gmnvp.mixture_updates.MixtureUpdate):
+class Frozen(gmnvp.MixtureUpdate):
     """Leaves the mixture as it starts."""
 
 

@@ -25,6 +25,7 @@ tfb = tfp.bijectors
 _CHUNK = 65_536
 _ROWS_FOR_QUANTILES = 100_000
 _FAR = 20.0  # robust standard deviations; 5,000 draws of Student's t with 3 degrees reach about 15
+_BEYOND_EDGE = 1.25
 _NORMAL_RANGE = 3.2897  # standard deviations between the 5 % and 95 % quantiles of a normal
 
 
@@ -35,17 +36,18 @@ class Spread(NamedTuple):
       loc: the mean; the median where there are tails.
       scale: the standard deviation; where there are tails what the 5 % and 95 % quantiles say of
         it; of a constant column one.
-      has_tails: whether rows lie farther than 20 such robust scales from the median.
+      bound: infinite, unless rows lie farther than 20 such robust scales from the median: then
+        where tails begin, in units of the scale, 1.25 times what 95 % of the rows stay within.
 
     #### Examples
 
     >>> spread_of(np.array([[0.0], [2.0]]))
-    Spread(loc=array([1.]), scale=array([1.]), has_tails=array([False]))
+    Spread(loc=array([1.]), scale=array([1.]), bound=array([inf]))
     """
 
     loc: np.ndarray
     scale: np.ndarray
-    has_tails: np.ndarray
+    bound: np.ndarray
 
 
 def standardization(data, *, dtype=tf.float32, name: str = "standardization") -> tfb.Bijector:
@@ -102,23 +104,27 @@ def spread_of(data: np.ndarray) -> Spread:
     #### Examples
 
     >>> data = np.append(np.linspace(-1.0, 1.0, 999), 1e4)[:, np.newaxis]
-    >>> loc, scale, has_tails = spread_of(data)
-    >>> bool(abs(loc[0]) < 0.01), round(scale[0].item(), 1), has_tails.tolist()
-    (True, 0.5, [True])
+    >>> loc, scale, bound = spread_of(data)
+    >>> bool(abs(loc[0]) < 0.01), round(scale[0].item(), 1), round(bound[0].item(), 1)
+    (True, 0.5, 2.2)
     """
     rows = _Chunks(data)
     low = np.min([part.min(axis=0) for part in rows], axis=0)
     high = np.max([part.max(axis=0) for part in rows], axis=0)
     mean = sum((part - low).sum(axis=0) for part in rows) / len(data) + low
     std = np.sqrt(sum(np.square(part - mean).sum(axis=0) for part in rows) / len(data))
-    loc, scale, has_tails = mean, std, np.zeros(mean.shape, bool)
+    loc, scale, bound = mean, std, np.full(mean.shape, np.inf)
     if data.ndim == 2:
-        lower, median, upper = np.quantile(_some_of(data), [0.05, 0.5, 0.95], axis=0)
+        some = _some_of(data)
+        lower, median, upper = np.quantile(some, [0.05, 0.5, 0.95], axis=0)
         robust = (upper - lower) / _NORMAL_RANGE
         has_tails = (np.maximum(high - median, median - low) > _FAR * robust) & (robust > 0)
         loc, scale = np.where(has_tails, median, mean), np.where(has_tails, robust, std)
+        scale = np.where(scale > 0, scale, 1.0)
+        edge = _BEYOND_EDGE * np.quantile(np.abs(some - median), 0.95, axis=0)
+        bound = np.where(has_tails, edge / scale, np.inf)
     rounding = 4 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))
-    return Spread(loc, np.where(scale > rounding, scale, 1.0), has_tails)
+    return Spread(loc, np.where(scale > rounding, scale, 1.0), bound)
 
 
 class _Chunks:

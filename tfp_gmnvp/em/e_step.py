@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp.em.labels import known_log_joint
 from tfp_gmnvp.em.statistics import SufficientStatistics, add, sufficient_statistics
 from tfp_gmnvp.mixtures import (
     MixtureParameters,
-    component_log_joint,
     mixture_parameters,
+    ordered_log_joint,
     structure_of,
 )
 
@@ -55,7 +56,9 @@ def expectation(
       inverse_temperature: beta > 0.
 
     Returns:
-      The responsibilities `[N, K]`, and log p(z_n) `[N]` in nats.
+      The responsibilities `[N, K]`, and log p(z_n) `[N]` in nats. Where the log-joint is minus
+      infinity for all components they share a point alike: it does not tell them apart, while
+      `ordered_log_joint` does.
 
     #### Examples
 
@@ -66,7 +69,8 @@ def expectation(
     log_prob = tf.reduce_logsumexp(log_joint, axis=-1)
     if isinstance(inverse_temperature, tf.Tensor) or inverse_temperature != 1:
         log_joint = tf.cast(inverse_temperature, log_joint.dtype) * log_joint
-    return tf.nn.softmax(log_joint), log_prob
+    is_far = tf.equal(log_prob, -np.inf)[..., tf.newaxis]
+    return tf.nn.softmax(tf.where(is_far, tf.zeros_like(log_joint), log_joint)), log_prob
 
 
 def e_step(
@@ -91,7 +95,7 @@ def e_step(
     >>> e_step(mixture, tf.zeros([2, 1]), tf.constant([0, 0])).statistics.mass.numpy().tolist()
     [2.0, 0.0]
     """
-    log_joint = known_log_joint(component_log_joint(mixture, z), labels)
+    log_joint = known_log_joint(ordered_log_joint(mixture, z), labels)
     current = mixture_parameters(mixture)
     statistics, log_prob = expected_statistics(
         mixture, current, z, log_joint, sample_weight, inverse_temperature

@@ -27,7 +27,7 @@ from tfp_gmnvp.flows.checks import check_has_mixture, where_the_flow_is
 from tfp_gmnvp.flows.conditional import ConditionalFlow
 from tfp_gmnvp.flows.configuration import record_arguments
 from tfp_gmnvp.flows.distribution import Flow
-from tfp_gmnvp.mixtures import component_log_joint, gated_mixture, gaussian_mixture
+from tfp_gmnvp.mixtures import gated_mixture, gaussian_mixture, log_posterior, within_reach
 from tfp_gmnvp.mixtures.components import GaussianComponents
 
 __all__ = [
@@ -136,6 +136,11 @@ def gaussian_mixture_flow(
 def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorical:
     """The posterior over components, p(k | x) = r_k(f(x)): the responsibilities.
 
+    They are finite at all finite x. Where log p(x) is beyond the range of the dtype and `log_prob`
+    is minus infinity, they are those of the limit: all for the component with the widest covariance
+    in the direction of f(x). Points of more than 6e20 (float32) or 1e169 (float64) count as the
+    point of that size on their ray, as couplings take larger ones out of the range.
+
     Args:
       flow: a flow over a `tfd.MixtureSameFamily`.
       x: points `[..., D]`.
@@ -150,8 +155,9 @@ def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorica
     [5, 3]
     """
     check_has_mixture(flow)
-    z = precision.latents(flow, columns.of_table(x, "x", flow))
-    return tfd.Categorical(logits=component_log_joint(flow.distribution, z))
+    x = precision.as_wide(flow, columns.of_table(x, "x", flow))
+    z = precision.latents(flow, within_reach(x, flow.event_shape.rank, dtype=flow.dtype))
+    return tfd.Categorical(logits=log_posterior(flow.distribution, z))
 
 
 def predict_component(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tf.Tensor:
@@ -283,5 +289,5 @@ def standardizing(data, event_size: int, *, dtype=tf.float32) -> list[tfp.biject
     """
     data = np.asarray(tables.as_array(data, "standardize"))
     array_checks.check_points(data, [event_size], tf.float64, name="standardize")
-    parts, has_tails = [standardization(data, dtype=dtype)], spread_of(data).has_tails
-    return [*parts, draw_in(has_tails, dtype=dtype)] if has_tails.any() else parts
+    parts, bound = [standardization(data, dtype=dtype)], spread_of(data).bound
+    return [*parts, draw_in(bound, dtype=dtype)] if np.isfinite(bound).any() else parts

@@ -14,6 +14,7 @@ from tfp_gmnvp import bijectors
 from tfp_gmnvp._shared import array_checks
 
 __all__ = [
+    "as_wide",
     "check_resolution",
     "is_wide",
     "latents",
@@ -67,6 +68,24 @@ def row_dtype(flow: tfd.TransformedDistribution, dtype) -> tf.DType:
     return tf.float64 if is_wide(dtype) and takes_float64(flow) else tf.as_dtype(flow.dtype)
 
 
+def as_wide(flow: tfd.TransformedDistribution, x) -> tf.Tensor:
+    """Points `[..., D]` as a user gives them, as a tensor of float64 or of the flow's dtype.
+
+    Raises:
+      TypeError: if x is a tensor of another dtype that the flow makes no use of.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> as_wide(gaussian_mixture_flow(2, seed=0), np.zeros([3, 2])).dtype.name
+    'float32'
+    """
+    if is_wide(getattr(x, "dtype", tf.float32)) and takes_float64(flow):
+        return tf.cast(x, tf.float64)
+    array_checks.check_tensor_dtype("x", x, flow.dtype)
+    return tf.convert_to_tensor(x, dtype=flow.dtype)
+
+
 def latents(flow: tfd.TransformedDistribution, x) -> tf.Tensor:
     """Latents of points `[..., D]` as a user gives them: float64 is made use of, if it can be.
 
@@ -77,9 +96,8 @@ def latents(flow: tfd.TransformedDistribution, x) -> tf.Tensor:
     >>> latents(gaussian_mixture_flow(2, standardize=data, seed=0), data[0]).numpy().tolist()
     [-1.0, -1.0]
     """
-    if is_wide(getattr(x, "dtype", tf.float32)) and takes_float64(flow):
-        return latents_and_log_det(flow, tf.cast(x, tf.float64))[0]
-    return flow.bijector.inverse(x)
+    x = as_wide(flow, x)
+    return flow.bijector.inverse(x) if x.dtype == flow.dtype else latents_and_log_det(flow, x)[0]
 
 
 def latents_and_log_det(flow: tfd.TransformedDistribution, x: tf.Tensor, **condition):

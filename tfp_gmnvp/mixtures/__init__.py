@@ -26,6 +26,7 @@ from tfp_gmnvp.mixtures.parameters import (
     component_log_joint,
     mixture_parameters,
 )
+from tfp_gmnvp.mixtures.posterior import log_posterior, ordered_log_joint, within_reach
 from tfp_gmnvp.mixtures.priors import Prior
 
 __all__ = [
@@ -47,7 +48,10 @@ __all__ = [
     "gate_variables",
     "gated_mixture",
     "gaussian_mixture",
+    "log_posterior",
     "mixture_parameters",
+    "ordered_log_joint",
     "start_mixture",
     "structure_of",
+    "within_reach",
 ]
