@@ -8,7 +8,7 @@ from sklearn.mixture import GaussianMixture
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import plotting
-from tfp_gmnvp import selection as selection_module
+from tfp_gmnvp.analysis import selection as selection_module
 
 CENTRES = np.array([[-6.0, 0.0], [6.0, 0.0], [0.0, 8.0]])
 
