@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import checks
+from tfp_gmnvp.flow import posterior
 
 tfd = tfp.distributions
 
@@ -104,7 +105,7 @@ def log_responsibilities(flow: tfd.TransformedDistribution, z: np.ndarray) -> np
 
 def responsibilities(flow: tfd.TransformedDistribution, x: np.ndarray) -> np.ndarray:
     """`p(k | x)`, `[N, K]`, of data x."""
-    return np.exp(log_responsibilities(flow, inverse(flow, x)))
+    return _in_batches(lambda points: posterior(flow, points).probs_parameter(), x)
 
 
 def draw(flow: tfd.TransformedDistribution, num_samples: int, seed: int) -> np.ndarray:

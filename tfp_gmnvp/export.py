@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ from tfp_gmnvp.bijectors import context_size
 from tfp_gmnvp.conditioning import condition
 from tfp_gmnvp.export_checks import checking_shapes, rows_of_shape
 from tfp_gmnvp.flow import check_flow, posterior, predict_component
-from tfp_gmnvp.mixtures import component_log_joint
+from tfp_gmnvp.mixtures import log_posterior, within_reach
 
 __all__ = ["export_flow", "to_tflite"]
 
@@ -224,12 +225,15 @@ class _ExportedFlow(tf.Module):
 
 def _all_at_once(flow, x):
     """log p(x), p(k | x) and its mode from one pass through the bijector."""
-    z = flow.bijector.inverse(x)
-    log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=flow.event_shape.rank)
-    log_joint = component_log_joint(flow.distribution, z)
-    components = tfd.Categorical(logits=log_joint)
+    rank = flow.event_shape.rank
+    near = within_reach(x, rank)
+    z = flow.bijector.inverse(near)
+    log_det = flow.bijector.inverse_log_det_jacobian(near, event_ndims=rank)
+    log_prob = flow.distribution.log_prob(z) + log_det
+    is_beyond = tf.reduce_any(tf.abs(x) > tf.abs(near), axis=list(range(-rank, 0)))
+    components = tfd.Categorical(logits=log_posterior(flow.distribution, z))
     return {
-        "log_prob": tf.reduce_logsumexp(log_joint, axis=-1) + log_det,
+        "log_prob": tf.where(is_beyond, -math.inf, log_prob),
         "posterior": components.probs_parameter(),
         "component": components.mode(),
     }

@@ -16,7 +16,7 @@ from tfp_gmnvp.argument_checks import as_sizes
 from tfp_gmnvp.bijectors import MLP, SinglePassChain, real_nvp, standardization
 from tfp_gmnvp.conditioning import ConditionalFlow
 from tfp_gmnvp.configuration import record_arguments
-from tfp_gmnvp.mixtures import component_log_joint, gated_mixture, gaussian_mixture
+from tfp_gmnvp.mixtures import gated_mixture, gaussian_mixture, log_posterior, within_reach
 from tfp_gmnvp.mixtures.components import GaussianComponents
 from tfp_gmnvp.seeds import stateless_seed
 
@@ -119,6 +119,11 @@ def gaussian_mixture_flow(
 def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorical:
     """The posterior over components, p(k | x) = r_k(f(x)): the responsibilities.
 
+    They are finite at all finite x. Where log p(x) is beyond the range of the dtype and `log_prob`
+    is minus infinity, they are those of the limit: all for the component with the widest covariance
+    in the direction of f(x). Points of more than 2e21 (float32) or 4e169 (float64) count as the
+    point of that size on their ray, as couplings take larger ones out of the range.
+
     Args:
       flow: a flow over a `tfd.MixtureSameFamily`.
       x: points `[..., D]`.
@@ -132,7 +137,8 @@ def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorica
     >>> posterior(flow, tf.zeros([5, 2])).probs_parameter().shape.as_list()
     [5, 3]
     """
-    return tfd.Categorical(logits=component_log_joint(flow.distribution, flow.bijector.inverse(x)))
+    x = within_reach(tf.convert_to_tensor(x, dtype=flow.dtype), flow.event_shape.rank)
+    return tfd.Categorical(logits=log_posterior(flow.distribution, flow.bijector.inverse(x)))
 
 
 def predict_component(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tf.Tensor:

@@ -132,7 +132,7 @@ def labelled_log_prob(
       label_weight: a non-negative number.
 
     Returns:
-      A tensor `[N]`, in nats; `log_prob` itself where there are no labels.
+      A tensor `[N]`, in nats; `log_prob` itself where there are no labels, or it is minus infinity.
 
     #### Examples
 
@@ -144,7 +144,9 @@ def labelled_log_prob(
     if labels is None:
         return log_prob
     known = tf.reduce_logsumexp(known_log_joint(log_joint, labels), axis=-1)
-    return log_prob + label_weight * (known - tf.reduce_logsumexp(log_joint, axis=-1))
+    total = tf.reduce_logsumexp(log_joint, axis=-1)
+    of_label = tf.where(total > -np.inf, known - total, tf.zeros_like(total))
+    return log_prob + label_weight * of_label
 
 
 def is_correct(log_joint: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -155,7 +157,8 @@ def is_correct(log_joint: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.T
       labels: `[N]` in -1 .. K-1.
 
     Returns:
-      Ones and zeros `[N]`, and ones and zeros `[N]`, in the dtype of `log_joint`.
+      Ones and zeros `[N]`, and ones and zeros `[N]`, in the dtype of `log_joint`. Where that is
+      minus infinity for all components, none is the most likely.
 
     #### Examples
 
@@ -164,4 +167,5 @@ def is_correct(log_joint: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.T
     ([1.0, 0.0, 0.0], [1.0, 1.0, 0.0])
     """
     predicted = tf.argmax(log_joint, axis=-1, output_type=labels.dtype)
-    return tf.cast(predicted == labels, log_joint.dtype), tf.cast(labels >= 0, log_joint.dtype)
+    is_predicted = (predicted == labels) & (tf.reduce_max(log_joint, axis=-1) > -np.inf)
+    return tf.cast(is_predicted, log_joint.dtype), tf.cast(labels >= 0, log_joint.dtype)

@@ -63,7 +63,7 @@ def evidence(
     >>> evidence(mixture, tf.zeros([2, 1]), tf.constant([0, 0])).statistics.mass.numpy().tolist()
     [2.0, 0.0]
     """
-    log_joint = mixtures.known_log_joint(mixtures.component_log_joint(mixture, z), labels)
+    log_joint = mixtures.known_log_joint(mixtures.ordered_log_joint(mixture, z), labels)
     present = mixtures.mixture_parameters(mixture)
     statistics, log_prob = e_step(
         mixture, present, z, log_joint, sample_weight, inverse_temperature

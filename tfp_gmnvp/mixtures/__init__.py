@@ -18,6 +18,7 @@ from tfp_gmnvp.mixtures.gaussian_mixture import (
 )
 from tfp_gmnvp.mixtures.initializers import first_fit, k_means_plus_plus
 from tfp_gmnvp.mixtures.labels import known_log_joint
+from tfp_gmnvp.mixtures.posterior import log_posterior, ordered_log_joint, within_reach
 from tfp_gmnvp.mixtures.priors import Prior
 from tfp_gmnvp.mixtures.repair import repair
 from tfp_gmnvp.mixtures.statistics import (
@@ -49,8 +50,10 @@ __all__ = [
     "gaussian_mixture",
     "k_means_plus_plus",
     "known_log_joint",
+    "log_posterior",
     "maximization",
     "mixture_parameters",
+    "ordered_log_joint",
     "points_variance",
     "reference_point",
     "repair",
@@ -58,4 +61,5 @@ __all__ = [
     "start_mixture",
     "sufficient_statistics",
     "total_variance",
+    "within_reach",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -11,10 +13,31 @@ import tensorflow_probability as tfp
 from tfp_gmnvp.mixtures.triangular import inverse_tril, log_det_tril, products_with_each
 from tfp_gmnvp.seeds import standard_normal
 
-__all__ = ["DiagComponents", "GaussianComponents", "TriLComponents"]
+__all__ = ["DiagComponents", "GaussianComponents", "TriLComponents", "Whitening", "are_same"]
 
 tfd = tfp.distributions
 tfb = tfp.bijectors
+
+
+class Whitening(NamedTuple):
+    """The linear parts of the maps that whiten the components, from one reading of their scales.
+
+    Attributes:
+      linear: maps `[..., 1 or K, D]` to `L_k^-1` times it, `[..., K, D]`; `[..., 1, D]` of a single
+        vector where all share one scale.
+      log_det_scale: log det L_k, `[K]`.
+      is_same: which components have one and the same scale, bool `[K, K]`.
+
+    #### Examples
+
+    >>> components = DiagComponents(tf.zeros([2, 1]), tf.constant([[2.0], [4.0]]))
+    >>> components.whitening().linear(tf.ones([1, 1])).numpy().tolist()
+    [[0.5], [0.25]]
+    """
+
+    linear: Callable[[tf.Tensor], tf.Tensor]
+    log_det_scale: tf.Tensor
+    is_same: tf.Tensor
 
 
 class GaussianComponents(tfd.Distribution):
@@ -60,6 +83,10 @@ class GaussianComponents(tfd.Distribution):
     @abc.abstractmethod
     def inverse_scale(self):
         """The inverse lower Cholesky factors L_k^-1, `[K, D, D]`."""
+
+    @abc.abstractmethod
+    def whitening(self) -> Whitening:
+        """The linear parts of the maps from points to whitened points."""
 
     def sample_at(self, component: tf.Tensor, seed) -> tf.Tensor:
         """One sample of each of these components.
@@ -173,6 +200,18 @@ class TriLComponents(GaussianComponents):
         inverse = inverse_tril(tf.convert_to_tensor(self.scale_tril))
         return inverse + tf.zeros_like(self.loc)[..., tf.newaxis]
 
+    def whitening(self):
+        scale_tril = tf.convert_to_tensor(self.scale_tril)
+        inverse = inverse_tril(scale_tril)
+
+        def linear(vectors):
+            if vectors.shape[-2] == 1:
+                return products_with_each(inverse, vectors[..., 0, :])
+            return tf.linalg.matvec(inverse, vectors)
+
+        log_det_scale = log_det_tril(scale_tril) + tf.zeros_like(self.loc[..., 0])
+        return Whitening(linear, log_det_scale, are_same(self.loc, scale_tril))
+
     def _whiten(self, z):
         loc, scale_tril = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale_tril)
         inverse = inverse_tril(scale_tril)
@@ -238,6 +277,14 @@ class DiagComponents(GaussianComponents):
     def inverse_scale(self):
         return tf.linalg.diag(1 / self.scale_diag + tf.zeros_like(self.loc))
 
+    def whitening(self):
+        scale_diag = tf.convert_to_tensor(self.scale_diag)
+        return Whitening(
+            lambda vectors: vectors / scale_diag,
+            _log_det_diag(scale_diag, self.loc),
+            are_same(self.loc, scale_diag),
+        )
+
     def _whiten(self, z):
         loc, scale_diag = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale_diag)
         return (z - loc) / scale_diag, _log_det_diag(scale_diag, loc)
@@ -260,3 +307,22 @@ class DiagComponents(GaussianComponents):
 
 def _log_det_diag(scale_diag, loc):
     return tf.reduce_sum(tf.math.log(scale_diag) + tf.zeros_like(loc), axis=-1)
+
+
+def are_same(loc: tf.Tensor, *scales: tf.Tensor) -> tf.Tensor:
+    """Which components have equal scales, bool `[K, K]`.
+
+    Args:
+      loc: means `[K, D]`.
+      *scales: all that makes up their scales, `[K or 1, ...]`.
+
+    #### Examples
+
+    >>> are_same(tf.zeros([2, 1]), tf.constant([[2.0], [4.0]])).numpy().tolist()
+    [[True, False], [False, True]]
+    """
+    same = tf.ones(tf.concat([tf.shape(loc)[:1]] * 2, axis=0), tf.bool)
+    for scale in scales:
+        equal = tf.equal(scale[:, tf.newaxis], scale)
+        same &= tf.reduce_all(equal, axis=list(range(2, equal.shape.rank)))
+    return same

@@ -30,7 +30,9 @@ def expectation(
       inverse_temperature: beta > 0.
 
     Returns:
-      The responsibilities `[N, K]`, and log p(z_n) `[N]` in nats.
+      The responsibilities `[N, K]`, and log p(z_n) `[N]` in nats. Where the log-joint is minus
+      infinity for all components they share a point alike: it does not tell them apart, while
+      `ordered_log_joint` does.
 
     #### Examples
 
@@ -41,7 +43,8 @@ def expectation(
     log_prob = tf.reduce_logsumexp(log_joint, axis=-1)
     if isinstance(inverse_temperature, tf.Tensor) or inverse_temperature != 1:
         log_joint = tf.cast(inverse_temperature, log_joint.dtype) * log_joint
-    return tf.nn.softmax(log_joint), log_prob
+    is_far = tf.equal(log_prob, -np.inf)[..., tf.newaxis]
+    return tf.nn.softmax(tf.where(is_far, tf.zeros_like(log_joint), log_joint)), log_prob
 
 
 def maximization(

@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability.python.distributions import mixture_same_family
 
 from tfp_gmnvp.mixtures import pathwise
+from tfp_gmnvp.mixtures.posterior import log_posterior, log_sum_exp
 from tfp_gmnvp.seeds import symmetric_uniform
 
 __all__ = ["GaussianMixture", "ReparameterizedMixture"]
@@ -16,7 +17,8 @@ class GaussianMixture(mixture_same_family._MixtureSameFamily):
     """The mixture that `tfd.MixtureSameFamily` constructs, for `GaussianComponents`.
 
     It differs in how it samples: a component first, and then from that one alone, where TFP draws
-    from all K and keeps one.
+    from all K and keeps one. And its posterior and the gradient of its log-density are finite at
+    points so far that their log-density is minus infinity in the dtype; see `mixtures.posterior`.
 
     Its base is what `tfd.MixtureSameFamily(...)` returns for components that are no
     `CompositeTensor`s, as ours are not; a subclass of `tfd.MixtureSameFamily` would be one.
@@ -28,6 +30,19 @@ class GaussianMixture(mixture_same_family._MixtureSameFamily):
     >>> isinstance(mixture, GaussianMixture), mixture.sample(5, seed=1).shape.as_list()
     (True, [5, 2])
     """
+
+    def posterior_marginal(self, observations, name="posterior_marginals"):
+        """The posterior p(k | z) at points `[..., D]`, a `tfd.Categorical`; see `log_posterior`."""
+        with self._name_and_control_scope(name):
+            return tfp.distributions.Categorical(logits=log_posterior(self, observations))
+
+    def posterior_mode(self, observations, name="posterior_mode"):
+        """The likeliest component at points `[..., D]`, int64."""
+        with self._name_and_control_scope(name):
+            return tf.argmax(log_posterior(self, observations), axis=-1)
+
+    def _log_prob(self, z):
+        return log_sum_exp(self._per_mixture_component_log_prob(z), self, z)
 
     def _sample_n(self, n, seed):
         component_seed, noise_seed = tfp.random.split_seed(

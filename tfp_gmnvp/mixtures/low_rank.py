@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.mixtures.components import GaussianComponents
+from tfp_gmnvp.mixtures.components import GaussianComponents, Whitening, are_same
 from tfp_gmnvp.mixtures.triangular import inverse_tril, log_det_tril
 
 __all__ = ["LowRankComponents"]
@@ -96,16 +96,29 @@ class LowRankComponents(GaussianComponents):
         gram = tf.matmul(scaled, scaled, transpose_a=True)
         return scaled, tf.linalg.cholesky(gram + tf.eye(self.rank, dtype=self.dtype))
 
+    def whitening(self):
+        scale_diag, loadings = (tf.convert_to_tensor(p) for p in (self.scale_diag, self.loadings))
+        linear, log_det_scale = self._linear(scale_diag)
+        return Whitening(linear, log_det_scale, are_same(self.loc, scale_diag, loadings))
+
     def _whiten(self, z):
-        scale_diag = tf.convert_to_tensor(self.scale_diag)
+        linear, log_det_scale = self._linear(tf.convert_to_tensor(self.scale_diag))
+        return linear(z - self.loc), log_det_scale
+
+    def _linear(self, scale_diag):
+        """The map from `z - mu` to v, and the log-determinants."""
         scaled, cholesky = self._scaled(scale_diag)
         inverse = inverse_tril(cholesky)
         upper = tf.linalg.matrix_transpose(cholesky) + tf.eye(self.rank, dtype=self.dtype)
         small = tf.linalg.triangular_solve(upper, inverse, lower=False)
-        unit = (z - self.loc) / scale_diag
-        factors = tf.einsum("kdr,...kd->...kr", tf.matmul(scaled, small, transpose_b=True), unit)
-        whitened = unit - tf.einsum("kdr,...kr->...kd", scaled, factors)
-        return whitened, _log_det(scale_diag, cholesky)
+        to_factors = tf.matmul(scaled, small, transpose_b=True)
+
+        def linear(vectors):
+            unit = vectors / scale_diag
+            factors = tf.einsum("kdr,...kd->...kr", to_factors, unit)
+            return unit - tf.einsum("kdr,...kr->...kd", scaled, factors)
+
+        return linear, _log_det(scale_diag, cholesky)
 
     def _noise_shape(self):
         """`[K, D + R]`, as samples take noise of the diagonal part and factors."""

@@ -202,9 +202,11 @@ def _whiten(z, loc, inverse_scale):
 
 
 def _log_density(whitened, inverse_scale):
-    """log p_k(z_d | z_<d), `[..., K, D]`."""
+    """log p_k(z_d | z_<d), `[..., K, D]`, whose sum over d is finite however far z is."""
     log_diagonal = tf.math.log(tf.linalg.diag_part(inverse_scale))
-    return log_diagonal - 0.5 * tf.square(whitened) - 0.5 * math.log(2 * math.pi)
+    furthest = math.sqrt(whitened.dtype.max / whitened.shape[-1])
+    squared = tf.square(tf.clip_by_value(whitened, -furthest, furthest))
+    return log_diagonal - 0.5 * squared - 0.5 * math.log(2 * math.pi)
 
 
 def _log_weights(log_density, logits):
