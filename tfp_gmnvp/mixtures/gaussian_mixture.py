@@ -11,6 +11,7 @@ from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
 from tfp_gmnvp.mixtures.family import GaussianMixture, ReparameterizedMixture
 from tfp_gmnvp.mixtures.low_rank import LowRankComponents
 from tfp_gmnvp.mixtures.statistics import MixtureParameters
+from tfp_gmnvp.mixtures.tensor_float import warn_of_tensor_float
 from tfp_gmnvp.seeds import stateless_seed
 
 __all__ = [
@@ -67,6 +68,9 @@ def gaussian_mixture(
     Raises:
       ValueError: if a number is out of range, or the covariance type or dtype another one.
 
+    Warns:
+      UserWarning: once, if float32 is multiplied in TensorFloat-32, on a GPU.
+
     #### Examples
 
     >>> mixture = gaussian_mixture(3, 2, seed=0)
@@ -78,6 +82,7 @@ def gaussian_mixture(
     check_choice("covariance_type", covariance_type, COVARIANCE_TYPES)
     check_choice("dtype", tf.as_dtype(dtype).name, ["float32", "float64"])
     _check_rank(rank, covariance_type)
+    warn_of_tensor_float(dtype)
     seed = stateless_seed(seed)
     with tf.name_scope(name):
         logits = tf.Variable(tf.zeros([num_components], dtype), name=f"{name}/logits")
