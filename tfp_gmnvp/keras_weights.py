@@ -10,6 +10,7 @@ __all__ = [
     "IS_KERAS_3",
     "UpdateState",
     "adopt",
+    "keep_constraints",
     "optimizer_variables",
     "set_trainable",
     "tf_variable",
@@ -41,6 +42,33 @@ def adopt(variables: Sequence[tf.Variable]) -> list:
         keras.Variable(v, trainable=v.trainable, dtype=v.dtype.name, name=_flat(v.name))
         for v in variables
     ]
+
+
+def keep_constraints(weights: Sequence, module: tf.Module) -> None:
+    """Gives weights the constraints that the Keras layers have which a module calls.
+
+    An optimizer of Keras 3 applies those of the weights that it is given; tf_keras has them in the
+    variables.
+
+    Args:
+      weights: made by `adopt`.
+      module: whose parts may have a `keras_layer`.
+
+    #### Examples
+
+    >>> keep_constraints(adopt([tf.Variable(1.0)]), tf.Module())
+    """
+    if not IS_KERAS_3:
+        return
+    layers = [getattr(part, "keras_layer", None) for part in (module, *module.submodules)]
+    constraints = {
+        weight.value.ref(): weight.constraint
+        for layer in layers
+        if isinstance(layer, keras.layers.Layer)
+        for weight in layer.weights
+    }
+    for weight in weights:
+        weight.constraint = constraints.get(weight.value.ref())
 
 
 def tf_variable(weight) -> tf.Variable:
