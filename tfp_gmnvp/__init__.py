@@ -45,6 +45,7 @@ from tfp_gmnvp.round_trip import round_trip_error
 from tfp_gmnvp.schedules import PowerSchedule
 from tfp_gmnvp.selection import ComponentScores, ComponentSelection, select_components
 from tfp_gmnvp.training import FlowModel
+from tfp_gmnvp.training_warnings import TrainingWarning
 
 __all__ = [
     "MLP",
@@ -74,6 +75,7 @@ __all__ = [
     "SinglePassBijector",
     "SinglePassChain",
     "StepwiseEM",
+    "TrainingWarning",
     "__version__",
     "adjusted_rand_index",
     "affine",
