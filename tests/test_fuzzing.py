@@ -131,6 +131,7 @@ def check_saved(model, x):
 @pytest.mark.filterwarnings("ignore::tfp_gmnvp.ConvergenceWarning")  # of one step alone
 @settings(max_examples=EXAMPLES, phases=[Phase.generate])
 @given(st.data())
+@pytest.mark.filterwarnings("ignore::tfp_gmnvp.DegenerateDataWarning")  # which is drawn, too
 def test_whatever_is_given_is_refused_by_name_or_all_is_finite(data):
     draw = data.draw
     case = draw(flow_arguments())

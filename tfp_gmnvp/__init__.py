@@ -51,6 +51,7 @@ from tfp_gmnvp.training.mixture_updates import (
 from tfp_gmnvp.training.mixture_updates.fit import ConvergenceWarning, MixtureFit, fit_mixture
 from tfp_gmnvp.training.mixture_updates.schedules import PowerSchedule
 from tfp_gmnvp.training.model import FlowModel
+from tfp_gmnvp.training.training_warnings import TrainingWarning
 
 __all__ = [
     "MLP",
@@ -80,6 +81,7 @@ __all__ = [
     "SinglePassBijector",
     "SinglePassChain",
     "StepwiseEM",
+    "TrainingWarning",
     "__version__",
     "adjusted_rand_index",
     "affine",

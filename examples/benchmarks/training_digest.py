@@ -91,9 +91,7 @@ CONFIGURATIONS = {
     "labels": labelled,
     "context_and_gate": with_context,
     "image": images,
-    "low_rank": lambda: train(
-        flow_of(6, covariance_type="low_rank", rank=2), points(event_size=6)
-    ),
+    "low_rank": lambda: train(flow_of(6, covariance_type="low_rank", rank=2), points(event_size=6)),
     "stepwise_schedule": scheduled,
     "two_replicas": two_replicas,
 }

@@ -138,7 +138,7 @@ def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorica
 
     They are finite at all finite x. Where log p(x) is beyond the range of the dtype and `log_prob`
     is minus infinity, they are those of the limit: all for the component with the widest covariance
-    in the direction of f(x). Points of more than 6e20 (float32) or 1e169 (float64) count as the
+    in the direction of f(x). Points of more than 2e21 (float32) or 4e169 (float64) count as the
     point of that size on their ray, as couplings take larger ones out of the range.
 
     Args:

@@ -9,6 +9,7 @@ from tfp_gmnvp._shared.arguments import check_choice, check_whole_number
 from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp.mixtures.covariances import covariance_structure
 from tfp_gmnvp.mixtures.distribution import GaussianMixture, ReparameterizedMixture
+from tfp_gmnvp.mixtures.tensor_float import warn_of_tensor_float
 
 __all__ = ["gaussian_mixture"]
 
@@ -54,6 +55,9 @@ def gaussian_mixture(
     Raises:
       ValueError: if a number is out of range, or the covariance type or dtype another one.
 
+    Warns:
+      UserWarning: once, if float32 is multiplied in TensorFloat-32, on a GPU.
+
     #### Examples
 
     >>> mixture = gaussian_mixture(3, 2, seed=0)
@@ -66,6 +70,7 @@ def gaussian_mixture(
     structure = covariance_structure(covariance_type, rank)
     if structure.has_rank:
         check_whole_number("rank", structure.rank)
+    warn_of_tensor_float(dtype)
     seed = stateless_seed(seed)
     with tf.name_scope(name):
         logits = tf.Variable(tf.zeros([num_components], dtype), name=f"{name}/logits")

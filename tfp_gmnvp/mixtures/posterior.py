@@ -21,7 +21,7 @@ from tfp_gmnvp.mixtures.components import GaussianComponents
 
 __all__ = ["log_posterior", "log_sum_exp", "ordered_log_joint", "within_reach"]
 
-_REACH = 0.55  # of the range's logarithm: 6e20 in float32, 1e169 in float64
+_REACH = 0.55  # of the range's logarithm: 2e21 in float32, 4e169 in float64
 
 
 def log_posterior(mixture, z: tf.Tensor) -> tf.Tensor:
@@ -41,8 +41,8 @@ def log_posterior(mixture, z: tf.Tensor) -> tf.Tensor:
 
     >>> from tfp_gmnvp.mixtures import MixtureParameters, as_mixture
     >>> mixture = as_mixture(MixtureParameters([0.5, 0.5], [[0.0], [1.0]], [4.0, 1.0]), "spherical")
-    >>> tf.exp(log_posterior(mixture, [[0.5], [1e30]])).numpy().round(2).tolist()
-    [[0.33, 0.67], [1.0, 0.0]]
+    >>> tf.exp(log_posterior(mixture, [[0.5], [1e30]])).numpy().astype(float).round(2).tolist()
+    [[0.35, 0.65], [1.0, 0.0]]
     """
     components = mixture.components_distribution
     if not isinstance(components, GaussianComponents):
@@ -143,8 +143,9 @@ def ordered_log_joint(mixture, z: tf.Tensor) -> tf.Tensor:
       z: points `[N, D]`.
 
     Returns:
-      A tensor `[N, K]`, in nats. Its softmax is p(k | z) everywhere, and its log-sum-exp log p(z),
-      or half the lowest number of the dtype where that is beyond it.
+      A tensor `[N, K]`, in nats. Its softmax is p(k | z), or one for the likeliest component where
+      log p(z) is beyond the range of the dtype, and its log-sum-exp log p(z), or half the lowest
+      number of the dtype there.
 
     #### Examples
 
@@ -157,7 +158,9 @@ def ordered_log_joint(mixture, z: tf.Tensor) -> tf.Tensor:
     far, lowest = _is_far(log_joint), log_joint.dtype.min
 
     def with_stand_ins():
-        of_far = lowest / 2 + tf.maximum(log_posterior(mixture, z), lowest / 4)
+        posterior = log_posterior(mixture, z)
+        is_best = tf.equal(posterior, tf.reduce_max(posterior, axis=-1, keepdims=True))
+        of_far = tf.where(is_best, 0.5 * lowest, 0.75 * lowest)
         return tf.where(far, of_far, log_joint)
 
     return tf.cond(tf.reduce_any(far), with_stand_ins, lambda: log_joint)
@@ -172,12 +175,12 @@ def within_reach(x: tf.Tensor, event_ndims: int = 1, *, dtype=None) -> tf.Tensor
       dtype: of the bijector; `None` for that of the points.
 
     Returns:
-      A tensor of the same shape, whose entries are at most 6e20 (float32) or 1e169 (float64).
+      A tensor of the same shape, whose entries are at most 2e21 (float32) or 4e169 (float64).
 
     #### Examples
 
     >>> [f"{entry:.2g}" for entry in within_reach(tf.constant([1e38, -2e38])).numpy()]
-    ['3.1e+20', '-6.3e+20']
+    ['7.8e+20', '-1.6e+21']
     """
     dtype = tf.as_dtype(dtype or x.dtype).as_numpy_dtype
     limit = tf.constant(float(np.finfo(dtype).max) ** _REACH, x.dtype)

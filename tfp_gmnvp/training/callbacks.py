@@ -7,13 +7,18 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["ResumeAtWeights", "UpdateBetweenEpochs"]
+from tfp_gmnvp.training import weight_averages
+
+__all__ = ["CountEpochs", "ResumeAtWeights", "UpdateBetweenEpochs"]
 
 keras = tf.keras
 
 
 class UpdateBetweenEpochs(keras.callbacks.Callback):
-    """Lets the mixture's update read the training data before each epoch; `fit` brings it along."""
+    """Lets the mixture's update read the training data before each epoch; `fit` brings it along.
+
+    It comes after callbacks that put other weights in place as an epoch begins.
+    """
 
     def __init__(self, flow_model, batches):
         """Keeps the model and what reads its training data; see `streams.training_batches`."""
@@ -26,9 +31,20 @@ class UpdateBetweenEpochs(keras.callbacks.Callback):
         flow_model = self._flow_model
         num_epochs = int(flow_model._num_epochs.numpy())
         with flow_model.distribute_strategy.scope():
-            flow_model.mixture_update.on_epoch_begin(
+            flow_model.update_in_force.on_epoch_begin(
                 flow_model.distribution, num_epochs, self._batches
             )
+        if weight_averages.overwrites_weights(flow_model.optimizer):  # not by what was before
+            weight_averages.restart(flow_model.optimizer, flow_model._mixture_weights)
+
+
+class CountEpochs(keras.callbacks.Callback):
+    """Counts the epochs that a model has been trained for."""
+
+    def __init__(self, flow_model):
+        """Keeps the model."""
+        super().__init__()
+        self._flow_model = flow_model
 
     def on_epoch_end(self, epoch, logs=None):
         """Counts the epoch; before any other callback, which may save the model.

@@ -12,6 +12,7 @@ from tfp_gmnvp.flows import columns, conditional
 from tfp_gmnvp.training import parameter_table, running_means
 from tfp_gmnvp.training.data import fit_arguments, row_batches
 from tfp_gmnvp.training.data.batch_checks import value_errors_of_batches
+from tfp_gmnvp.training.keras_weights import tf_variable
 
 __all__ = ["KerasMethods"]
 
@@ -43,7 +44,9 @@ class KerasMethods:
           print_fn: gets the table, as one string; `None` for `print`.
           **kwargs: not used; what else `keras.Model.summary` takes.
         """
-        rows = parameter_table.rows(self.distribution, self.mixture_update)
+        trained = {tf_variable(weight).ref() for weight in self.trainable_weights}
+        by_update = self.update_in_force is self.mixture_update and self.trainable
+        rows = parameter_table.rows(self.distribution, self.mixture_update, trained, by_update)
         (print_fn or print)(parameter_table.table(self.name, rows, line_length))
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
@@ -87,6 +90,8 @@ class KerasMethods:
         """One step on one batch; arguments as of `keras.Model.train_on_batch`."""
         fit_arguments.check_class_weight(kwargs.get("class_weight"))
         data = self._checked(x, y, sample_weight, is_batch=True)
+        self._check_compiled("train_on_batch")
+        self._make_steps_if_frozen_otherwise()
         return super().train_on_batch(**data, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):

@@ -12,6 +12,7 @@ __all__ = [
     "UpdateState",
     "adopt",
     "check_written_by",
+    "keep_constraints",
     "optimizer_variables",
     "set_trainable",
     "tf_variable",
@@ -60,6 +61,33 @@ def check_written_by(other: str) -> None:
             f"The file was written under {other}, and this is {KERAS}, which cannot read it: load "
             f"it {switch} `TF_USE_LEGACY_KERAS=1`, or take the density over by `export_flow`."
         )
+
+
+def keep_constraints(weights: Sequence, module: tf.Module) -> None:
+    """Gives weights the constraints that the Keras layers have which a module calls.
+
+    An optimizer of Keras 3 applies those of the weights that it is given; tf_keras has them in the
+    variables.
+
+    Args:
+      weights: made by `adopt`.
+      module: whose parts may have a `keras_layer`.
+
+    #### Examples
+
+    >>> keep_constraints(adopt([tf.Variable(1.0)]), tf.Module())
+    """
+    if not IS_KERAS_3:
+        return
+    layers = [getattr(part, "keras_layer", None) for part in (module, *module.submodules)]
+    constraints = {
+        weight.value.ref(): weight.constraint
+        for layer in layers
+        if isinstance(layer, keras.layers.Layer)
+        for weight in layer.weights
+    }
+    for weight in weights:
+        weight.constraint = constraints.get(weight.value.ref())
 
 
 def tf_variable(weight) -> tf.Variable:

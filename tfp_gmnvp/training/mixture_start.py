@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfp_gmnvp import bijectors, em, mixtures
 from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp.flows import columns, conditional, precision
+from tfp_gmnvp.training import freezing, weight_averages
 from tfp_gmnvp.training.data import fit_arguments, labels, streams
 from tfp_gmnvp.training.devices import replicas
 from tfp_gmnvp.training.mixture_updates import MixtureUpdate
@@ -28,7 +29,7 @@ class MixtureStart:
     def initialize_mixture(self, x, sample_weight=None, y=None) -> None:
         """Sets the mixture down on the latents of these points by k-means++ and `first_fit`.
 
-        The first `fit` does so on its own.
+        The first `fit` does so on its own. What is frozen stays as it is.
 
         Args:
           x: points `[N, D]`, at least K of them; with a context the pair `(x, context)`.
@@ -43,14 +44,24 @@ class MixtureStart:
         data = fit_arguments.points_and_labels(self._paired(x), y, sample_weight, flow)
         array_checks.check_enough("x", data["x"], self._num_components)
         y, sample_weight = data["y"], data["sample_weight"]
-        mixture = flow.distribution
-        components = mixture.components_distribution
         keeps_float64 = precision.takes_float64(flow)
         rows = conditional.as_rows(data["x"], flow.dtype, keeps_float64=keeps_float64)
         z = self._latents(rows).numpy()
         array_checks.check_rows("x", z, np.isfinite, "points within the support of the bijector")
         x, condition = conditional.points_and_condition(flow, rows)
+        frozen = freezing.frozen_variables(flow)
+        held = [(v, v.numpy()) for v in flow.bijector.variables if v.ref() in frozen]
         bijectors.initialize(flow.bijector, x, sample_weight, **condition)
+        for variable, value in held:
+            variable.assign(value)
+        if not freezing.is_mixture_frozen(flow, frozen):
+            self._start_mixture(rows, sample_weight, y)
+        weight_averages.restart(getattr(self, "optimizer", None), self.weights)
+        self._is_initialized.assign(True)
+
+    def _start_mixture(self, rows, sample_weight, y):
+        mixture = self.distribution.distribution
+        components = mixture.components_distribution
         update = self.mixture_update or MixtureUpdate()
         parameters = em.first_fit(
             self._latents(rows),
@@ -68,7 +79,6 @@ class MixtureStart:
         with self.distribute_strategy.scope():
             parameters = mixtures.MixtureParameters(*replicas.from_first_replica(parameters))
             mixtures.start_mixture(mixture, parameters)
-        self._is_initialized.assign(True)
 
     def _num_seedings(self, rows):
         """Several where they are cheap, and there is something to choose."""

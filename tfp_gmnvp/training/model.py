@@ -14,20 +14,23 @@ from tfp_gmnvp._shared.arguments import check_number, check_whole_number
 from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp.flows import columns, conditional, precision
 from tfp_gmnvp.flows.gaussian_mixture_flow import check_flow
-from tfp_gmnvp.training.callbacks import ResumeAtWeights, UpdateBetweenEpochs
+from tfp_gmnvp.training.callbacks import CountEpochs, ResumeAtWeights, UpdateBetweenEpochs
 from tfp_gmnvp.training.data import degenerate_data, fit_arguments, row_batches, samples, streams
 from tfp_gmnvp.training.data.batch_checks import value_errors_of_batches
 from tfp_gmnvp.training.devices import replicas
 from tfp_gmnvp.training.devices.replica_batches import distribute
 from tfp_gmnvp.training.devices.replicated_model import ReplicatedModel
+from tfp_gmnvp.training.divergence import DivergenceCheck
+from tfp_gmnvp.training.final_weights import FinalWeights
 from tfp_gmnvp.training.finite_steps import FiniteSteps, SkippedSteps
 from tfp_gmnvp.training.keras_methods import KerasMethods
-from tfp_gmnvp.training.keras_weights import UpdateState, adopt, set_trainable
+from tfp_gmnvp.training.keras_weights import UpdateState, adopt, keep_constraints, set_trainable
 from tfp_gmnvp.training.mixture_start import MixtureStart
 from tfp_gmnvp.training.mixture_updates import FullBatchEM, MixtureUpdate
 from tfp_gmnvp.training.running_means import running_mean
 from tfp_gmnvp.training.saving import SavedByConfiguration
 from tfp_gmnvp.training.step import TrainingSteps
+from tfp_gmnvp.training.trained_weights import TrainedWeights
 
 __all__ = ["FlowModel"]
 
@@ -37,7 +40,13 @@ keras = tf.keras
 
 @keras.utils.register_keras_serializable(package="tfp_gmnvp")
 class FlowModel(
-    SavedByConfiguration, MixtureStart, TrainingSteps, KerasMethods, ReplicatedModel, keras.Model
+    SavedByConfiguration,
+    MixtureStart,
+    TrainingSteps,
+    KerasMethods,
+    TrainedWeights,
+    ReplicatedModel,
+    keras.Model,
 ):
     """Trains a flow with a Gaussian mixture prior by maximum likelihood.
 
@@ -72,6 +81,10 @@ class FlowModel(
     flow, the optimizer, and how many epochs the mixture's update has seen. A `.keras` file holds
     the configuration, too, so that `keras.models.load_model` builds the flow and compiles the
     model; in a new process, `import tfp_gmnvp` comes first.
+
+    `model.trainable = False` holds all of the flow as it is; so does, for its part,
+    `flow.bijector.trainable = False`, `flow.distribution.trainable = False` (the mixture), or that
+    of one coupling. It counts from the next `fit` on, and is not saved.
 
     #### Examples
 
@@ -127,6 +140,7 @@ class FlowModel(
         mixture = distribution.distribution
         gate = mixtures.gate_variables(mixture)
         self._bijector_weights = adopt([*distribution.bijector.trainable_variables, *gate])
+        keep_constraints(self._bijector_weights, distribution)
         of_gate = {id(v) for v in gate}
         self._mixture_weights = adopt(
             [v for v in mixture.trainable_variables if id(v) not in of_gate]
@@ -135,6 +149,7 @@ class FlowModel(
         self._constants = adopt([*constants, self._is_initialized, self._num_epochs])
         self._num_components = mixture.components_distribution.batch_shape[-1]
         self.mixture_update, self.label_weight = None, 1.0
+        self._optimized = None, frozenset()
         self._update_state = UpdateState()
         self._finite_steps = FiniteSteps()
         self.built = True
@@ -151,7 +166,10 @@ class FlowModel(
         """Says how to train.
 
         Args:
-          optimizer: of the bijector's variables, and under `GradientUpdate` of the mixture's.
+          optimizer: of the bijector's variables, and under `GradientUpdate` of the mixture's. If it
+            averages them (`use_ema`), `fit` leaves the averages, and a mixture that fits them, or
+            the weights themselves where these have the lower loss: on the validation data, or else
+            on training data.
           mixture_update: how the mixture is updated; `None` for `FullBatchEM()`. The model takes a
             copy, so that one object serves several models.
           label_weight: how much log p(y | x) of a labelled point counts beside log p(x).
@@ -185,8 +203,7 @@ class FlowModel(
         self._make_steps(jit_compile)
         for weight in self._mixture_weights:
             set_trainable(weight, mixture_update.trains_by_gradient)
-        if hasattr(self.optimizer, "build") and not getattr(self.optimizer, "built", False):
-            self.optimizer.build(self.trainable_weights)  # the legacy ones of tf_keras have none
+        self._build_optimizer()
 
     @property
     def metrics(self):
@@ -194,24 +211,6 @@ class FlowModel(
         trackers = [self._mean_loss, self._mean_accuracy]
         has_images = self.distribution.event_shape.rank == 3
         return [*trackers, self._mean_bits] if has_images else trackers
-
-    @property
-    def trainable_weights(self):
-        """What the optimizer trains: the bijector, and under `GradientUpdate` the mixture."""
-        by_gradient = self.mixture_update is not None and self.mixture_update.trains_by_gradient
-        return [*self._bijector_weights, *(self._mixture_weights if by_gradient else ())]
-
-    @property
-    def non_trainable_weights(self):
-        """All other weights: those that EM updates, and constants."""
-        trainable = {id(weight) for weight in self.trainable_weights}
-        return [weight for weight in self.weights if id(weight) not in trainable]
-
-    @property
-    def weights(self):
-        """All weights: the bijector's, the mixture's, constants, and the mixture's update's."""
-        of_flow = [*self._bijector_weights, *self._mixture_weights, *self._constants]
-        return [*of_flow, *self._update_state.state]
 
     def call(self, x):
         """log p(x) in nats."""
@@ -256,6 +255,7 @@ class FlowModel(
         fit["validation_data"] = validation
         fit = fit_arguments.training_arguments(fit, self.distribution)
         self._warn_if_degenerate(fit["x"], fit["sample_weight"], names)
+        self._make_steps_if_frozen_otherwise()
         self.is_fitting = True
         try:
             with value_errors_of_batches():
@@ -274,15 +274,18 @@ class FlowModel(
             dtype=dtype,
             keeps_float64=precision.takes_float64(self.distribution),
         )
-        if not self._is_initialized.numpy():
+        if not self._is_initialized.numpy() and self.trainable:
             self._initialize_from_sample(arguments, batches)
         shared = distribute(batches, self.distribute_strategy, data=arguments["x"])
-        ours = [UpdateBetweenEpochs(self, shared), SkippedSteps(self._finite_steps)]
-        arguments["callbacks"] = [*ours, *arguments["callbacks"], ResumeAtWeights(self)]
+        averages = FinalWeights(self, batches, arguments)
+        first = [CountEpochs(self), SkippedSteps(self._finite_steps), DivergenceCheck(), averages]
+        last = [UpdateBetweenEpochs(self, shared), ResumeAtWeights(self), averages.before_the_end]
+        arguments["callbacks"] = [*first, *arguments["callbacks"], *last]
         by_rows = row_batches.fit_by_rows(arguments, self._shuffle_seed, self._num_epochs, dtype)
         history = keras_fit(**by_rows)
         with self.distribute_strategy.scope():
-            self.mixture_update.on_train_end(self.distribution, batches)
+            self.update_in_force.on_train_end(self.distribution, batches)
+        averages.done()
         return history
 
     def _warn_if_degenerate(self, x, sample_weight, names=None):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -12,6 +12,8 @@ import tensorflow_probability as tfp
 __all__ = ["Part", "count", "rows", "table"]
 
 tfd = tfp.distributions
+
+_BY_NO_UPDATE = ("optimizer", "constant", "frozen")
 
 
 class Part(NamedTuple):
@@ -41,12 +43,19 @@ def count(variables: Sequence[tf.Variable]) -> int:
     return sum(math.prod(v.shape) for v in distinct if v.dtype != tf.bool)  # a flag is none
 
 
-def rows(flow: tfd.TransformedDistribution, mixture_update=None) -> list[Part]:
+def rows(
+    flow: tfd.TransformedDistribution,
+    mixture_update=None,
+    trained: Collection | None = None,
+    updates_mixture: bool = True,
+) -> list[Part]:
     """The parts of a flow that have parameters, from the data to the latents.
 
     Args:
       flow: a flow over a mixture.
       mixture_update: a `MixtureUpdate`, or `None` if it is not chosen yet.
+      trained: references of the variables that the optimizer trains; `None` for all that can be.
+      updates_mixture: whether the mixture's update is to update it.
 
     Returns:
       A list of `Part`s, whose sizes add up to the number of the flow's parameters.
@@ -72,6 +81,9 @@ def rows(flow: tfd.TransformedDistribution, mixture_update=None) -> list[Part]:
             if size:
                 is_mixture = id(new[0]) in of_mixture
                 trained_by = _trained_by(is_trainable, is_mixture, mixture_update)
+                of_optimizer = trained is None or any(v.ref() in trained for v in new)
+                if not (of_optimizer if trained_by == "optimizer" else updates_mixture):
+                    trained_by = trained_by if trained_by == "constant" else "frozen"
                 parts.append(Part(name, size, trained_by))
     return parts
 
@@ -107,15 +119,16 @@ def table(title: str, parts: Sequence[Part], line_length: int | None = None) -> 
     first = max(first, (line_length or 0) - second - third - 4)
     lines = [f"{a:<{first}}  {b:>{second}}  {c:<{third}}".rstrip() for a, b, c in cells]
     rule = "-" * (first + second + third + 4)
-    sizes = dict.fromkeys(("optimizer", "constant"), 0)
+    sizes = dict.fromkeys(_BY_NO_UPDATE, 0)
     for part in parts:
         sizes[part.trained_by] = sizes.get(part.trained_by, 0) + part.size
-    by_update = sum(sizes.values()) - sizes["optimizer"] - sizes["constant"]
+    by_update = sum(size for name, size in sizes.items() if name not in _BY_NO_UPDATE)
     totals = [
         f"Total parameters: {sum(sizes.values()):,}",
         f"Trainable by the optimizer: {sizes['optimizer']:,}",
         f"Trained by the mixture's update: {by_update:,}",
         f"Constant: {sizes['constant']:,}",
+        *([f"Frozen: {sizes['frozen']:,}"] if sizes["frozen"] else []),
     ]
     return "\n".join([f'Model: "{title}"', lines[0], rule, *lines[1:], rule, *totals])
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfp_gmnvp import bijectors, em, mixtures
 from tfp_gmnvp.flows import conditional, precision
-from tfp_gmnvp.training import loss_scales
+from tfp_gmnvp.training import loss_scales, weight_averages
 from tfp_gmnvp.training.compiled_step import CompiledStep
 from tfp_gmnvp.training.data import labels
 from tfp_gmnvp.training.devices import replicas
@@ -46,8 +46,23 @@ class TrainingSteps:
         self._compiles_steps = is_wanted and can_compile
         as_step = CompiledStep if self._compiles_steps else _as_it_is
         event_size = self.distribution.distribution.event_shape[-1]
-        self._updates_within_step = not self._compiles_steps or event_size <= _SMALL_EVENT_SIZE
+        self._updates_within_step = (
+            not self._compiles_steps
+            or event_size <= _SMALL_EVENT_SIZE
+            or weight_averages.overwrites_weights(self.optimizer)  # after the mixture's update
+        )
         self._step, self._test_step = as_step(self._take_step), as_step(self._evaluate_labelled)
+        self._update, self._trained = self.update_in_force, self._what_trains()
+
+    def _what_trains(self):
+        """What tells whether a part was frozen, or set free, since the steps were made."""
+        return frozenset([type(self.update_in_force), *map(id, self.trainable_weights)])
+
+    def _make_steps_if_frozen_otherwise(self):
+        if self._what_trains() != self._trained:
+            self._build_optimizer()
+            self._make_steps(self.compiles_by_xla)
+            self.train_function = None
 
     def _take_step(self, x, y, sample_weight):
         with tf.GradientTape() as tape:
@@ -61,7 +76,7 @@ class TrainingSteps:
         gradients = tape.gradient(scaled_loss, [tf_variable(v) for v in weights])
         gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
         given, gradients = loss_scales.for_optimizer(self.optimizer, gradients, scale)
-        of_batch = self.mixture_update.of_batch(
+        of_batch = self._update.of_batch(
             self.distribution.distribution,
             z,
             em.known_log_joint(log_joint, y),
@@ -93,15 +108,15 @@ class TrainingSteps:
         if not hasattr(self.optimizer, "build"):  # a legacy one, which adds to them in its step
             return None
         weights, state = list(self.trainable_weights), optimizer_variables(self.optimizer)
-        if self._updates_within_step and not self.mixture_update.trains_by_gradient:
+        if self._updates_within_step and not self._update.trains_by_gradient:
             weights += self._mixture_weights
-            state += self.mixture_update.variables
+            state += self._update.variables
         of_scale = {v.ref() for v in loss_scales.scale_variables(self.optimizer)}
         state = [v for v in state if v.ref() not in of_scale]
         return [*map(tf_variable, weights), *state]
 
     def _update_mixture(self, of_batch):
-        self.mixture_update.on_batch(self.distribution.distribution, *of_batch)
+        self._update.on_batch(self.distribution.distribution, *of_batch)
 
     def test_step(self, data):
         """The negative log-likelihood of a batch."""

@@ -15,6 +15,11 @@ from tfp_gmnvp._shared.arguments import as_sizes, check_number, check_whole_numb
 from tfp_gmnvp._shared.seeds import RNG, stateless_seed
 from tfp_gmnvp.bijectors.context import join_context
 from tfp_gmnvp.bijectors.networks.activations import Sine, as_activation
+from tfp_gmnvp.bijectors.networks.keras_conditioners import (
+    as_keras_layer,
+    check_keras_layer,
+    regularization,
+)
 
 __all__ = ["MLP", "TrackedConditioner", "penalty", "uses_dropout"]
 
@@ -204,6 +209,8 @@ def uses_dropout(module: tf.Module) -> bool:
 def penalty(module: tf.Module) -> tf.Tensor | float:
     """The sum of `l2` times the kernels' squares over a bijector's networks.
 
+    And of the losses of the regularizers that Keras layers have which are conditioners.
+
     Args:
       module: a bijector or a network.
 
@@ -223,6 +230,9 @@ def penalty(module: tf.Module) -> tf.Tensor | float:
         if network.l2
         for kernel in network.kernels
     ]
+    for part in (module, *module.submodules):
+        if isinstance(part, TrackedConditioner):
+            terms += part.regularization()
     return tf.add_n(terms) if terms else 0.0
 
 
@@ -266,7 +276,8 @@ class TrackedConditioner(tf.Module):
 
         Raises:
           TypeError: if `function` is not callable, or returns another dtype.
-          ValueError: if `function` returns another shape.
+          ValueError: if `function` returns another shape, or is a Keras layer that does something
+            else in training.
         """
         super().__init__(name=name or "conditioner")
         if not callable(function):
@@ -283,6 +294,8 @@ class TrackedConditioner(tf.Module):
             raise TypeError(
                 f"The conditioner must return {tf.as_dtype(dtype).name}, got {output.dtype.name}."
             )
+        with tf.init_scope():
+            check_keras_layer(function, tf.TensorSpec([None, input_size], dtype))
 
     def _called(self):
         """The output of the callable on zeros `[1, input_size]`, and the variables it reads."""
@@ -314,6 +327,16 @@ class TrackedConditioner(tf.Module):
         _, self._read_variables = self._called()
         for variable, value in zip(self._read_variables, state["_read_variables"], strict=True):
             variable.assign(value)
+
+    @property
+    def keras_layer(self):
+        """The Keras layer that was wrapped, or `None` if it is none."""
+        return as_keras_layer(self._function)
+
+    def regularization(self) -> list[tf.Tensor]:
+        """The losses of a Keras layer's regularizers."""
+        dtype = self._read_variables[0].dtype if self._read_variables else None
+        return [tf.cast(loss, dtype or loss.dtype) for loss in regularization(self._function)]
 
     def __call__(self, inputs: tf.Tensor, *, context=None, **condition) -> tf.Tensor:
         """Maps `[..., input_size]` to `[..., output_size]`, the context being part of the input."""

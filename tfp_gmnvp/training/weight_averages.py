@@ -1,0 +1,130 @@
+"""Moving averages that an optimizer keeps of the weights: the mixture goes along with them.
+
+Keras averages what the optimizer trains, and at the end of `fit` puts the averages in place of the
+weights. A mixture that was fitted to the one bijector does not fit the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfp_gmnvp.training.keras_weights import IS_KERAS_3, tf_variable
+from tfp_gmnvp.training.loss_scales import unwrapped
+
+__all__ = [
+    "averages_of",
+    "overwrites_weights",
+    "restart",
+    "uses_averages",
+    "weights_to_average",
+]
+
+
+def uses_averages(optimizer) -> bool:
+    """Whether an optimizer, or one within it, averages weights.
+
+    #### Examples
+
+    >>> optimizers = tf.keras.optimizers.Adam(), tf.keras.optimizers.Adam(use_ema=True)
+    >>> [uses_averages(optimizer) for optimizer in optimizers]
+    [False, True]
+    """
+    return bool(_averaging(optimizer))
+
+
+def overwrites_weights(optimizer) -> bool:
+    """Whether averages take the weights' place in the midst of training.
+
+    #### Examples
+
+    >>> overwrites_weights(tf.keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=9))
+    True
+    """
+    return any(part.ema_overwrite_frequency for part in _averaging(optimizer))
+
+
+def weights_to_average(optimizer, weights: Sequence) -> list:
+    """Those of some weights that an optimizer averages if it is built for them, too.
+
+    Keras 3 averages, and swaps, all weights that an optimizer was built for; tf_keras those that it
+    trains.
+
+    Args:
+      optimizer: of Keras.
+      weights: that it does not train.
+
+    Returns:
+      All of the weights, or none.
+
+    #### Examples
+
+    >>> weights_to_average(tf.keras.optimizers.Adam(), [1, 2])
+    []
+    """
+    inner = unwrapped(optimizer)
+    averages = IS_KERAS_3 and uses_averages(inner) and not hasattr(inner, "optimizers")
+    return list(weights) if averages else []
+
+
+def restart(optimizer, weights: Sequence) -> None:
+    """Sets averages to the weights as they are, which then are where training starts.
+
+    Args:
+      optimizer: of Keras, built or not, or `None`.
+      weights: whose averages are to be set; what is not averaged is left out.
+
+    #### Examples
+
+    >>> variable, optimizer = tf.Variable([2.0]), tf.keras.optimizers.SGD(use_ema=True)
+    >>> optimizer.build([variable])
+    >>> _ = variable.assign([3.0])
+    >>> restart(optimizer, [variable])
+    >>> [average.numpy().tolist() for _, average in averages_of(optimizer, [variable])]
+    [[3.0]]
+    """
+    for weight, average in averages_of(optimizer, weights):
+        average.assign(weight)
+
+
+def averages_of(optimizer, weights: Sequence) -> list[tuple[tf.Variable, tf.Variable]]:
+    """Weights and their averages, of those weights that are averaged.
+
+    Args:
+      optimizer: of Keras, built or not, or `None`.
+      weights: of Keras.
+
+    #### Examples
+
+    >>> averages_of(tf.keras.optimizers.SGD(), [tf.Variable(1.0)])
+    []
+    """
+    return [
+        (variable, average)
+        for part in _averaging(optimizer)
+        for variable, average in _pairs(part, list(map(_plain, weights)))
+    ]
+
+
+def _averaging(optimizer) -> list:
+    """The optimizers that average, of one that may be wrapped, or made of several."""
+    inner = unwrapped(optimizer)
+    parts = getattr(inner, "optimizers", [inner])
+    return [part for part in parts if getattr(part, "use_ema", False)]
+
+
+def _pairs(optimizer, variables):
+    averages = getattr(optimizer, "_model_variables_moving_average", None)
+    if averages is None:  # not built
+        return []
+    if not IS_KERAS_3:
+        places = [optimizer._index_dict.get(optimizer._var_key(v)) for v in variables]
+        return [(v, averages[i]) for v, i in zip(variables, places, strict=True) if i is not None]
+    asked = {v.ref() for v in variables}
+    pairs = zip(map(_plain, optimizer._trainable_variables), averages, strict=True)
+    return [(v, _plain(a)) for v, a in pairs if v.ref() in asked and a is not None]
+
+
+def _plain(weight):
+    return weight if isinstance(weight, tf.Variable) else tf_variable(weight)
