@@ -42,6 +42,7 @@ setup(
             "tensorboard>=2.18",
             "ruff>=0.12",
             "import-linter>=2",
+            "pandas>=2.2",
         ],
     },
     classifiers=[

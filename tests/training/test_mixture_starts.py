@@ -50,6 +50,16 @@ def test_a_trained_mixture_goes_on_from_where_it_is():
 
 
 @pytest.mark.filterwarnings("ignore::tfp_gmnvp.ConvergenceWarning")
+def test_a_mixture_whose_means_were_set_starts_from_them():
+    flow = make_flow(0)
+    loc = flow.distribution.components_distribution.loc
+    loc.assign(IRIS[[0, 75, 140]])
+    start = flow.log_prob(IRIS)
+    fit = gmnvp.fit_mixture(flow, IRIS, max_iterations=1)
+    np.testing.assert_allclose(fit.objective[0], np.mean(start), rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::tfp_gmnvp.ConvergenceWarning")
 def test_no_starts_leave_an_untrained_mixture_where_it_is():
     flow, start = make_flow(0), make_flow(0).log_prob(IRIS)
     fit = gmnvp.fit_mixture(flow, IRIS, n_init=0, max_iterations=1)

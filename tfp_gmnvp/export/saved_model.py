@@ -229,7 +229,7 @@ def _all_at_once(flow, x):
     is_beyond = tf.reduce_any(tf.abs(x) > tf.abs(near), axis=list(range(-rank, 0)))
     components = tfd.Categorical(logits=log_posterior(flow.distribution, z))
     return {
-        "log_prob": tf.where(is_beyond, -math.inf, log_prob),
+        "log_prob": tf.where(is_beyond, tf.constant(-math.inf, flow.dtype), log_prob),
         "posterior": components.probs_parameter(),
         "component": components.mode(),
     }

@@ -75,11 +75,14 @@ def gaussian_mixture(
     with tf.name_scope(name):
         logits = tf.Variable(tf.zeros([num_components], dtype), name=f"{name}/logits")
         loc = tf.random.stateless_normal([num_components, event_size], seed, dtype=dtype)
-        loc = tf.Variable(loc if num_components > 1 else tf.zeros_like(loc), name=f"{name}/loc")
+        start = loc if num_components > 1 else tf.zeros_like(loc)
+        loc = tf.Variable(start, name=f"{name}/loc")
+        components = structure.unit_components(loc, seed=seed, name=name)
+        components.untrained_loc = start  # by which to tell a mixture that nobody has set down
         family = ReparameterizedMixture if reparameterize else GaussianMixture
         return family(
             tfd.Categorical(logits=logits, dtype=tf.int32),
-            structure.unit_components(loc, seed=seed, name=name),
+            components,
             reparameterize=reparameterize,
             name=name,
         )

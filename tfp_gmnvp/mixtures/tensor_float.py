@@ -3,9 +3,9 @@
 Log-densities, sufficient statistics and the networks of a bijector are products of matrices. On
 GPUs of compute capability 8 and later TensorFlow rounds their factors to TensorFloat-32, a mantissa
 of 10 bits in the place of 23. That alone gives the mixture's log-density an error of 0.0006 sqrt(D)
-nats (root mean square; factors rounded in NumPy, D from 2 to 256) and covariances one of about
-2e-5. The switch is one for the whole process, and so the user's. Sums in float64 would make the
-mixture's products exact, but not those of the networks.
+nats (root mean square; factors rounded in NumPy, D from 2 to 256), and covariances one of 2e-5. The
+switch is one for the whole process, and so the user's. Sums in float64 would make the mixture's
+products exact, but not those of the networks.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ class FinalWeights(keras.callbacks.Callback):
         self._flow_model, self._arguments, self._last = flow_model, arguments, None
         self._is_readable = not _is_read_once(arguments["x"])
         self._training = _first_rows(batches)
+        self._mean_loss = _mean_loss(flow_model.distribution)
         self._gap, self._left = None, None
         is_active = uses_averages(flow_model.optimizer)
         self._is_active, self.before_the_end = is_active, _BeforeTheEnd(self)
@@ -117,11 +118,11 @@ class FinalWeights(keras.callbacks.Callback):
 
     def _loss(self, values, batches):
         self._assign(values)
-        loss = _mean_loss(self._flow_model.distribution, batches)
+        loss = self._mean_loss(batches)
         return loss if np.isfinite(loss) else np.inf
 
     def _values(self):
-        return [v.numpy() for v in self._flow_model.distribution.variables]
+        return [v.numpy().copy() for v in self._flow_model.distribution.variables]
 
     def _assign(self, values):
         for variable, value in zip(self._flow_model.distribution.variables, values, strict=True):
@@ -160,8 +161,8 @@ def _fit_mixture(flow, batches, update):
         )
 
 
-def _mean_loss(flow, batches) -> float:
-    """The mean of -log p(x) in nats, weighted where there are weights."""
+def _mean_loss(flow) -> Callable:
+    """What takes batches to the mean of -log p(x) in nats, weighted where there are weights."""
 
     @tf.function(reduce_retracing=True)
     def sums(rows, sample_weight):
@@ -172,9 +173,12 @@ def _mean_loss(flow, batches) -> float:
             weights = tf.cast(sample_weight, tf.float64)
         return tf.reduce_sum(tf.math.multiply_no_nan(log_prob, weights)), tf.reduce_sum(weights)
 
-    totals = [sums(rows, weights) for rows, _, weights in batches()]
-    log_prob, mass = (float(sum(part)) for part in zip(*totals, strict=True))
-    return -log_prob / mass if mass > 0 else np.nan
+    def mean(batches):
+        totals = [sums(rows, weights) for rows, _, weights in batches()]
+        log_prob, mass = (float(sum(part)) for part in zip(*totals, strict=True))
+        return -log_prob / mass if mass > 0 else np.nan
+
+    return mean
 
 
 def _first_rows(batches) -> Callable[[], Iterator[streams.Batch]]:

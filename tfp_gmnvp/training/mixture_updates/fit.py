@@ -78,8 +78,8 @@ def fit_mixture(
 ) -> MixtureFit:
     """Fits the mixture by full-batch EM, and leaves the bijector as it is.
 
-    A mixture that is trained goes on from where it is; one as `gaussian_mixture` makes it, of equal
-    weights and unit covariances, starts from the best of several k-means++ starts. With an identity
+    A mixture that was trained, or set down, goes on from where it is; one that is still as
+    `gaussian_mixture` made it starts from the best of several k-means++ starts. With an identity
     for a bijector that is scikit-learn's `GaussianMixture`. The latents are computed once and kept,
     `[N, D]`.
 

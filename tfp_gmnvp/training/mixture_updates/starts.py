@@ -16,7 +16,7 @@ _MOST_ROWS = 20_000
 
 
 def is_untrained(mixture) -> bool:
-    """Whether a mixture is as `gaussian_mixture` makes it: equal weights, unit covariances.
+    """Whether a mixture is as `gaussian_mixture` made it: weights, covariances and means.
 
     #### Examples
 
@@ -30,7 +30,11 @@ def is_untrained(mixture) -> bool:
         unit = tf.eye(scale.shape[-1], dtype=scale.dtype)
     else:
         scale, unit = tf.convert_to_tensor(components.scale_diag), 1.0
-    return bool(tf.reduce_all(logits == 0.0)) and bool(tf.reduce_all(scale == unit))
+    start = getattr(components, "untrained_loc", None)
+    if start is None:
+        return False
+    pairs = ((logits, 0.0), (scale, unit), (components.loc, start))
+    return all(bool(tf.reduce_all(tf.equal(a, b))) for a, b in pairs)
 
 
 def start_from_latents(
