@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp.training.model import weight_averages
+from tfp_gmnvp.training import weight_averages
 
 __all__ = ["CountEpochs", "ResumeAtWeights", "UpdateBetweenEpochs"]
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from tfp_gmnvp._shared.tables import is_table
 from tfp_gmnvp.flows import columns, conditional
+from tfp_gmnvp.training import parameter_table, running_means
 from tfp_gmnvp.training.data import fit_arguments, row_batches
 from tfp_gmnvp.training.data.batch_checks import value_errors_of_batches
 from tfp_gmnvp.training.keras_weights import tf_variable
-from tfp_gmnvp.training.model import parameter_table, running_means
 
 __all__ = ["KerasMethods"]
 

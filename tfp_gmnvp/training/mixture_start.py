@@ -8,10 +8,10 @@ import tensorflow as tf
 from tfp_gmnvp import bijectors, em, mixtures
 from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp.flows import columns, conditional, precision
+from tfp_gmnvp.training import freezing, weight_averages
 from tfp_gmnvp.training.data import fit_arguments, labels, streams
 from tfp_gmnvp.training.devices import replicas
 from tfp_gmnvp.training.mixture_updates import MixtureUpdate
-from tfp_gmnvp.training.model import freezing, weight_averages
 
 __all__ = ["MixtureStart"]
 

@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from tfp_gmnvp import bijectors, em, mixtures
 from tfp_gmnvp.flows import conditional, precision
+from tfp_gmnvp.training import loss_scales, weight_averages
 from tfp_gmnvp.training.compiled_step import CompiledStep
 from tfp_gmnvp.training.data import labels
 from tfp_gmnvp.training.devices import replicas
 from tfp_gmnvp.training.finite_changes import if_finite
 from tfp_gmnvp.training.keras_weights import optimizer_variables, tf_variable
-from tfp_gmnvp.training.model import loss_scales, weight_averages
 
 __all__ = ["TrainingSteps"]
 

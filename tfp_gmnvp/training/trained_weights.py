@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tfp_gmnvp.training import freezing, weight_averages
 from tfp_gmnvp.training.keras_weights import tf_variable
 from tfp_gmnvp.training.mixture_updates import MixtureUpdate
-from tfp_gmnvp.training.model import freezing, weight_averages
 
 __all__ = ["TrainedWeights"]
 
