@@ -123,7 +123,8 @@ class StepwiseEM(InterleavedEM):
         step_size, min_share = self._present_step_size(mass.dtype), _MIN_SHARE
         if self.largest_step_size:
             raised = tf.minimum(beyond_chance(departed), self.largest_step_size)
-            min_share = tf.where(raised > step_size, _MIN_SHARE_MOVING, _MIN_SHARE)
+            shares = [tf.constant(s, raised.dtype) for s in (_MIN_SHARE_MOVING, _MIN_SHARE)]
+            min_share = tf.where(raised > step_size, *shares)
             step_size = tf.maximum(raised, step_size)
         average = em.add(
             em.scale(em.as_statistics(present, mixtures.structure_of(mixture)), 1 - step_size),
