@@ -13,6 +13,9 @@ import tensorflow_probability as tfp
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import mixtures
 
+# Some data has no density, on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::tfp_gmnvp.DegenerateDataWarning")
+
 SEEDS = range(int(os.environ.get("TFP_GMNVP_SEEDS", "1")))
 SIZE = {} if "TFP_GMNVP_SEEDS" in os.environ else {"num_couplings": 2, "hidden_units": (16,)}
 

@@ -8,6 +8,9 @@ from support import COVARIANCE_TYPES
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import em
 
+# The rows have no density, on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::tfp_gmnvp.DegenerateDataWarning")
+
 EACH_TYPE = pytest.mark.parametrize("covariance_type", [*COVARIANCE_TYPES, "low_rank"])
 UPDATES = {"full_batch": gmnvp.FullBatchEM, "stepwise": gmnvp.StepwiseEM}
 

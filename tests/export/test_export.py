@@ -19,7 +19,8 @@ from tensorflow_probability import distributions as tfd
 
 import tfp_gmnvp
 from tfp_gmnvp import gaussian_mixture_flow, posterior, predict_component
-from tfp_gmnvp.export.saved_model import export_flow, saved_model, to_tflite
+from tfp_gmnvp.export import saved_model
+from tfp_gmnvp.export.saved_model import export_flow, to_tflite
 
 D, K = 3, 4
 DATA = np.random.default_rng(0).normal([5.0, -2.0, 0.3], [3.0, 0.2, 7.0], [50, D])

@@ -289,7 +289,7 @@ def test_errors(x):
     ):
         with pytest.raises(ValueError, match=message):
             call()
-    with pytest.raises(TypeError, match=r"TransformedDistribution of a tfd.MixtureSameFamily"):
+    with pytest.raises(TypeError, match=r"`flow` must be a flow, as .* returns, got .*Normal"):
         plotting.plot_latents(tfd.Normal(0.0, 1.0), x)
 
 

@@ -109,8 +109,7 @@ class ComponentSelection:
                 f"{mark}{s.num_components:>3}{s.num_parameters:>9,}{s.log_likelihood:>11.4f}"
                 f"{above}{held_out}"
             )
-        lowest = ", ".join(f"{name.upper()} {value:.2f}" for name, value in lowest.items())
-        return "\n".join([*lines, f"the lowest: {lowest}", f"* chosen by {self.criterion}"])
+        return "\n".join([*lines, f"* chosen by {self.criterion}"])
 
 
 def select_components(

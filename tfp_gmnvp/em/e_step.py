@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp.em.labels import known_log_joint
@@ -69,7 +68,7 @@ def expectation(
     log_prob = tf.reduce_logsumexp(log_joint, axis=-1)
     if isinstance(inverse_temperature, tf.Tensor) or inverse_temperature != 1:
         log_joint = tf.cast(inverse_temperature, log_joint.dtype) * log_joint
-    is_far = tf.equal(log_prob, -np.inf)[..., tf.newaxis]
+    is_far = (log_prob < log_prob.dtype.min)[..., tf.newaxis]
     return tf.nn.softmax(tf.where(is_far, tf.zeros_like(log_joint), log_joint)), log_prob
 
 

@@ -76,7 +76,9 @@ def log_posterior(mixture, z: tf.Tensor) -> tf.Tensor:
 
 def _log_ratio(constant, of_point, of_means, squared, reach, is_same):
     """log p(k | z) / p(j | z) of the likeliest j, `[..., K]`."""
-    possible = tf.where(constant > -np.inf, squared, tf.fill(tf.shape(squared), squared.dtype.max))
+    possible = tf.where(
+        constant >= constant.dtype.min, squared, tf.fill(tf.shape(squared), squared.dtype.max)
+    )
     lowest = tf.reduce_min(possible, axis=-1, keepdims=True)
     score = constant - 0.5 * reach * (reach * (squared - lowest))
     number = tf.range(squared.shape[-1], dtype=tf.int32)
@@ -194,7 +196,7 @@ def _log_joint(mixture, z):
 
 
 def _is_far(log_joint):
-    return tf.equal(tf.reduce_max(log_joint, axis=-1, keepdims=True), -np.inf)
+    return tf.reduce_max(log_joint, axis=-1, keepdims=True) < log_joint.dtype.min
 
 
 def _size(x, axis, keepdims=False):

@@ -71,7 +71,7 @@ class KerasMethods:
         with value_errors_of_batches(), kept:
             arguments = row_batches.read_by_rows(arguments, self.distribution.dtype)
             results = super().evaluate(**arguments)
-            has_points = hasattr(arguments["x"], "shape") or np.any(self._loss_tracker.count)
+            has_points = hasattr(arguments["x"], "shape") or np.any(self._mean_loss.count)
         if not has_points:  # how many batches there were may have come out only now
             raise ValueError("`x` must hold points of a weight above zero, and has none.")
         return results
