@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp import mixtures
+from tfp_gmnvp import em, mixtures
 from tfp_gmnvp._shared import tables
 from tfp_gmnvp._shared.arguments import check_number, check_whole_number
 from tfp_gmnvp.bijectors import SinglePassChain
@@ -201,8 +201,8 @@ def _fit(rows: _Rows, candidate, plan: TrainingPlan, *, seed, verbose) -> Densit
     _start(flow, z[num_validation:], candidate, seed)
     start = batched.log_prob(flow, batched.as_points(flow, validation))
     prior = candidate.prior(x.shape[1]) if plan.has_prior else None
-    em = {"prior": prior, "covariance_floor": COVARIANCE_FLOOR}
-    model = _make_model(flow, plan, em, seed)
+    settings = {"prior": prior, "covariance_floor": COVARIANCE_FLOOR}
+    model = _make_model(flow, plan, settings, seed)
     history = _train(model, train, validation, plan, verbose)
     gain = _gain(batched.log_prob(flow, batched.as_points(flow, validation)), start)
     keeps_flow = gain.estimate > 2 * gain.standard_error
@@ -210,10 +210,10 @@ def _fit(rows: _Rows, candidate, plan: TrainingPlan, *, seed, verbose) -> Densit
         of_mixture = {k: a for k, a in plan.flow_arguments.items() if k in _OF_MIXTURE}
         flow = _make_flow(standardized_mixture, x, candidate, of_mixture, seed)
         _start(flow, z, candidate, seed)
-        model = _make_model(flow, plan, em, seed)
+        model = _make_model(flow, plan, settings, seed)
     points = batched.as_points(flow, x[:_MOST_ROWS_TO_END_WITH])
     if keeps_flow or len(z) > _MOST_ROWS_TO_START_FROM:
-        fit_mixture(flow, points, **em)
+        fit_mixture(flow, points, **settings)
     at_floor = em.components_at_floor(flow.distribution, COVARIANCE_FLOOR)
     return DensityFit(model, candidate, gain, keeps_flow, history, at_floor)
 
@@ -229,9 +229,9 @@ def _make_flow(make, x, candidate, flow_arguments, seed):
     )
 
 
-def _make_model(flow, plan, em, seed) -> FlowModel:
+def _make_model(flow, plan, settings, seed) -> FlowModel:
     model = FlowModel(flow, initialize=False, seed=seed)
-    model.compile(plan.make_optimizer(), mixture_update=plan.mixture_update(**em))
+    model.compile(plan.make_optimizer(), mixture_update=plan.mixture_update(**settings))
     return model
 
 

@@ -101,6 +101,7 @@ def first_fit(
     prior: Prior | None = None,
     sample_weight: tf.Tensor | None = None,
     labels: tf.Tensor | None = None,
+    dtype: tf.DType | None = None,
 ) -> MixtureParameters:
     """The first mixture: k-means++ centers, nearest-center covariances, and some steps of EM.
 
@@ -125,6 +126,7 @@ def first_fit(
       prior: as in `maximization`.
       sample_weight: the points' weights `[N]`.
       labels: integers `[N]`, the component of each point, or -1 where it is not known.
+      dtype: as in `maximization`.
 
     Returns:
       `MixtureParameters`.
@@ -152,6 +154,7 @@ def first_fit(
         covariance_type=structure,
         covariance_floor=covariance_floor,
         prior=prior,
+        dtype=dtype,
     )
     if labels is not None and bool(tf.reduce_any(labels >= 0)):
         num_iterations = 0

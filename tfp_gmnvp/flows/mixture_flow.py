@@ -5,8 +5,10 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.bijectors import standardization
+from tfp_gmnvp.bijectors import SinglePassChain
 from tfp_gmnvp.flows.configuration import record_arguments
+from tfp_gmnvp.flows.distribution import Flow
+from tfp_gmnvp.flows.gaussian_mixture_flow import standardizing
 from tfp_gmnvp.mixtures import gaussian_mixture
 
 __all__ = ["standardized_mixture"]
@@ -28,6 +30,8 @@ def standardized_mixture(
     """A Gaussian mixture of standardised data, as a flow.
 
         log p(x) = log sum_k pi_k N((x - m) / s | mu_k, Sigma_k) - sum_d log s_d
+
+    Where columns have far outliers their tails are drawn in, as by `gaussian_mixture_flow`.
 
     Args:
       event_size: size D of the vectors.
@@ -58,6 +62,7 @@ def standardized_mixture(
         dtype=dtype,
         seed=seed,
     )
-    bijector = standardization(standardize, dtype=dtype)
-    flow = tfd.TransformedDistribution(mixture, bijector, name=name)
+    parts = standardizing(standardize, event_size, dtype=dtype)
+    bijector = SinglePassChain(parts) if len(parts) > 1 else parts[0]
+    flow = Flow(mixture, bijector, name=name)
     return record_arguments(flow, {**arguments, "factory": "standardized_mixture"})

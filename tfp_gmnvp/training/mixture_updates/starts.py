@@ -81,6 +81,7 @@ def start_from_latents(
         prior=prior,
         sample_weight=None if sample_weight is None else tf.constant(sample_weight[rows]),
         labels=None if labels is None else tf.constant(labels[rows]),
+        dtype=mixture.dtype,
     )
     mixtures.start_mixture(mixture, parameters)
 
