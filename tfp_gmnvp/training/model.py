@@ -304,8 +304,9 @@ class FlowModel(
             x, y, sample_weight = samples.sample_of_arrays(*data, **options)
         else:
             x, y, sample_weight = samples.sample_of_batches(batches, **options)
-            self._warn_if_degenerate(x, sample_weight)
         self.initialize_mixture(x, sample_weight, y)
+        if not hasattr(arguments["x"], "shape"):  # arrays have been looked at
+            self._warn_if_degenerate(x, sample_weight)
 
     def _check_compiled(self, method):
         if self.mixture_update is None:
