@@ -10,6 +10,8 @@ import tfp_gmnvp as gmnvp
 from tfp_gmnvp.training.data.column_kinds import examine
 from tfp_gmnvp.training.data.degenerate_data import warn_if_degenerate
 
+pytestmark = pytest.mark.filterwarnings("error")  # an alarm that is false is a fault
+
 SMALL = {"num_couplings": 1, "hidden_units": ()}
 RNG = np.random.default_rng(0)
 
