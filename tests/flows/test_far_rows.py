@@ -38,7 +38,7 @@ def make_flow(x, num_components=4, **arguments):
 def trained(x, update):
     model = gmnvp.FlowModel(make_flow(x), seed=0)
     model.compile(keras.optimizers.Adam(5e-3), mixture_update=update(), **HOW_TO_RUN)
-    model.fit(x, epochs=16, batch_size=250, verbose=0)
+    model.fit(x, epochs=24, batch_size=250, verbose=0)
     return model.distribution
 
 

@@ -96,7 +96,7 @@ TENSORS = {
 
 @pytest.mark.parametrize("call", TENSORS.values(), ids=TENSORS)
 def test_tensors_of_another_dtype_are_told_how_to_be_cast(call):
-    flow = make_flow(dtype=tf.float32)
+    flow = make_flow(dtype=tf.float32, standardize=None)
     with pytest.raises(TypeError, match=r"float32, .*got float64: cast it by `tf\.cast\(\w, tf\.f"):
         call(flow, tf.constant(X))
     with pytest.raises(TypeError, match=r"got float32: cast it by .* `dtype=tf\.float32`"):
@@ -104,6 +104,14 @@ def test_tensors_of_another_dtype_are_told_how_to_be_cast(call):
     assert flow.log_prob(X).dtype == tf.float32  # an array is TFP's to convert
     with pytest.raises(TypeError, match=r"got int32: cast it"):
         flow.log_prob(tf.constant([[1, 2]]))
+
+
+def test_a_posterior_takes_float64_where_data_is_standardised_first():
+    flow = make_flow(dtype=tf.float32)
+    wide = gmnvp.posterior(flow, tf.constant(X)).probs_parameter()
+    cast = gmnvp.posterior(flow, tf.constant(X, tf.float32)).probs_parameter()
+    assert wide.dtype == tf.float32
+    np.testing.assert_allclose(wide, cast, rtol=1e-4, atol=1e-6)
 
 
 @each_flow

@@ -24,6 +24,7 @@ def fit(model, callback, epochs):
     model.fit(points()[:, :2], epochs=epochs, callbacks=[callback], batch_size=120, verbose=0)
 
 
+@pytest.mark.filterwarnings("ignore::tfp_gmnvp.TrainingWarning")  # figures of any training
 def test_figures_of_training(tmp_path):
     callback = gmnvp.FigureCallback(points()[:, :2], tmp_path / "film", every=2, dpi=30)
     fit(plane_model(), callback, epochs=3)
