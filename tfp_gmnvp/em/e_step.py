@@ -129,7 +129,7 @@ def expected_statistics(
 
     #### Examples
 
-    >>> from tfp_gmnvp.mixtures import gaussian_mixture
+    >>> from tfp_gmnvp.mixtures import component_log_joint, gaussian_mixture
     >>> mixture, z = gaussian_mixture(2, 1, seed=0), tf.zeros([5, 1])
     >>> log_joint = component_log_joint(mixture, z)
     >>> current = mixture_parameters(mixture)

@@ -58,8 +58,9 @@ def eigenvalues(covariance: tf.Tensor, floor: tf.Tensor) -> tf.Tensor:
 
     #### Examples
 
-    >>> eigenvalues(tf.constant([[4.0, 0.0], [0.0, 1.0]]), tf.constant([1.0, 2.0])).numpy().tolist()
-    [0.5, 4.0]
+    >>> values = eigenvalues(tf.constant([[4.0, 0.0], [0.0, 9.0]]), tf.constant([1.0, 4.0]))
+    >>> values.numpy().astype(float).round(3).tolist()
+    [2.25, 4.0]
     """
     return tf.linalg.eigvalsh(covariance / _unit(floor))
 

@@ -71,6 +71,8 @@ def warn_if_degenerate(
     if _EXAMINED.get() or getattr(x, "ndim", 0) not in (2, 4) or not len(x):
         return False
     rows = _some_rows(x, sample_weight)
+    if not len(rows):  # of a weight above zero
+        return False
     names = _names_of_images(x.shape[1:]) if x.ndim == 4 else names
     rows = rows.reshape(len(rows), -1)[:, :event_size]
     findings = examine(rows, relations=x.ndim == 2)

@@ -47,7 +47,7 @@ def split(x: np.ndarray, fraction: float) -> tuple[slice | np.ndarray, slice | n
     #### Examples
 
     >>> split(np.array([[0.0], [1.0], [2.0], [3.0]]), 0.25)
-    (slice(0, 3, None), slice(3, None, None))
+    (slice(None, 3, None), slice(3, None, None))
     >>> train, held_out = split(np.array([[0.0], [1.0], [0.0], [1.0]]), 0.5)
     >>> train.tolist(), held_out.tolist()
     ([0, 2], [1, 3])

@@ -60,7 +60,7 @@ def start_from_latents(
     >>> mixture, z = mixtures.gaussian_mixture(2, 1), tf.constant([[0.0], [0.2], [9.0], [9.2]])
     >>> settings = {"covariance_floor": 1e-4, "prior": None, "n_init": 1, "seed": 0}
     >>> start_from_latents(mixture, [(z, None, None)], **settings)
-    >>> sorted(mixture.components_distribution.loc.numpy().round(1).ravel().tolist())
+    >>> sorted(mixture.components_distribution.loc.numpy().astype(float).round(1).ravel().tolist())
     [0.1, 9.1]
     """
     z, labels, sample_weight = (
