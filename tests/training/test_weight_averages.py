@@ -53,8 +53,8 @@ def test_averages_that_are_better_stay():
     """Steps that are far too large, so that the weights jump about their average."""
     model = make_model("stepwise", keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.95))
     raw = make_model("stepwise", keras.optimizers.SGD(0.1))
-    model.fit(points(), batch_size=30, epochs=15, validation_data=HELD_OUT, verbose=0)
-    last = raw.fit(points(), batch_size=30, epochs=15, validation_data=HELD_OUT, verbose=0)
+    model.fit(points(), batch_size=30, epochs=60, validation_data=HELD_OUT, verbose=0)
+    last = raw.fit(points(), batch_size=30, epochs=60, validation_data=HELD_OUT, verbose=0)
     assert loss(model) < last.history["val_loss"][-1] - 0.005
     for weight, average in averages_of(model.optimizer, model.weights):
         np.testing.assert_array_equal(weight, average)
