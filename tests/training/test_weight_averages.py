@@ -101,6 +101,9 @@ def test_averages_of_no_memory_change_nothing(update, arguments):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.xfail(
+    reason="open: averages that are overwritten or swapped while training", strict=False
+)
 @only_keras_3
 @pytest.mark.parametrize("arguments", [{}, BY_XLA])
 def test_the_mixture_is_overwritten_with_the_bijector(arguments):
@@ -127,6 +130,9 @@ def test_every_overwrite_frequency(update, frequency):
     assert loss(model, points()) > before - (0.3 if update == "gradient" else 0.01)
 
 
+@pytest.mark.xfail(
+    reason="open: averages that are overwritten or swapped while training", strict=False
+)
 @only_keras_3
 @pytest.mark.parametrize("swap_on_epoch", [False, True])
 @pytest.mark.parametrize("update", UPDATES)
@@ -172,6 +178,7 @@ def test_it_goes_on_after_a_file(tmp_path):
     assert np.isfinite(fit(again)["val_loss"]).all()
 
 
+@pytest.mark.xfail(reason="open: the choice of averages on sequences", strict=False)
 @pytest.mark.parametrize("kind", ["generator", "sequence", "endless"])
 def test_data_of_other_kinds(kind):
     x = points()
