@@ -16,6 +16,7 @@ from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 from tfp_gmnvp.bijectors.spline import RationalQuadratic
 from tfp_gmnvp.bijectors.standardization import (
     forward_in_float64,
+    from_spread,
     leading_standardization,
     spread_of,
     standardization,
@@ -41,6 +42,7 @@ __all__ = [
     "context_size",
     "draw_in",
     "forward_in_float64",
+    "from_spread",
     "initialize",
     "leading_standardization",
     "penalty",

@@ -15,6 +15,7 @@ from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 __all__ = [
     "Spread",
     "forward_in_float64",
+    "from_spread",
     "leading_standardization",
     "spread_of",
     "standardization",
@@ -82,7 +83,17 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
             f"`data` must have shape [N, D] or [N, H, W, C] with N >= 1, got {list(data.shape)}."
         )
     array_checks.check_points(data, data.shape[1:], tf.float64, name="data")
-    spread = spread_of(data)
+    return from_spread(spread_of(data), dtype=dtype, name=name)
+
+
+def from_spread(spread: Spread, *, dtype=tf.float32, name: str = "standardization") -> tfb.Bijector:
+    """The `standardization` of data whose spread is known; see `spread_of`.
+
+    #### Examples
+
+    >>> from_spread(spread_of(np.array([[0.0], [4.0]]))).inverse([4.0]).numpy().tolist()
+    [1.0]
+    """
     constant = {"trainable": False, "dtype": tf.float64}
     return Standardization(
         tf.Variable(spread.loc, name=f"{name}/mean", **constant),

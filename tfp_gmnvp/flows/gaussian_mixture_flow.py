@@ -18,9 +18,9 @@ from tfp_gmnvp.bijectors import (
     MLP,
     SinglePassChain,
     draw_in,
+    from_spread,
     real_nvp,
     spread_of,
-    standardization,
 )
 from tfp_gmnvp.flows import columns, precision
 from tfp_gmnvp.flows.checks import check_has_mixture, where_the_flow_is
@@ -289,5 +289,6 @@ def standardizing(data, event_size: int, *, dtype=tf.float32) -> list[tfp.biject
     """
     data = np.asarray(tables.as_array(data, "standardize"))
     array_checks.check_points(data, [event_size], tf.float64, name="standardize")
-    parts, bound = [standardization(data, dtype=dtype)], spread_of(data).bound
+    spread = spread_of(data)
+    parts, bound = [from_spread(spread, dtype=dtype)], spread.bound
     return [*parts, draw_in(bound, dtype=dtype)] if np.isfinite(bound).any() else parts
