@@ -101,9 +101,6 @@ def test_averages_of_no_memory_change_nothing(update, arguments):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.xfail(
-    reason="open: averages that are overwritten or swapped while training", strict=False
-)
 @only_keras_3
 @pytest.mark.parametrize("arguments", [{}, BY_XLA])
 def test_the_mixture_is_overwritten_with_the_bijector(arguments):
@@ -115,7 +112,8 @@ def test_the_mixture_is_overwritten_with_the_bijector(arguments):
         pairs = averages_of(optimizer, model.weights)
         assert len(pairs) == len(model.distribution.trainable_variables)
         are_equal = [np.array_equal(weight, average) for weight, average in pairs]
-        assert are_equal == [step % 2 == 0] * len(pairs)
+        # Keras' first average is the weight itself.
+        assert are_equal == [step == 1 or step % 2 == 0] * len(pairs)
 
 
 @pytest.mark.parametrize("frequency", [1, 7])
@@ -130,9 +128,6 @@ def test_every_overwrite_frequency(update, frequency):
     assert loss(model, points()) > before - (0.3 if update == "gradient" else 0.01)
 
 
-@pytest.mark.xfail(
-    reason="open: averages that are overwritten or swapped while training", strict=False
-)
 @only_keras_3
 @pytest.mark.parametrize("swap_on_epoch", [False, True])
 @pytest.mark.parametrize("update", UPDATES)
@@ -146,13 +141,14 @@ def test_swapped_weights_are_those_that_are_validated(update, swap_on_epoch, tmp
         ),
     ]
     history = fit(model, callbacks=callbacks)
-    assert loss(model) < history["val_loss"][-1] + 1e-4
+    left = loss(model)
+    assert left < history["val_loss"][-1] + 1e-4
+    if update != "gradient":  # which does not fit the mixture at the end
+        gmnvp.fit_mixture(model.distribution, points(), covariance_floor=1e-3, tolerance=1e-3)
+        assert loss(model) > left - 0.02
     if swap_on_epoch:
         model.load_weights(path)
         assert loss(model) == pytest.approx(min(history["val_loss"]), abs=1e-4)
-    if update != "gradient":  # beside a mixture that moves with it the average is worth more
-        gmnvp.fit_mixture(model.distribution, points(), covariance_floor=1e-3, tolerance=1e-3)
-        assert loss(model) > min(history["val_loss"]) - 0.1
 
 
 def test_what_is_averaged_starts_where_training_does():
@@ -178,7 +174,6 @@ def test_it_goes_on_after_a_file(tmp_path):
     assert np.isfinite(fit(again)["val_loss"]).all()
 
 
-@pytest.mark.xfail(reason="open: the choice of averages on sequences", strict=False)
 @pytest.mark.parametrize("kind", ["generator", "sequence", "endless"])
 def test_data_of_other_kinds(kind):
     x = points()

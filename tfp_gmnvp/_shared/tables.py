@@ -17,14 +17,14 @@ Names = tuple[str | int, ...]
 
 
 def is_table(x) -> bool:
-    """Whether this is a table of columns with names and dtypes, as of pandas or polars.
+    """Whether this is a table of columns with names, as of pandas or polars.
 
     #### Examples
 
     >>> is_table(np.zeros([2, 2]))
     False
     """
-    return all(hasattr(x, name) for name in ("columns", "dtypes", "to_numpy"))
+    return all(hasattr(x, name) for name in ("columns", "to_numpy"))
 
 
 def as_array(x, name: str = "x"):
@@ -42,7 +42,7 @@ def as_array(x, name: str = "x"):
     >>> as_array([[0.0, 1.0]]).shape
     (1, 2)
     """
-    if is_table(x):
+    if is_table(x) and hasattr(x, "dtypes"):
         _check_dtypes(x, name)
     return array_checks.as_array(x, name)
 

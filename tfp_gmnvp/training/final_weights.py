@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp.flows import conditional
+from tfp_gmnvp.flows import conditional, precision
 from tfp_gmnvp.training.data import streams
 from tfp_gmnvp.training.mixture_updates.fit import ConvergenceWarning, fit_latents
 from tfp_gmnvp.training.mixture_updates.interleaved import InterleavedEM
@@ -108,11 +108,13 @@ class FinalWeights(keras.callbacks.Callback):
         if not isinstance(validation, tuple):
             data = (validation, None, None)
         steps = self._arguments.get("validation_steps")
-        dtype = self._flow_model.distribution.dtype
-        is_data_set = isinstance(data[0], tf.data.Dataset)
+        flow, is_data_set = self._flow_model.distribution, isinstance(data[0], tf.data.Dataset)
         return _first_rows(
             streams.training_batches(
-                *data, steps_per_epoch=steps if is_data_set else None, dtype=dtype
+                *data,
+                steps_per_epoch=steps if is_data_set else None,
+                dtype=flow.dtype,
+                keeps_float64=precision.takes_float64(flow),
             )
         )
 
@@ -167,7 +169,8 @@ def _mean_loss(flow) -> Callable:
     @tf.function(reduce_retracing=True)
     def sums(rows, sample_weight):
         x, condition = conditional.points_and_condition(flow, rows)
-        log_prob = tf.cast(flow.log_prob(x, **condition), tf.float64)
+        conditioned = conditional.condition(flow, **condition) if condition else flow
+        log_prob = tf.cast(precision.log_prob(conditioned, x), tf.float64)
         weights = tf.ones_like(log_prob)
         if sample_weight is not None:
             weights = tf.cast(sample_weight, tf.float64)
