@@ -71,7 +71,7 @@ def counts(model: gmnvp.FlowModel) -> dict[str, float]:
     """All that might grow, now."""
     gc.collect()
     kinds = [type(found) for found in gc.get_objects()]
-    steps = (model._step, model._test_step)
+    steps = (model._steps.train_function, model._steps.test_function)
     return {
         "MB": private_megabytes(),
         "graphs": sum(issubclass(kind, tf.Graph) for kind in kinds),

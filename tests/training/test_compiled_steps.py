@@ -45,7 +45,7 @@ def test_one_trace_for_all_sizes_of_batch_and_one_size_for_xla():
     model.evaluate(X, batch_size=40, verbose=0)
     model.fit(X, batch_size=30, verbose=0)
     model.evaluate(X[:50], batch_size=32, verbose=0)
-    for step in (model._step, model._test_step):
+    for step in (model._steps.train_function, model._steps.test_function):
         assert step._function.experimental_get_tracing_count() == 1
         assert step._size.numpy() == 40
 
@@ -54,7 +54,7 @@ def test_one_trace_for_all_sizes_of_batch_and_one_size_for_xla():
 def test_larger_events_leave_the_mixture_to_the_graph():
     x = np.random.default_rng(1).normal(size=(60, 20)).astype(np.float32)
     models = [make_model(jit_compile, event_size=20) for jit_compile in (True, False)]
-    assert [m._updates_within_step for m in models] == [False, True]
+    assert [m._steps.updates_within_step for m in models] == [False, True]
     for model in models:
         model.fit(x, batch_size=40, verbose=0)
     for a, b in zip(*(m.distribution.variables for m in models), strict=True):
@@ -66,7 +66,7 @@ def compiled_step(optimizer):
     model = make_model(True)
     model.compile(optimizer, mixture_update=gmnvp.StepwiseEM(), jit_compile=True)
     model.fit(X, batch_size=95, verbose=0)
-    function = model._step._function
+    function = model._steps.train_function._function
     batch = tf.constant(X), None, tf.ones([95])
     return function.experimental_get_compiler_ir(*batch)(stage="optimized_hlo")
 
@@ -101,4 +101,4 @@ def test_no_compilation_under_a_strategy_even_of_one_replica():
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model = make_model("auto", gmnvp.StepwiseEM())
     model.fit(X, batch_size=40, verbose=0)
-    assert not isinstance(model._step, CompiledStep)
+    assert not isinstance(model._steps.train_function, CompiledStep)

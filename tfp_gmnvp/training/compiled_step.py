@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-__all__ = ["CompiledStep", "filled_up"]
+__all__ = ["CompiledStep", "filled_up", "pays_to_compile", "uncompiled"]
+
+_FEWEST_STEPS = 5_000  # that win back the ten seconds which XLA takes to compile
 
 
 class CompiledStep:
@@ -63,6 +65,34 @@ class CompiledStep:
         elif sample_weight is None:
             sample_weight = tf.ones([x.shape[0]], x.dtype)
         return self._function(x, y, sample_weight), y, sample_weight
+
+
+def pays_to_compile(num_steps: int | None) -> bool:
+    """Whether so many steps win back the time that XLA takes to compile them.
+
+    It depends on their number alone, so that a training can be repeated bit by bit.
+
+    Args:
+      num_steps: of a `fit`; `None` if that is not known, which is taken to be few.
+
+    #### Examples
+
+    >>> pays_to_compile(300), pays_to_compile(30_000)
+    (False, True)
+    """
+    return num_steps is not None and num_steps >= _FEWEST_STEPS
+
+
+def uncompiled(function: Callable) -> Callable:
+    """A step that XLA does not compile, called as a `CompiledStep` is.
+
+    #### Examples
+
+    >>> step = uncompiled(lambda x, y, sample_weight: 2 * x)
+    >>> step(3, None, None)
+    (6, None, None)
+    """
+    return lambda x, y, sample_weight: (function(x, y, sample_weight), y, sample_weight)
 
 
 def filled_up(x: tf.Tensor, y, sample_weight, size) -> tuple:

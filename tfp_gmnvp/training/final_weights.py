@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfp_gmnvp.flows import conditional, precision
 from tfp_gmnvp.training.data import streams
+from tfp_gmnvp.training.data.training_data import TrainingData
 from tfp_gmnvp.training.mixture_updates.fit import ConvergenceWarning, fit_latents
 from tfp_gmnvp.training.mixture_updates.interleaved import InterleavedEM
 from tfp_gmnvp.training.training_warnings import TrainingWarning
@@ -33,18 +34,19 @@ class FinalWeights(keras.callbacks.Callback):
     after this one, and has its way. Without averages it does nothing.
     """
 
-    def __init__(self, flow_model, batches, arguments: dict):
+    def __init__(self, flow_model, data: TrainingData, validation_steps: int | None = None):
         """Keeps the model and the data.
 
         Args:
           flow_model: the model that trains.
-          batches: reads the training data; see `streams.training_batches`.
-          arguments: of `fit`, by name.
+          data: to train on, and to validate by.
+          validation_steps: how many batches of a data set to validate by; `None` for all.
         """
         super().__init__()
-        self._flow_model, self._arguments, self._last = flow_model, arguments, None
-        self._is_readable = not _is_read_once(arguments["x"])
-        self._training = _first_rows(batches)
+        self._flow_model, self._last = flow_model, None
+        self._validation, self._validation_steps = data.validation_data, validation_steps
+        self._is_readable = not _is_read_once(data.x)
+        self._training = _first_rows(data.read)
         self._mean_loss = _mean_loss(flow_model.distribution)
         self._gap, self._left = None, None
         is_active = uses_averages(flow_model.optimizer)
@@ -99,7 +101,7 @@ class FinalWeights(keras.callbacks.Callback):
 
     def _judge(self):
         """What reads the rows to judge by, or `None` if there are none."""
-        validation = self._arguments.get("validation_data")
+        validation = self._validation
         if validation is None:
             return self._training if self._is_readable else None
         if _is_read_once(validation):
@@ -107,7 +109,7 @@ class FinalWeights(keras.callbacks.Callback):
         data = keras.utils.unpack_x_y_sample_weight(validation)
         if not isinstance(validation, tuple):
             data = (validation, None, None)
-        steps = self._arguments.get("validation_steps")
+        steps = self._validation_steps
         flow, is_data_set = self._flow_model.distribution, isinstance(data[0], tf.data.Dataset)
         return _first_rows(
             streams.training_batches(

@@ -92,7 +92,7 @@ def keep_constraints(weights: Sequence, module: tf.Module) -> None:
 
 def tf_variable(weight) -> tf.Variable:
     """The `tf.Variable` that a weight made by `adopt` is."""
-    return weight.value if IS_KERAS_3 else weight
+    return weight if isinstance(weight, tf.Variable) else weight.value
 
 
 def optimizer_variables(optimizer) -> list[tf.Variable]:

@@ -1,97 +1,108 @@
-"""The start of training: the mixture is set down on the latents of the untrained flow."""
+"""The start of training: normalisation and mixture are initialised on data."""
 
 from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_gmnvp import bijectors, em, mixtures
 from tfp_gmnvp._shared import array_checks
-from tfp_gmnvp.flows import columns, conditional, precision
-from tfp_gmnvp.training import freezing, weight_averages
-from tfp_gmnvp.training.data import fit_arguments, labels, streams
+from tfp_gmnvp.flows import conditional, precision
+from tfp_gmnvp.training import freezing
+from tfp_gmnvp.training.data import labels, streams
 from tfp_gmnvp.training.devices import replicas
 from tfp_gmnvp.training.mixture_updates import MixtureUpdate
 
-__all__ = ["MixtureStart"]
+__all__ = ["start_on_data"]
+
+tfd = tfp.distributions
 
 _NUM_SEEDINGS = 4
 _ENTRIES_OF_SEEDINGS = 2**21  # N K D up to which several take little time
 
 
-class MixtureStart:
-    """The part of `FlowModel` that sets the mixture down on points.
+def start_on_data(
+    flow: tfd.TransformedDistribution,
+    rows: tf.Tensor,
+    y=None,
+    sample_weight=None,
+    *,
+    update: MixtureUpdate | None = None,
+    n_init: int = 1,
+    seed=None,
+) -> None:
+    """Initialises each `ActNorm` of a flow, and its mixture by k-means++ on the latents.
 
-    It stands before `keras.Model` among the bases of a class.
+    What is frozen stays as it is. Under a `tf.distribute` strategy it is called in its scope.
+
+    Args:
+      flow: a flow over a Gaussian mixture.
+      rows: points `[N, D]`, or `[N, D + C]` with their contexts, at least K of them.
+      y: labels `[N]` in -1 .. K-1, whose components start on their points; or `None`.
+      sample_weight: weights `[N]` or `None`.
+      update: whose floor and prior the mixture starts with; `None` for the defaults.
+      n_init: number of starts, the best of which is kept.
+      seed: stateless seed `[2]`.
+
+    Raises:
+      ValueError: if there are fewer points than components, or points outside of the support.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> flow = gaussian_mixture_flow(1, 2, num_couplings=0, seed=0)
+    >>> start_on_data(flow, tf.constant([[-5.0], [-5.1], [7.0], [7.1]]), seed=[0, 0])
+    >>> means = flow.distribution.components_distribution.mean()
+    >>> sorted(means.numpy().ravel().round(1).tolist())
+    [-5.0, 7.0]
     """
+    mixture = flow.distribution
+    num_components = mixture.components_distribution.batch_shape[-1]
+    array_checks.check_enough("x", rows, num_components)
+    z = _latents(flow, rows).numpy()
+    array_checks.check_rows("x", z, np.isfinite, "points within the support of the bijector")
+    frozen = freezing.frozen_variables(flow)
+    _start_normalization(flow, rows, sample_weight, frozen)
+    if freezing.is_mixture_frozen(flow, frozen):
+        return
+    update, components = update or MixtureUpdate(), mixture.components_distribution
+    parameters = em.first_fit(
+        _latents(flow, rows),
+        num_components,
+        components.covariance_type,
+        rank=getattr(components, "rank", None),
+        seed=seed,
+        n_init=n_init,
+        num_seedings=_num_seedings(num_components, rows),
+        covariance_floor=update.covariance_floor,
+        prior=update.prior,
+        sample_weight=sample_weight,
+        labels=labels.as_labels(y),
+    )
+    parameters = mixtures.MixtureParameters(*replicas.from_first_replica(parameters))
+    mixtures.start_mixture(mixture, parameters)
 
-    @columns.learns_columns
-    def initialize_mixture(self, x, sample_weight=None, y=None) -> None:
-        """Sets the mixture down on the latents of these points by k-means++ and `first_fit`.
 
-        The first `fit` does so on its own. What is frozen stays as it is.
+def _start_normalization(flow, rows, sample_weight, frozen):
+    x, context = conditional.points_and_condition(flow, rows)
+    held = [(v, v.numpy()) for v in flow.bijector.variables if v.ref() in frozen]
+    bijectors.initialize(flow.bijector, x, sample_weight, **context)
+    for variable, value in held:
+        variable.assign(value)
 
-        Args:
-          x: points `[N, D]`, at least K of them; with a context the pair `(x, context)`.
-          sample_weight: weights `[N]` or `None`.
-          y: labels `[N]` in -1 .. K-1, whose components are set down on their points; or `None`.
 
-        Raises:
-          TypeError: if points or weights are not numbers.
-          ValueError: if there are fewer points than components, or data that will not do.
-        """
-        flow = self.distribution
-        data = fit_arguments.points_and_labels(self._paired(x), y, sample_weight, flow)
-        array_checks.check_enough("x", data["x"], self._num_components)
-        y, sample_weight = data["y"], data["sample_weight"]
-        keeps_float64 = precision.takes_float64(flow)
-        rows = conditional.as_rows(data["x"], flow.dtype, keeps_float64=keeps_float64)
-        z = self._latents(rows).numpy()
-        array_checks.check_rows("x", z, np.isfinite, "points within the support of the bijector")
-        x, condition = conditional.points_and_condition(flow, rows)
-        frozen = freezing.frozen_variables(flow)
-        held = [(v, v.numpy()) for v in flow.bijector.variables if v.ref() in frozen]
-        bijectors.initialize(flow.bijector, x, sample_weight, **condition)
-        for variable, value in held:
-            variable.assign(value)
-        if not freezing.is_mixture_frozen(flow, frozen):
-            self._start_mixture(rows, sample_weight, y)
-        weight_averages.restart(getattr(self, "optimizer", None), self.weights)
-        self._is_initialized.assign(True)
+def _num_seedings(num_components, rows):
+    """Several where they are cheap, and there is something to choose."""
+    num_entries = num_components * int(tf.size(rows))
+    is_cheap = num_components > 1 and num_entries <= _ENTRIES_OF_SEEDINGS
+    return _NUM_SEEDINGS if is_cheap else 1
 
-    def _start_mixture(self, rows, sample_weight, y):
-        mixture = self.distribution.distribution
-        components = mixture.components_distribution
-        update = self.mixture_update or MixtureUpdate()
-        parameters = em.first_fit(
-            self._latents(rows),
-            self._num_components,
-            components.covariance_type,
-            rank=getattr(components, "rank", None),
-            seed=self._seed,
-            n_init=self._n_init,
-            num_seedings=self._num_seedings(rows),
-            covariance_floor=update.covariance_floor,
-            prior=update.prior,
-            sample_weight=sample_weight,
-            labels=labels.as_labels(y),
-        )
-        with self.distribute_strategy.scope():
-            parameters = mixtures.MixtureParameters(*replicas.from_first_replica(parameters))
-            mixtures.start_mixture(mixture, parameters)
 
-    def _num_seedings(self, rows):
-        """Several where they are cheap, and there is something to choose."""
-        num_entries = self._num_components * int(tf.size(rows))
-        is_cheap = self._num_components > 1 and num_entries <= _ENTRIES_OF_SEEDINGS
-        return _NUM_SEEDINGS if is_cheap else 1
-
-    def _latents(self, rows):
-        """The latents of many points, some at a time: those between the layers take memory."""
-        latents, size = [], streams.rows_at_once(rows, 4096)
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            x, condition = conditional.points_and_condition(self.distribution, part)
-            z, _ = precision.latents_and_log_det(self.distribution, x, **condition)
-            latents.append(z)
-        return tf.concat(latents, axis=0)
+def _latents(flow, rows):
+    """The latents of many points, some at a time: those between the layers take memory."""
+    latents, size = [], streams.rows_at_once(rows, 4096)
+    for start in range(0, len(rows), size):
+        x, context = conditional.points_and_condition(flow, rows[start : start + size])
+        latents.append(precision.latents_and_log_det(flow, x, **context)[0])
+    return tf.concat(latents, axis=0)

@@ -2,52 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import inspect
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import mixtures
 from tfp_gmnvp._shared.arguments import check_number, check_whole_number
 from tfp_gmnvp._shared.seeds import stateless_seed
+from tfp_gmnvp._shared.tables import is_table
 from tfp_gmnvp.flows import columns, conditional, precision
+from tfp_gmnvp.flows.configuration import flow_config
 from tfp_gmnvp.flows.gaussian_mixture_flow import check_flow
-from tfp_gmnvp.training.callbacks import CountEpochs, ResumeAtWeights, UpdateBetweenEpochs
-from tfp_gmnvp.training.data import degenerate_data, fit_arguments, row_batches, samples, streams
+from tfp_gmnvp.training import parameter_table, saving, weight_averages
+from tfp_gmnvp.training.compiled_step import pays_to_compile
+from tfp_gmnvp.training.data import fit_arguments, row_batches
 from tfp_gmnvp.training.data.batch_checks import value_errors_of_batches
+from tfp_gmnvp.training.data.checked_data import checked_data
+from tfp_gmnvp.training.data.training_data import TrainingData
 from tfp_gmnvp.training.devices import replicas
-from tfp_gmnvp.training.devices.replica_batches import distribute
-from tfp_gmnvp.training.devices.replicated_model import ReplicatedModel
-from tfp_gmnvp.training.divergence import DivergenceCheck
-from tfp_gmnvp.training.final_weights import FinalWeights
-from tfp_gmnvp.training.finite_steps import FiniteSteps, SkippedSteps
-from tfp_gmnvp.training.keras_methods import KerasMethods
-from tfp_gmnvp.training.keras_weights import UpdateState, adopt, keep_constraints, set_trainable
-from tfp_gmnvp.training.mixture_start import MixtureStart
+from tfp_gmnvp.training.finite_steps import FiniteSteps
+from tfp_gmnvp.training.keras_weights import KERAS, UpdateState, tf_variable
+from tfp_gmnvp.training.mixture_start import start_on_data
 from tfp_gmnvp.training.mixture_updates import FullBatchEM, MixtureUpdate
-from tfp_gmnvp.training.running_means import running_mean
-from tfp_gmnvp.training.saving import SavedByConfiguration
-from tfp_gmnvp.training.step import TrainingSteps
-from tfp_gmnvp.training.trained_weights import TrainedWeights
+from tfp_gmnvp.training.running_means import RunningMeans, kept
+from tfp_gmnvp.training.step import Steps
+from tfp_gmnvp.training.training_run import train
+from tfp_gmnvp.training.weights import FlowWeights, update_in_force
 
 __all__ = ["FlowModel"]
 
-tfd = tfp.distributions
-keras = tf.keras
+keras, tfd = tf.keras, tfp.distributions
 
 
 @keras.utils.register_keras_serializable(package="tfp_gmnvp")
-class FlowModel(
-    SavedByConfiguration,
-    MixtureStart,
-    TrainingSteps,
-    KerasMethods,
-    TrainedWeights,
-    ReplicatedModel,
-    keras.Model,
-):
+class FlowModel(keras.Model):
     """Trains a flow with a Gaussian mixture prior by maximum likelihood.
 
     Every step takes a gradient step on the bijector, up the mean of
@@ -67,8 +57,9 @@ class FlowModel(
     sets of `((x, context),)`. The loss is the mean of -log p(x | context) then, and a gate trains
     by gradient, whatever updates the rest of the mixture.
 
-    The first `fit` sets the mixture down on the latents of the untrained flow by k-means++. Calling
-    the model, and `predict`, give `log_prob`. The density itself is `distribution`.
+    The first `fit` initialises the mixture by k-means++ on the latents of the untrained flow.
+    Calling the model, and `predict`, give `log_prob`. The density itself is `flow`; `distribution`
+    is another name of it.
 
     Where the events are images `[H, W, C]`, `bits_per_dim` and `val_bits_per_dim` are reported too,
 
@@ -77,14 +68,14 @@ class FlowModel(
     the code length of a pixel's channel to within one unit of x: for dequantised pixels
     (`datasets.dequantize`), one grey level.
 
-    What Keras saves is all that training needs to go on as if it had not been interrupted: the
+    What Keras saves is all that training needs to continue as if it had not been interrupted: the
     flow, the optimizer, and how many epochs the mixture's update has seen. A `.keras` file holds
     the configuration, too, so that `keras.models.load_model` builds the flow and compiles the
     model; in a new process, `import tfp_gmnvp` comes first.
 
-    `model.trainable = False` holds all of the flow as it is; so does, for its part,
-    `flow.bijector.trainable = False`, `flow.distribution.trainable = False` (the mixture), or that
-    of one coupling. It counts from the next `fit` on, and is not saved.
+    `model.trainable = False` freezes all of the flow; `flow.bijector.trainable = False`,
+    `flow.distribution.trainable = False` (the mixture), or that of one coupling, freeze a part. It
+    takes effect at the next `fit`, and is not saved.
 
     #### Examples
 
@@ -100,6 +91,9 @@ class FlowModel(
     (64,)
     """
 
+    #: Each replica's step returns the same loss: tf_keras would add them up.
+    distribute_reduction_method = "first"
+
     def __init__(
         self,
         distribution: tfd.TransformedDistribution,
@@ -114,8 +108,8 @@ class FlowModel(
         Args:
           distribution: a flow made by `gaussian_mixture_flow`, or any
             `tfd.TransformedDistribution` over a `gaussian_mixture`.
-          initialize: whether the first `fit` sets the mixture down by k-means++; if not, it starts
-            from the parameters that it has.
+          initialize: whether the first `fit` initialises the mixture by k-means++; if not, it
+            starts from the parameters that it has.
           n_init: number of starts of that initialisation, the best of which is kept.
           seed: integer or stateless seed `[2]` of that initialisation.
           name: name of the model.
@@ -131,28 +125,23 @@ class FlowModel(
         replicas.check_created_in_scope(distribution.variables, self.distribute_strategy)
         self.distribution = distribution
         self._initialize, self._n_init, self._seed = initialize, n_init, stateless_seed(seed)
+        self._means = RunningMeans(distribution.event_shape, distribution.dtype)
         # Not `_loss_tracker`, which Keras' `compile` replaces by its own.
-        self._mean_loss, self._mean_bits, self._mean_accuracy = (
-            running_mean(name, distribution.dtype) for name in ("loss", "bits_per_dim", "accuracy")
-        )
+        self._mean_loss, self._mean_bits, self._mean_accuracy = self._means.all
         self._is_initialized = tf.Variable(not initialize, trainable=False, name="is_initialized")
         self._num_epochs = tf.Variable(0, trainable=False, dtype=tf.int64, name="num_epochs")
-        mixture = distribution.distribution
-        gate = mixtures.gate_variables(mixture)
-        self._bijector_weights = adopt([*distribution.bijector.trainable_variables, *gate])
-        keep_constraints(self._bijector_weights, distribution)
-        of_gate = {id(v) for v in gate}
-        self._mixture_weights = adopt(
-            [v for v in mixture.trainable_variables if id(v) not in of_gate]
-        )
-        constants = [v for v in distribution.variables if not v.trainable]
-        self._constants = adopt([*constants, self._is_initialized, self._num_epochs])
-        self._num_components = mixture.components_distribution.batch_shape[-1]
-        self.mixture_update, self.label_weight = None, 1.0
-        self._optimized = None, frozenset()
-        self._update_state = UpdateState()
-        self._finite_steps = FiniteSteps()
+        self._groups = FlowWeights(distribution, [self._is_initialized, self._num_epochs])
+        self._bijector_weights = self._groups.bijector  # attributes, which Keras tracks and saves
+        self._mixture_weights, self._constants = self._groups.mixture, self._groups.constants
+        self.mixture_update, self.label_weight, self.compiles_by_xla = None, 1.0, "auto"
+        self._update_state, self._finite_steps = UpdateState(), FiniteSteps()
+        self._data, self._steps = None, None  # of the `fit` that runs, and of `compile`
         self.built = True
+
+    @property
+    def flow(self) -> tfd.TransformedDistribution:
+        """The density that is trained."""
+        return self.distribution
 
     def compile(
         self,
@@ -163,7 +152,7 @@ class FlowModel(
         jit_compile: bool | str = "auto",
         **kwargs,
     ) -> None:
-        """Says how to train.
+        """Configures training.
 
         Args:
           optimizer: of the bijector's variables, and under `GradientUpdate` of the mixture's. If it
@@ -172,9 +161,9 @@ class FlowModel(
             on training data.
           mixture_update: how the mixture is updated; `None` for `FullBatchEM()`. The model takes a
             copy, so that one object serves several models.
-          label_weight: how much log p(y | x) of a labelled point counts beside log p(x).
-          jit_compile: whether XLA compiles the steps; `"auto"` if it can: without a
-            `tf.distribute` strategy, and not under `run_eagerly`.
+          label_weight: weight of log p(y | x) of a labelled point beside log p(x).
+          jit_compile: whether XLA compiles the steps; with `"auto"` it does in a `fit` of so many
+            steps that it pays, and never under a `tf.distribute` strategy or `run_eagerly`.
           **kwargs: as of `keras.Model.compile`, but there is no `loss` to choose.
 
         Raises:
@@ -187,41 +176,78 @@ class FlowModel(
                 "`mixture_update` must be a `MixtureUpdate` such as `FullBatchEM()`, "
                 f"got {mixture_update!r}."
             )
-        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-            if kwargs.get(name):
-                raise ValueError(
-                    f"`{name}` cannot be chosen: a flow's loss, and all that it reports, is its "
-                    "negative log-likelihood."
-                )
+        fit_arguments.check_no_loss(kwargs)
         check_number("label_weight", label_weight, lambda w: w >= 0, "not be negative")
         mixture_update = copy.copy(mixture_update)  # which holds what belongs to this model
-        mixture_update.build(self.distribution)
+        mixture_update.build(self.flow)
         self.mixture_update, self.label_weight = mixture_update, label_weight
+        self.compiles_by_xla = jit_compile
         self._update_state = UpdateState(mixture_update.variables)
         kwargs.setdefault("weighted_metrics", [])  # none: `loss` is weighted as it is
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)  # we do it ourselves
-        self._make_steps(jit_compile)
-        for weight in self._mixture_weights:
-            set_trainable(weight, mixture_update.trains_by_gradient)
-        self._build_optimizer()
+        self._groups.mark_mixture(mixture_update)
+        self._make_steps()
+
+    @property
+    def update_in_force(self) -> MixtureUpdate | None:
+        """The mixture's update, or one that does nothing where the mixture is frozen."""
+        return update_in_force(self.flow, self.mixture_update, self.trainable)
+
+    @property
+    def trainable_weights(self):
+        """What the optimizer trains: the bijector, and under `GradientUpdate` the mixture."""
+        return self._groups.trained_by_gradient(self.mixture_update) if self.trainable else []
+
+    @property
+    def non_trainable_weights(self):
+        """All other weights: those that EM updates, and constants."""
+        trainable = {id(weight) for weight in self.trainable_weights}
+        return [weight for weight in self.weights if id(weight) not in trainable]
+
+    @property
+    def weights(self):
+        """All weights: the bijector's, the mixture's, constants, and the mixture's update's."""
+        of_flow = [*self._bijector_weights, *self._mixture_weights, *self._constants]
+        return [*of_flow, *self._update_state.state]
 
     @property
     def metrics(self):
         """Running means, reset at every epoch: of the loss, the accuracy, images' bits."""
-        trackers = [self._mean_loss, self._mean_accuracy]
-        has_images = self.distribution.event_shape.rank == 3
-        return [*trackers, self._mean_bits] if has_images else trackers
+        return self._means.reported
+
+    def __call__(self, x, *args, **kwargs):
+        """log p(x) in nats; see `call`."""
+        if any(is_table(part) for part in (x if isinstance(x, tuple) else [x])):
+            x = columns.of_table(conditional.paired(self.flow, x), "x", self.flow)
+        return super().__call__(x, *args, **kwargs)
 
     def call(self, x):
         """log p(x) in nats."""
-        x, condition = conditional.points_and_condition(self.distribution, x)
-        flow = self.distribution
-        return precision.log_prob(
-            conditional.condition(flow, **condition) if condition else flow, x
-        )
+        x, context = conditional.points_and_condition(self.flow, x)
+        flow = conditional.condition(self.flow, **context) if context else self.flow
+        return precision.log_prob(flow, x)
 
     @columns.learns_columns
-    def fit(self, x=None, y=None, *args, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        validation_steps=None,
+        validation_batch_size=None,
+        validation_freq=1,
+        **kwargs,
+    ):
         """Trains as `keras.Model.fit` does, with the same arguments.
 
         Args:
@@ -230,9 +256,21 @@ class FlowModel(
             the place of `x`.
           y: labels `[N]` that go with an array, integers in -1 .. K-1, with -1 for no label; or
             `None`.
-          *args: as of `keras.Model.fit`, in its order.
-          **kwargs: as of `keras.Model.fit`. `validation_data` may be `x` alone; `sample_weight`
-            goes with an array.
+          batch_size: points of a batch of an array; `None` for 32.
+          epochs: number of the last epoch.
+          verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch.
+          callbacks: of Keras.
+          validation_split: fraction of an array's last rows to validate by.
+          validation_data: points, or `(x, y)`, `(x, y, sample_weight)`, or batches.
+          shuffle: whether an array's rows are shuffled in every epoch, by the model's seed.
+          class_weight: refused; see `sample_weight`.
+          sample_weight: weights `[N]` that go with an array.
+          initial_epoch: number of the epoch to start at.
+          steps_per_epoch: batches of an epoch; `None` for all.
+          validation_steps: batches of a data set to validate by; `None` for all.
+          validation_batch_size: points of a batch of validation data.
+          validation_freq: epochs from one validation to the next.
+          **kwargs: what else `keras.Model.fit` takes.
 
         Returns:
           A Keras `History`; `loss` and `val_loss` are the mean -log p(x) in nats per point. With
@@ -246,67 +284,270 @@ class FlowModel(
           DegenerateDataWarning: if columns of x are constant, discrete, or functions of others, or
             rows are copies. Of batches the rows are looked at that the mixture starts from.
         """
+        arguments = fit_arguments.passed_on(locals())
         self._check_compiled("fit")
-        names = columns.columns_of(self.distribution, x).points
-        x = self._paired(x)
-        fit = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
-        fit.update(fit.pop("kwargs", {}))
-        validation = conditional.validation_paired(self.distribution, fit.get("validation_data"))
-        fit["validation_data"] = validation
-        fit = fit_arguments.training_arguments(fit, self.distribution)
-        self._warn_if_degenerate(fit["x"], fit["sample_weight"], names)
-        self._make_steps_if_frozen_otherwise()
-        self.is_fitting = True
-        try:
-            with value_errors_of_batches():
-                return self._fit(fit, super().fit)
-        finally:
-            self.is_fitting = False
+        arguments = fit_arguments.check_fit_arguments(arguments)
+        names = ("x", "y", "sample_weight", "validation_data", "validation_split")
+        data = {name: arguments.pop(name) for name in names}
+        seed = self._seed.numpy().view(np.uint32)
+        data = TrainingData(self.flow, **data, steps_per_epoch=steps_per_epoch, seed=seed)
+        if data.is_array:
+            data.warn_if_degenerate()
+        self._refresh_steps(data.num_steps(arguments))
+        with self._fitting(data), value_errors_of_batches():
+            if not self._is_initialized.numpy() and self.trainable:
+                self._start(data.rows(), *data.sample[1:])
+                if not data.is_array:
+                    data.warn_if_degenerate()
+            return train(
+                self,
+                data,
+                arguments,
+                finite_steps=self._finite_steps,
+                num_epochs=self._num_epochs,
+                shuffle_seed=self._shuffle_seed,
+                keras_fit=super().fit,
+            )
 
-    def _fit(self, arguments, keras_fit):
-        """Initialises, if need be, and trains, on data that was checked or checks itself."""
-        dtype = self.distribution.dtype
-        batches = streams.training_batches(
-            arguments["x"],
-            arguments["y"],
-            arguments["sample_weight"],
-            steps_per_epoch=arguments.get("steps_per_epoch"),
-            dtype=dtype,
-            keeps_float64=precision.takes_float64(self.distribution),
+    @columns.learns_columns
+    def initialize_mixture(self, x, y=None, sample_weight=None) -> None:
+        """Initialises the mixture by k-means++ on the latents of these points, and `ActNorm`s.
+
+        The first `fit` does so on its own. What is frozen stays as it is.
+
+        Args:
+          x: points `[N, D]`, at least K of them; with a context the pair `(x, context)`.
+          y: labels `[N]` in -1 .. K-1, whose components start on their points; or `None`.
+          sample_weight: weights `[N]` or `None`.
+
+        Raises:
+          TypeError: if points or weights are not numbers.
+          ValueError: if there are fewer points than components, or the data is invalid.
+        """
+        data = checked_data(x, y, sample_weight, self.flow)
+        keeps_float64 = precision.takes_float64(self.flow)
+        rows = conditional.as_rows(data["x"], self.flow.dtype, keeps_float64=keeps_float64)
+        self._start(rows, data["y"], data["sample_weight"])
+
+    def train_step(self, data):
+        """One gradient step on the bijector and one update of the mixture."""
+        return self._means.update(self._steps.train(data))
+
+    def test_step(self, data):
+        """The negative log-likelihood of a batch."""
+        return self._means.update(self._steps.test(data))
+
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        steps=None,
+        callbacks=None,
+        return_dict=False,
+        **kwargs,
+    ):
+        """The negative log-likelihood in nats per point, as `keras.Model.evaluate` reports a loss.
+
+        A callback may call it within an epoch: the epoch's own means are not changed.
+
+        Args:
+          x: as for `fit`.
+          y: as for `fit`: labels `[N]`, or `None`.
+          batch_size: points of a batch of an array; `None` for 32.
+          verbose: as for `fit`.
+          sample_weight: weights `[N]` that go with an array.
+          steps: batches of a data set; `None` for all.
+          callbacks: of Keras.
+          return_dict: whether the result is a dict of the means by name.
+          **kwargs: what else `keras.Model.evaluate` takes.
+
+        Returns:
+          The mean of -log p(x), weighted where there are sample weights; with labels, a list of it
+          and the accuracy.
+        """
+        arguments = fit_arguments.passed_on(locals())
+        if self._data is None or not self._data.validates_by(x):  # which is checked already
+            arguments.update(checked_data(x, y, sample_weight, self.flow))
+        with value_errors_of_batches(), kept(self.metrics if self._data else ()):
+            arguments = row_batches.read_by_rows(arguments, self.flow.dtype)
+            results = super().evaluate(**arguments)
+            has_points = hasattr(arguments["x"], "shape") or np.any(self._mean_loss.count)
+        if not has_points:  # how many batches there were may have come out only now
+            raise ValueError("`x` must hold points of a weight above zero, and has none.")
+        return results
+
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None, **kwargs):
+        """log p(x) in nats.
+
+        Args:
+          x: as for `fit`.
+          batch_size: points of a batch of an array; `None` for 32.
+          verbose: as for `fit`.
+          steps: batches of a data set; `None` for all.
+          callbacks: of Keras.
+          **kwargs: what else `keras.Model.predict` takes.
+
+        Returns:
+          An array `[N]`.
+        """
+        arguments = fit_arguments.passed_on(locals())
+        arguments["x"] = checked_data(x, None, None, self.flow)["x"]
+        with value_errors_of_batches(), row_batches.some_batches():
+            return super().predict(**row_batches.read_by_rows(arguments, self.flow.dtype))
+
+    @columns.learns_columns
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
+        """Takes one step on one batch; arguments as of `keras.Model.train_on_batch`."""
+        fit_arguments.check_class_weight(class_weight)
+        data = checked_data(x, y, sample_weight, self.flow, is_batch=True)
+        self._check_compiled("train_on_batch")
+        self._refresh_steps()
+        return super().train_on_batch(**data, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """The loss of one batch; arguments as of `keras.Model.test_on_batch`."""
+        data = checked_data(x, y, sample_weight, self.flow, is_batch=True)
+        return super().test_on_batch(**data, **kwargs)
+
+    def predict_on_batch(self, x):
+        """log p(x) in nats, `[N]`, of one batch."""
+        return super().predict_on_batch(checked_data(x, None, None, self.flow, is_batch=True)["x"])
+
+    def count_params(self) -> int:
+        """The number of the flow's parameters, what Keras keeps beside them left out."""
+        return parameter_table.count(self.flow.variables)
+
+    def summary(self, line_length=None, positions=None, print_fn=None, **kwargs) -> None:
+        """Prints the parts of the flow, how many parameters each has, and what trains them.
+
+        Args:
+          line_length: characters of a line; `None` for as many as it takes.
+          positions: not used.
+          print_fn: gets the table, as one string; `None` for `print`.
+          **kwargs: not used; what else `keras.Model.summary` takes.
+        """
+        trained = {tf_variable(weight).ref() for weight in self.trainable_weights}
+        by_update = self.update_in_force is self.mixture_update and self.trainable
+        rows = parameter_table.rows(self.flow, self.mixture_update, trained, by_update)
+        (print_fn or print)(parameter_table.table(self.name, rows, line_length))
+
+    def get_config(self) -> dict:
+        """What `from_config` builds the model of.
+
+        Raises:
+          ValueError: if the flow was not built by `gaussian_mixture_flow`, or of callables that
+            Keras cannot serialise.
+        """
+        return {
+            "distribution": flow_config(self.flow),
+            "initialize": self._initialize,
+            "n_init": self._n_init,
+            "seed": self._seed.numpy().tolist(),
+            "name": self.name,
+            "written_by": KERAS,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Builds the model, its variables yet to be loaded, of what `get_config` returned.
+
+        Raises:
+          ValueError: if it was the other Keras' `get_config`.
+        """
+        return cls(**saving.rebuilt_arguments(config, custom_objects))
+
+    def get_compile_config(self) -> dict | None:
+        """What `compile_from_config` compiles the model by, the mixture's update included."""
+        return saving.compile_config(super().get_compile_config(), self)
+
+    def compile_from_config(self, config) -> None:
+        """Compiles the model as `get_compile_config` describes."""
+        self.compile(**keras.utils.deserialize_keras_object(config))
+
+    def save(self, filepath, *args, **kwargs) -> None:
+        """Saves the model as `keras.Model.save` does; a file is there whole or not at all.
+
+        Raises:
+          ValueError: if the configuration of the flow or of the mixture's update cannot be
+            saved, or in another format than `.keras`; no file is touched then.
+        """
+        saving.check_keras_file(str(filepath), kwargs)
+        self.get_config()
+        self.get_compile_config()
+        saving.write_file(super().save, ".keras", filepath, *args, **kwargs)
+
+    def save_weights(self, filepath, *args, **kwargs):
+        """As of `keras.Model.save_weights`; a file is there whole or not at all."""
+        return saving.write_file(super().save_weights, ".h5", filepath, *args, **kwargs)
+
+    def load_weights(self, filepath, *args, **kwargs):
+        """As of `keras.Model.load_weights`, but all weights or none; see `saving.read_weights`."""
+        return saving.read_weights(super().load_weights, self, filepath, *args, **kwargs)
+
+    def export(self, *args, **kwargs) -> None:
+        """Raises a `NotImplementedError` that names `export_flow`."""
+        raise NotImplementedError(
+            "A `FlowModel` is exported by `tfp_gmnvp.export_flow(model.flow, path)`, as a "
+            "SavedModel with the density, its posterior and samples, or by `tfp_gmnvp.to_tflite`."
         )
-        if not self._is_initialized.numpy() and self.trainable:
-            self._initialize_from_sample(arguments, batches)
-        shared = distribute(batches, self.distribute_strategy, data=arguments["x"])
-        averages = FinalWeights(self, batches, arguments)
-        first = [CountEpochs(self), SkippedSteps(self._finite_steps), DivergenceCheck(), averages]
-        last = [UpdateBetweenEpochs(self, shared), ResumeAtWeights(self), averages.before_the_end]
-        arguments["callbacks"] = [*first, *arguments["callbacks"], *last]
-        by_rows = row_batches.fit_by_rows(arguments, self._shuffle_seed, self._num_epochs, dtype)
-        history = keras_fit(**by_rows)
+
+    def _start(self, rows, y, sample_weight):
         with self.distribute_strategy.scope():
-            self.update_in_force.on_train_end(self.distribution, batches)
-        averages.done()
-        return history
+            start_on_data(
+                self.flow,
+                rows,
+                y,
+                sample_weight,
+                update=self.mixture_update,
+                n_init=self._n_init,
+                seed=self._seed,
+            )
+        weight_averages.restart(getattr(self, "optimizer", None), self.weights)
+        self._is_initialized.assign(True)
 
-    def _warn_if_degenerate(self, x, sample_weight, names=None):
-        shape = self.distribution.event_shape
-        event_size = shape[0] if shape.rank == 1 else None  # a context may be discrete
-        degenerate_data.warn_if_degenerate(
-            x, names=names, sample_weight=sample_weight, event_size=event_size
+    def _make_steps(self, num_steps: int | None = None):
+        """Builds the optimizer and the steps for what is trained now."""
+        trained, update = self.trainable_weights, self.update_in_force
+        self._groups.build_optimizer(self.optimizer, trained, update)
+        with self.distribute_strategy.scope():
+            self._steps = Steps(
+                self.flow,
+                self.optimizer,
+                update,
+                trained,
+                self._mixture_weights,
+                label_weight=self.label_weight,
+                seed=self._seed,
+                compiles=self._compiles(num_steps),
+                finite_steps=self._finite_steps,
+            )
+        self.train_function = self.test_function = None
+
+    def _refresh_steps(self, num_steps: int | None = None):
+        """Makes the steps anew if a part was frozen or set free, or XLA is to compile now."""
+        is_same = self._steps.are_for(self.trainable_weights, self.update_in_force)
+        if not is_same or (self._compiles(num_steps) and not self._steps.compiles):
+            self._make_steps(num_steps)
+
+    def _compiles(self, num_steps):
+        """Whether XLA compiles the steps of a `fit` of so many, if that is known."""
+        with self.distribute_strategy.scope():
+            can_compile = not (tf.distribute.has_strategy() or self.run_eagerly)
+        is_wanted = self.compiles_by_xla
+        return can_compile and bool(
+            pays_to_compile(num_steps) if is_wanted == "auto" else is_wanted
         )
 
-    def _initialize_from_sample(self, arguments, batches):
-        """Sets the mixture down on a sample of all the data, be it sorted or not."""
-        options = {"size": 10_000, "seed": self._seed.numpy().view(np.uint32)}
-        if hasattr(arguments["x"], "shape"):
-            data = [arguments[name] for name in ("x", "y", "sample_weight")]
-            options["dtype"] = self.distribution.dtype
-            x, y, sample_weight = samples.sample_of_arrays(*data, **options)
-        else:
-            x, y, sample_weight = samples.sample_of_batches(batches, **options)
-        self.initialize_mixture(x, sample_weight, y)
-        if not hasattr(arguments["x"], "shape"):  # arrays have been looked at
-            self._warn_if_degenerate(x, sample_weight)
+    @contextlib.contextmanager
+    def _fitting(self, data: TrainingData):
+        self._data = data
+        try:
+            yield
+        finally:
+            self._data = None
 
     def _check_compiled(self, method):
         if self.mixture_update is None:
@@ -315,3 +556,6 @@ class FlowModel(
     def _shuffle_seed(self, epoch):
         """The seed that the rows of an epoch are shuffled by, the same for all workers."""
         return tf.random.experimental.stateless_fold_in(self._seed, epoch)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Builds nothing: Keras 3 would average a batch over workers, for its shape, and fail."""

@@ -1,176 +1,203 @@
-"""One step of training or evaluation: a batch in, the running means out."""
+"""The training step and the test step: one pass over the flow, from which all follows."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_gmnvp import bijectors, em, mixtures
 from tfp_gmnvp.flows import conditional, precision
 from tfp_gmnvp.training import loss_scales, weight_averages
-from tfp_gmnvp.training.compiled_step import CompiledStep
+from tfp_gmnvp.training.compiled_step import CompiledStep, uncompiled
 from tfp_gmnvp.training.data import labels
 from tfp_gmnvp.training.devices import replicas
 from tfp_gmnvp.training.finite_changes import if_finite
+from tfp_gmnvp.training.finite_steps import FiniteSteps
 from tfp_gmnvp.training.keras_weights import optimizer_variables, tf_variable
+from tfp_gmnvp.training.mixture_updates import MixtureUpdate
+from tfp_gmnvp.training.running_means import EvaluatedBatch
 
-__all__ = ["TrainingSteps"]
+__all__ = ["Steps"]
 
-keras = tf.keras
+keras, tfd = tf.keras, tfp.distributions
 
 _SMALL_EVENT_SIZE = 16  # from there on XLA's Cholesky factors take longer than LAPACK's
 
 
-class TrainingSteps:
-    """The part of `FlowModel` that takes a step: one pass over the flow, from which all follows.
+class Steps:
+    """Takes a gradient step on the bijector and an update of the mixture, batch by batch.
 
-    The gradient step is compiled by XLA, if it is to be, and the mixture's update with it while the
-    events are small. It stands before `keras.Model` among the bases of a class.
+    XLA compiles the gradient step, if it is to, and the mixture's update with it while the events
+    are small.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import GradientUpdate, gaussian_mixture_flow
+    >>> flow = gaussian_mixture_flow(2, num_couplings=1, hidden_units=(4,), seed=0)
+    >>> optimizer = tf.keras.optimizers.SGD(0.1)
+    >>> weights = list(flow.trainable_variables)
+    >>> optimizer.build(weights)
+    >>> steps = Steps(flow, optimizer, GradientUpdate(), weights)
+    >>> x = tf.random.stateless_normal([100, 2], [0, 1])
+    >>> before, after = (tf.reduce_mean(steps.train((x,)).log_prob) for _ in range(2))
+    >>> bool(after > before)
+    True
     """
 
-    def train_step(self, data):
-        """One gradient step on the bijector and one update of the mixture."""
-        results, y, sample_weight = self._step(*self._unpack(data))
-        of_batch, log_joint, log_prob, is_finite = results
-        if not self._updates_within_step:
-            if_finite(is_finite, lambda: self._update_mixture(of_batch))
-        return self._report(log_prob, log_joint, y, sample_weight)
+    def __init__(
+        self,
+        flow: tfd.TransformedDistribution,
+        optimizer: keras.optimizers.Optimizer,
+        update: MixtureUpdate,
+        trained: Sequence,
+        mixture: Sequence = (),
+        *,
+        label_weight: float = 1.0,
+        seed=(0, 0),
+        compiles: bool = False,
+        finite_steps: FiniteSteps | None = None,
+    ):
+        """Prepares the steps.
 
-    def _make_steps(self, jit_compile):
-        """The parts of the steps that XLA compiles, if it is to."""
-        self.compiles_by_xla = jit_compile
-        with self.distribute_strategy.scope():
-            can_compile = not (tf.distribute.has_strategy() or self.run_eagerly)
-        is_wanted = jit_compile == "auto" or bool(jit_compile)
-        self._compiles_steps = is_wanted and can_compile
-        as_step = CompiledStep if self._compiles_steps else _as_it_is
-        event_size = self.distribution.distribution.event_shape[-1]
-        self._updates_within_step = (
-            not self._compiles_steps
+        Args:
+          flow: a flow over a Gaussian mixture.
+          optimizer: of Keras, built for the weights that are trained.
+          update: of the mixture, built for the flow.
+          trained: Keras weights that the optimizer trains.
+          mixture: the mixture's Keras weights, which the update assigns.
+          label_weight: weight of log p(y | x) of labelled points beside log p(x).
+          seed: stateless seed `[2]` of dropout.
+          compiles: whether XLA compiles the steps.
+          finite_steps: counts the steps that are skipped; `None` for counts of its own.
+        """
+        self._flow, self._optimizer, self._update = flow, optimizer, update
+        self._trained, self._mixture = list(trained), list(mixture)
+        self._label_weight, self._seed = label_weight, seed
+        self._finite_steps = FiniteSteps() if finite_steps is None else finite_steps
+        self.compiles = compiles
+        event_size = flow.distribution.event_shape[-1]
+        self.updates_within_step = (
+            not compiles
             or event_size <= _SMALL_EVENT_SIZE
-            or weight_averages.overwrites_weights(self.optimizer)  # after the mixture's update
+            or weight_averages.overwrites_weights(optimizer)  # after the mixture's update
         )
-        self._step, self._test_step = as_step(self._take_step), as_step(self._evaluate_labelled)
-        self._update, self._trained = self.update_in_force, self._what_trains()
+        prepared = CompiledStep if compiles else uncompiled
+        self.train_function = prepared(self._train)
+        self.test_function = prepared(self._test)
 
-    def _what_trains(self):
-        """What tells whether a part was frozen, or set free, since the steps were made."""
-        return frozenset([type(self.update_in_force), *map(id, self.trainable_weights)])
+    def are_for(self, trained: Sequence, update: MixtureUpdate) -> bool:
+        """Whether these are the steps for such weights and such an update."""
+        are_same = {*map(id, trained)} == {*map(id, self._trained)}
+        return are_same and type(update) is type(self._update)
 
-    def _make_steps_if_frozen_otherwise(self):
-        if self._what_trains() != self._trained:
-            self._build_optimizer()
-            self._make_steps(self.compiles_by_xla)
-            self.train_function = None
+    def train(self, data) -> EvaluatedBatch:
+        """Takes one step.
 
-    def _take_step(self, x, y, sample_weight):
-        with tf.GradientTape() as tape:
-            z, log_joint, log_prob = self._evaluate(x, **self._dropout_seed())
-            objective = labels.labelled_log_prob(log_prob, log_joint, y, self.label_weight)
-            penalty = bijectors.penalty(self.distribution.bijector) / replicas.num_replicas()
-            loss = penalty - replicas.share_of_mean(objective, sample_weight)
-            scale = loss_scales.loss_scale(self.optimizer, loss.dtype)
-            scaled_loss = loss if scale is None else loss * scale
-        weights = self.trainable_weights
-        gradients = tape.gradient(scaled_loss, [tf_variable(v) for v in weights])
-        gradients = replicas.to_clip_and_sum(gradients, self.optimizer)
-        given, gradients = loss_scales.for_optimizer(self.optimizer, gradients, scale)
-        of_batch = self._update.of_batch(
-            self.distribution.distribution,
-            z,
-            em.known_log_joint(log_joint, y),
-            sample_weight,
+        Args:
+          data: a batch as Keras' `train_step` gets it.
+
+        Returns:
+          The batch as it was evaluated before the step.
+        """
+        results, y, sample_weight = self.train_function(*self._unpack(data))
+        statistics, log_joint, log_prob, is_finite = results
+        if not self.updates_within_step:
+            if_finite(is_finite, lambda: self._update_mixture(statistics))
+        return EvaluatedBatch(log_prob, log_joint, y, sample_weight)
+
+    def test(self, data) -> EvaluatedBatch:
+        """Evaluates one batch, and changes nothing."""
+        (_, log_joint, log_prob), y, sample_weight = self.test_function(*self._unpack(data))
+        return EvaluatedBatch(log_prob, log_joint, y, sample_weight)
+
+    def _train(self, x, y, sample_weight):
+        loss, scale, results, gradients = self._gradients(x, y, sample_weight)
+        z, log_joint, log_prob = results
+        gradients = replicas.to_clip_and_sum(gradients, self._optimizer)
+        given, gradients = loss_scales.for_optimizer(self._optimizer, gradients, scale)
+        statistics = self._update.of_batch(
+            self._flow.distribution, z, em.known_log_joint(log_joint, y), sample_weight
         )
-
-        def apply(gradients):
-            if weights:
-                self.optimizer.apply_gradients(list(zip(gradients, weights, strict=True)))
 
         def update(gradients):
-            if self._updates_within_step:  # before an average of the weights takes their place
-                self._update_mixture(of_batch)
-            apply(gradients)
+            if self.updates_within_step:  # before an average of the weights takes their place
+                self._update_mixture(statistics)
+            self._apply(gradients)
 
         is_finite = self._finite_steps.take(
             update,
             loss,
             gradients,
-            self._assigned_by_step() if self._compiles_steps else None,
-            self.optimizer,
+            self._assigned() if self.compiles else None,
+            self._optimizer,
             given=given,
-            otherwise=loss_scales.lowering(self.optimizer, apply, given),
+            otherwise=loss_scales.lowering(self._optimizer, self._apply, given),
         )
-        return of_batch, log_joint, log_prob, is_finite
+        return statistics, log_joint, log_prob, is_finite
 
-    def _assigned_by_step(self):
-        """The variables that a training step assigns; `None` if there will be more of them."""
-        if not hasattr(self.optimizer, "build"):  # a legacy one, which adds to them in its step
-            return None
-        weights, state = list(self.trainable_weights), optimizer_variables(self.optimizer)
-        if self._updates_within_step and not self._update.trains_by_gradient:
-            weights += self._mixture_weights
-            state += self._update.variables
-        of_scale = {v.ref() for v in loss_scales.scale_variables(self.optimizer)}
-        state = [v for v in state if v.ref() not in of_scale]
-        return [*map(tf_variable, weights), *state]
+    def _gradients(self, x, y, sample_weight):
+        """The loss, its scale, the pass over the flow, and the gradients of the scaled loss."""
+        with tf.GradientTape() as tape:
+            results = self._evaluate(x, **self._dropout_seed())
+            _, log_joint, log_prob = results
+            objective = labels.labelled_log_prob(log_prob, log_joint, y, self._label_weight)
+            penalty = bijectors.penalty(self._flow.bijector) / replicas.num_replicas()
+            loss = penalty - replicas.share_of_mean(objective, sample_weight)
+            scale = loss_scales.loss_scale(self._optimizer, loss.dtype)
+            scaled_loss = loss if scale is None else loss * scale
+        gradients = tape.gradient(scaled_loss, [tf_variable(v) for v in self._trained])
+        return loss, scale, results, gradients
 
-    def _update_mixture(self, of_batch):
-        self._update.on_batch(self.distribution.distribution, *of_batch)
+    def _evaluate(self, x, **call_kwargs):
+        """The one pass: latents, the components' log-joint, log p(x)."""
+        x, context = conditional.points_and_condition(self._flow, x)
+        z, log_det = precision.latents_and_log_det(self._flow, x, **call_kwargs, **context)
+        mixture = mixtures.at_context(self._flow.distribution, **context)
+        log_joint = mixtures.component_log_joint(mixture, z)
+        return z, log_joint, tf.reduce_logsumexp(log_joint, axis=-1) + log_det
 
-    def test_step(self, data):
-        """The negative log-likelihood of a batch."""
-        results, y, sample_weight = self._test_step(*self._unpack(data))
-        _, log_joint, log_prob = results
-        return self._report(log_prob, log_joint, y, sample_weight)
-
-    def _evaluate_labelled(self, x, y, sample_weight):
+    def _test(self, x, y, sample_weight):
         return self._evaluate(x)
 
     def _unpack(self, data):
+        """Rows, labels or `None`, and weights or `None`, in the dtypes of the step."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        dtype = self._flow.dtype
         if sample_weight is not None:
-            sample_weight = tf.reshape(tf.cast(sample_weight, self.distribution.dtype), [-1])
-        keeps_float64 = precision.takes_float64(self.distribution)
-        rows = conditional.as_rows(x, self.distribution.dtype, keeps_float64=keeps_float64)
-        if sample_weight is None and rows.dtype != self.distribution.dtype:
-            sample_weight = tf.ones([tf.shape(rows)[0]], self.distribution.dtype)
-        return rows, labels.in_range(labels.as_labels(y), self._num_components), sample_weight
+            sample_weight = tf.reshape(tf.cast(sample_weight, dtype), [-1])
+        keeps_float64 = precision.takes_float64(self._flow)
+        rows = conditional.as_rows(x, dtype, keeps_float64=keeps_float64)
+        if sample_weight is None and rows.dtype != dtype:
+            sample_weight = tf.ones([tf.shape(rows)[0]], dtype)
+        num_components = self._flow.distribution.components_distribution.batch_shape[-1]
+        return rows, labels.in_range(labels.as_labels(y), num_components), sample_weight
 
     def _dropout_seed(self):
-        """The condition of a training step: a seed, if a conditioner leaves units out."""
-        if not bijectors.uses_dropout(self.distribution.bijector):
+        """The bijector's keyword argument in training: a seed, if a conditioner has dropout."""
+        if not bijectors.uses_dropout(self._flow.bijector):
             return {}
-        optimizer = loss_scales.unwrapped(self.optimizer)
+        optimizer = loss_scales.unwrapped(self._optimizer)
         # `iterations` of Keras 3 stands still while gradients are accumulated.
         step = tf.convert_to_tensor(getattr(optimizer, "_iterations", optimizer.iterations))
         return {"dropout_seed": tf.random.experimental.stateless_fold_in(self._seed, step)}
 
-    def _evaluate(self, x, **condition):
-        """The one pass: latents, the components' log-joint, log p(x)."""
-        x, of_context = conditional.points_and_condition(self.distribution, x)
-        condition = {**condition, **of_context}
-        z, log_det = precision.latents_and_log_det(self.distribution, x, **condition)
-        mixture = mixtures.at_context(self.distribution.distribution, **of_context)
-        log_joint = mixtures.component_log_joint(mixture, z)
-        return z, log_joint, tf.reduce_logsumexp(log_joint, axis=-1) + log_det
+    def _apply(self, gradients):
+        if self._trained:
+            self._optimizer.apply_gradients(list(zip(gradients, self._trained, strict=True)))
 
-    def _report(self, log_prob, log_joint, y, sample_weight):
-        """The running means with those of this batch."""
-        event_shape = self.distribution.event_shape
-        values = [(self._mean_loss, -log_prob, sample_weight)]
-        if y is not None:
-            correct, has_label = labels.is_correct(log_joint, y)
-            weight = has_label if sample_weight is None else has_label * sample_weight
-            values.append((self._mean_accuracy, correct, weight))
-        if event_shape.rank == 3:
-            bits = -log_prob / (math.log(2) * event_shape.num_elements())
-            values.append((self._mean_bits, bits, sample_weight))
-        for tracker, value, weight in values:
-            tracker.update_state(value, weight)
-        return {tracker.name: replicas.loggable_mean(tracker) for tracker, *_ in values}
+    def _update_mixture(self, statistics):
+        self._update.on_batch(self._flow.distribution, *statistics)
 
-
-def _as_it_is(function):
-    """A step that is not compiled, called as a `CompiledStep` is."""
-    return lambda x, y, sample_weight: (function(x, y, sample_weight), y, sample_weight)
+    def _assigned(self):
+        """The variables that a training step assigns; `None` if there will be more of them."""
+        if not hasattr(self._optimizer, "build"):  # a legacy one, which adds to them in its step
+            return None
+        weights, state = list(self._trained), optimizer_variables(self._optimizer)
+        if self.updates_within_step and not self._update.trains_by_gradient:
+            weights += self._mixture
+            state += self._update.variables
+        of_scale = {v.ref() for v in loss_scales.scale_variables(self._optimizer)}
+        state = [v for v in state if v.ref() not in of_scale]
+        return [*map(tf_variable, weights), *state]

@@ -100,10 +100,11 @@ def _check_in_graph(x, y, weights, num_components, dtype):
         finite = tf.math.is_finite(tf.cast(weights, dtype))
         good.append((weights >= tf.zeros([], weights.dtype)) & finite)
     parts = [part for part in (x, y, weights) if part is not None]
+    is_there = [part is not None for part in (x, y, weights)]
 
-    def report(*arrays):
+    def report(*arrays):  # which TensorFlow keeps for ever: it refers to no data and no graph
         arrays = iter(arrays)
-        parts = (None if part is None else next(arrays) for part in (x, y, weights))
+        parts = (next(arrays) if there else None for there in is_there)
         _check_values(*parts, num_components, dtype)
         return np.True_
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from tfp_gmnvp._shared.row_samples import row_numbers
 from tfp_gmnvp.training.data.column_kinds import Findings, examine
 
 __all__ = [
@@ -40,7 +41,12 @@ class DegenerateDataWarning(UserWarning):
 
 
 def warn_if_degenerate(
-    x, *, names: Sequence | None = None, sample_weight=None, event_size: int | None = None
+    x,
+    *,
+    names: Sequence | None = None,
+    sample_weight=None,
+    event_size: int | None = None,
+    num_rows: int | None = None,
 ) -> bool:
     """Warns, in one sentence for each thing that is wrong, of data that has no density.
 
@@ -53,6 +59,7 @@ def warn_if_degenerate(
       sample_weight: weights `[N]`, or `None`; rows of weight zero do not count.
       event_size: how many of the columns are the point's, the others being a context's; `None` for
         all.
+      num_rows: of how many rows `x` is a sample; `None` if these are all.
 
     Returns:
       Whether there was something to warn of. Within `examined_already` nothing is looked at.
@@ -77,7 +84,8 @@ def warn_if_degenerate(
     rows = rows.reshape(len(rows), -1)[:, :event_size]
     findings = examine(rows, relations=x.ndim == 2)
     if findings:
-        among = "" if len(rows) == len(x) else f", in {len(rows):,} of {len(x):,} rows"
+        num_rows = len(x) if num_rows is None else num_rows
+        among = "" if len(rows) == num_rows else f", in {len(rows):,} of {num_rows:,} rows"
         warn_of(_message(findings, names, among))
     return bool(findings)
 
@@ -146,11 +154,9 @@ def _some_rows(x, sample_weight):
     """All rows, or some that a seed draws, in their order, as a memory map is best read."""
     entries = int(np.prod(x.shape[1:])) or 1
     most = min(_MOST_ROWS, max(1000, _MOST_ENTRIES // entries))
-    chosen = np.arange(len(x))
-    if sample_weight is not None:
-        chosen = np.flatnonzero(np.asarray(sample_weight).reshape(-1) > 0)
-    if len(chosen) > most:
-        chosen = np.sort(np.random.default_rng(0).choice(chosen, most, replace=False))
+    if sample_weight is not None and not np.any(sample_weight):
+        return np.asarray(x[:0])
+    chosen = row_numbers(len(x), size=most, seed=0, sample_weight=sample_weight)
     x = x if isinstance(x, np.ndarray) else np.asarray(x)
     return np.array(x if len(chosen) == len(x) else x[chosen])
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import math
+import weakref
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp._shared import array_checks
+from tfp_gmnvp.training.data.fit_arguments import batch_size_of
 from tfp_gmnvp.training.data.labels import no_labels
 from tfp_gmnvp.training.data.streams import rows_at_once
 
-__all__ = ["fit_by_rows", "read_by_rows", "row_batches"]
+__all__ = ["fit_by_rows", "read_by_rows", "row_batches", "some_batches"]
 
 _ENTRIES_AT_ONCE = 2**16  # numbers that are read at a time: Python's part in a batch takes 0.3 ms
 
@@ -46,13 +49,11 @@ def fit_by_rows(arguments: dict, shuffle_seed, epoch, dtype=tf.float32) -> dict:
     if not isinstance(x, np.ndarray) or arguments.get("shuffle") == "batch":
         return arguments
     data = {name: arguments.pop(name) for name in ("x", "y", "sample_weight")}
-    size = _batch_size(x, arguments.pop("batch_size", None), steps)
+    size = batch_size_of(x, arguments.pop("batch_size", None), steps)
     seed = shuffle_seed if arguments.get("shuffle", True) else None
-    one_pass = functools.partial(
-        row_batches, **data, batch_size=size, shuffle_seed=seed, dtype=dtype
-    )
+    reader = _Reader(**data, batch_size=size, shuffle_seed=seed, dtype=dtype)
     arguments["shuffle"] = False  # its default makes Keras warn of a data set
-    return {**arguments, "x": _endless(one_pass, epoch) if steps else one_pass(number=epoch)}
+    return {**arguments, "x": _endless(reader, epoch) if steps else _one_pass(reader, epoch)}
 
 
 def read_by_rows(arguments: dict, dtype=tf.float32) -> dict:
@@ -79,7 +80,7 @@ def read_by_rows(arguments: dict, dtype=tf.float32) -> dict:
     if not _is_for_us(x):
         return arguments
     data = {name: arguments.get(name) for name in ("x", "y", "sample_weight")}
-    size = _batch_size(x, arguments.get("batch_size"), steps)
+    size = batch_size_of(x, arguments.get("batch_size"), steps)
     others = {name: a for name, a in arguments.items() if name not in (*data, "batch_size")}
     return {**others, "x": row_batches(**data, batch_size=size, dtype=dtype)}
 
@@ -120,62 +121,101 @@ def row_batches(
     >>> [batch.numpy().tolist() for (batch,) in row_batches(x, batch_size=2)]
     [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 5.0]]]
     """
-    if y is None and sample_weight is not None:
-        y = no_labels(len(x))
-    arrays = [np.asanyarray(array) for array in (x, y, sample_weight) if array is not None]
-    num_rows, num_batches = len(x), math.ceil(len(x) / batch_size)
-    rows_of_chunk = rows_at_once(arrays[0], _ENTRIES_AT_ONCE, entries=_ENTRIES_AT_ONCE)
-    chunk_size = batch_size * max(1, rows_of_chunk // batch_size)
+    return _one_pass(
+        _Reader(x, y, sample_weight, batch_size, shuffle_seed=shuffle_seed, dtype=dtype), number
+    )
 
-    def read(index, now=number):
-        start = index * chunk_size
-        rows = np.arange(start, min(start + chunk_size, num_rows))
-        if shuffle_seed is not None:
-            now = now.numpy() if hasattr(now, "numpy") else now  # a variable, or replicas' copies
-            seed = tf.cast(shuffle_seed(int(now)), tf.int32)
-            rows = tf.random.experimental.index_shuffle(rows, seed, num_rows - 1).numpy()
-        parts = [np.ascontiguousarray(array[rows]) for array in arrays]
-        if isinstance(x, np.memmap):  # which nobody has seen yet
-            array_checks.check_finite("x", parts[0], dtype, rows)
+
+class _Reader:
+    """Reads chunks of rows, each of many batches where rows are short.
+
+    The graph knows it by a weak reference: TensorFlow's default graph keeps every Python function
+    of a pipeline for ever, and with it all that the function refers to.
+    """
+
+    def __init__(self, x, y, sample_weight, batch_size, *, shuffle_seed, dtype):
+        if y is None and sample_weight is not None:
+            y = no_labels(len(x))
+        self.arrays = [np.asanyarray(a) for a in (x, y, sample_weight) if a is not None]
+        rows_of_chunk = rows_at_once(x, _ENTRIES_AT_ONCE, entries=_ENTRIES_AT_ONCE)
+        self.chunk_size = batch_size * max(1, rows_of_chunk // batch_size)
+        self.batch_size, self.num_rows = batch_size, len(x)
+        self.shuffle_seed, self.dtype = shuffle_seed, dtype
+
+    def read(self, index, number):
+        """The rows of a chunk, shuffled as the pass of this number has them."""
+        start = index * self.chunk_size
+        rows = np.arange(start, min(start + self.chunk_size, self.num_rows))
+        if self.shuffle_seed is not None:
+            seed = tf.cast(self.shuffle_seed(int(number)), tf.int32)
+            rows = tf.random.experimental.index_shuffle(rows, seed, self.num_rows - 1).numpy()
+        parts = [np.ascontiguousarray(array[rows]) for array in self.arrays]
+        if isinstance(self.arrays[0], np.memmap):  # which nobody has seen yet
+            array_checks.check_finite("x", parts[0], self.dtype, rows)
         return parts
+
+
+def _one_pass(reader, number) -> tf.data.Dataset:
+    """One pass over the rows of a reader; for `number` see `row_batches`."""
+    weak_reader, is_in_graph = weakref.ref(reader), isinstance(number, tf.Tensor)
+    specs = [(array.dtype, [None, *array.shape[1:]]) for array in reader.arrays]
+
+    def read(index, now=None if is_in_graph else number):
+        now = now.numpy() if hasattr(now, "numpy") else now  # a variable, or replicas' copies
+        return weak_reader().read(index, now)
 
     @tf.autograph.experimental.do_not_convert
     def chunk(index):
         # All is done in Python: a graph would be set up anew whenever a pass begins.
-        inputs = [index, number] if isinstance(number, tf.Tensor) else [index]
-        parts = tf.numpy_function(read, inputs, [array.dtype for array in arrays])
-        for part, array in zip(parts, arrays, strict=True):
-            part.set_shape([None, *array.shape[1:]])
+        inputs = [index, number] if is_in_graph else [index]
+        parts = tf.numpy_function(read, inputs, [dtype for dtype, _ in specs])
+        for part, (_, shape) in zip(parts, specs, strict=True):
+            part.set_shape(shape)
         return tuple(parts)
 
-    chunks = tf.data.Dataset.range(math.ceil(num_rows / chunk_size)).map(chunk)
-    data = chunks.rebatch(batch_size).apply(tf.data.experimental.assert_cardinality(num_batches))
+    num_chunks, num_batches = (
+        math.ceil(reader.num_rows / size) for size in (reader.chunk_size, reader.batch_size)
+    )
+    data = tf.data.Dataset.range(num_chunks).map(chunk).rebatch(reader.batch_size)
+    data = data.apply(tf.data.experimental.assert_cardinality(num_batches))
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return data.with_options(options).prefetch(tf.data.AUTOTUNE)
+    return _with(reader, data.with_options(options).prefetch(tf.data.AUTOTUNE))
+
+
+def _endless(reader, epoch) -> tf.data.Dataset:
+    """Pass after pass. The next begins early, so its number is not read off the variable."""
+    numbers = tf.data.Dataset.counter(epoch.numpy())
+    one_pass = tf.autograph.experimental.do_not_convert(lambda number: _one_pass(reader, number))
+    batches = numbers.flat_map(one_pass)
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return _with(reader, batches.apply(endless))
+
+
+def _with(reader, data):
+    data.reader = reader  # which lives as long as the data set, or an iterator of it
+    return data
+
+
+@contextlib.contextmanager
+def some_batches() -> Iterator[None]:
+    """Says what is wrong where Keras finds, at the end of `predict`, that there was no batch."""
+    try:
+        yield
+    except (UnboundLocalError, ValueError) as error:
+        if "batch_outputs" not in str(error):
+            raise
+        raise ValueError("`x` must hold points, and there is no batch in it.") from None
 
 
 def _is_for_us(x):
     return isinstance(x, np.memmap) or (isinstance(x, np.ndarray) and x.dtype == np.float64)
 
 
-def _endless(one_pass, epoch) -> tf.data.Dataset:
-    """Pass after pass. The next begins early, so its number is not read off the variable."""
-    numbers = tf.data.Dataset.counter(epoch.numpy())
-    do_not_convert = tf.autograph.experimental.do_not_convert
-    batches = numbers.flat_map(do_not_convert(lambda number: one_pass(number=number)))
-    return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-
-
-def _batch_size(x, batch_size, steps):
-    """Keras' rule: as given, or what makes so many steps of all rows, or 32."""
-    return batch_size or (math.ceil(len(x) / steps) if steps else 32)
-
-
 def _validation_by_rows(arguments, dtype):
     arguments, validation = dict(arguments), arguments.get("validation_data")
     if isinstance(validation, tuple) and _is_for_us(validation[0]):
         size = arguments.pop("validation_batch_size", None) or arguments.get("batch_size")
-        size = _batch_size(validation[0], size, None)
+        size = batch_size_of(validation[0], size, None)
         arguments["validation_data"] = row_batches(*validation, batch_size=size, dtype=dtype)
     return arguments

@@ -14,7 +14,8 @@ from tfp_gmnvp import em, mixtures
 from tfp_gmnvp._shared.arguments import check_whole_number
 from tfp_gmnvp.flows import columns, conditional, precision
 from tfp_gmnvp.flows.gaussian_mixture_flow import check_has_mixture
-from tfp_gmnvp.training.data import degenerate_data, fit_arguments, streams
+from tfp_gmnvp.training.data import degenerate_data, streams
+from tfp_gmnvp.training.data.training_data import TrainingData
 from tfp_gmnvp.training.mixture_updates.starts import is_untrained, start_from_latents
 
 __all__ = ["ConvergenceWarning", "MixtureFit", "NoMassError", "fit_latents", "fit_mixture"]
@@ -121,18 +122,12 @@ def fit_mixture(
     check_has_mixture(flow)
     if n_init is not None:
         check_whole_number("n_init", n_init, 0)
-    names, x = columns.columns_of(flow, x).points, conditional.paired(flow, x)
-    data = fit_arguments.points_and_labels(x, y, sample_weight, flow)
-    keeps_float64 = precision.takes_float64(flow)
-    batches = streams.training_batches(**data, dtype=flow.dtype, keeps_float64=keeps_float64)
-    event_size = flow.event_shape[0] if flow.event_shape.rank == 1 else None
-    if hasattr(data["x"], "shape"):
-        weights = data["sample_weight"]
-        degenerate_data.warn_if_degenerate(
-            data["x"], names=names, sample_weight=weights, event_size=event_size
-        )
+    data = TrainingData(flow, x, y, sample_weight, seed=0)
+    batches = data.read
+    if data.is_array:
+        data.warn_if_degenerate()
     else:
-        batches = degenerate_data.examined_as_read(batches, event_size)
+        batches = degenerate_data.examined_as_read(data.read, data.event_size)
     return fit_latents(
         flow,
         batches,

@@ -1,0 +1,129 @@
+"""The weights of a model by what trains them: the optimizer, EM, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_gmnvp import mixtures
+from tfp_gmnvp.training import freezing, weight_averages
+from tfp_gmnvp.training.keras_weights import adopt, keep_constraints, set_trainable, tf_variable
+from tfp_gmnvp.training.mixture_updates import MixtureUpdate
+
+__all__ = ["FlowWeights", "update_in_force"]
+
+tfd = tfp.distributions
+
+
+class FlowWeights:
+    """The variables of a flow as Keras weights, in three groups.
+
+    Attributes:
+      bijector: what the optimizer always trains: the bijector's variables, and those of a gate.
+      mixture: what EM updates, or the optimizer under `GradientUpdate`.
+      constants: what is saved and never trained.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import FullBatchEM, GradientUpdate, gaussian_mixture_flow
+    >>> weights = FlowWeights(gaussian_mixture_flow(2, 3, num_couplings=1, hidden_units=(4,)))
+    >>> len(weights.bijector), len(weights.mixture)
+    (4, 3)
+    >>> [len(weights.trained_by_gradient(u())) for u in (FullBatchEM, GradientUpdate)]
+    [4, 7]
+    """
+
+    def __init__(self, flow: tfd.TransformedDistribution, constants: Iterable[tf.Variable] = ()):
+        """Sorts the variables of a flow.
+
+        Args:
+          flow: a flow over a Gaussian mixture.
+          constants: variables beside those of the flow.
+        """
+        self._flow, mixture = flow, flow.distribution
+        gate = mixtures.gate_variables(mixture)
+        in_gate = {id(v) for v in gate}
+        of_mixture = [v for v in mixture.trainable_variables if id(v) not in in_gate]
+        self.bijector = adopt([*flow.bijector.trainable_variables, *gate])
+        keep_constraints(self.bijector, flow)
+        self.mixture = adopt(of_mixture)
+        self.constants = adopt([*(v for v in flow.variables if not v.trainable), *constants])
+        self._built = None, frozenset()  # the optimizer's id, and those of the weights
+
+    def trained_by_gradient(self, update: MixtureUpdate | None) -> list:
+        """The weights that the optimizer trains; what is frozen is left out."""
+        by_gradient = update is not None and update.trains_by_gradient
+        frozen = freezing.frozen_variables(self._flow)
+        weights = [*self.bijector, *(self.mixture if by_gradient else ())]
+        return [weight for weight in weights if tf_variable(weight).ref() not in frozen]
+
+    def mark_mixture(self, update: MixtureUpdate) -> None:
+        """Marks the mixture's weights as trainable, or not, in Keras 3."""
+        for weight in self.mixture:
+            set_trainable(weight, update.trains_by_gradient)
+
+    def build_optimizer(self, optimizer, trained: list, update: MixtureUpdate) -> None:
+        """Makes the optimizer's variables; the legacy optimizers of tf_keras do so themselves.
+
+        Args:
+          optimizer: of Keras.
+          trained: what `trained_by_gradient` returned, or an empty list.
+          update: the update in force.
+
+        Raises:
+          ValueError: if the optimizer was built for other weights.
+        """
+        if not hasattr(optimizer, "build"):
+            return
+        if self._built[0] != id(optimizer):
+            if not getattr(optimizer, "built", False):
+                optimizer.build([*trained, *self._averaged(optimizer, update)])
+            self._built = id(optimizer), frozenset(map(id, trained))
+        if not self._built[1].issuperset(map(id, trained)):
+            raise ValueError(
+                "The optimizer was built while a part that is to be trained now was frozen, or "
+                "trained otherwise: `compile` with a new one."
+            )
+        if weight_averages.uses_averages(optimizer) and len(self._built[1]) > len(trained):
+            raise ValueError(
+                "A part was frozen since the optimizer was built, which averages the weights "
+                "(`use_ema`): `compile` with a new one."
+            )
+
+    def _averaged(self, optimizer, update):
+        """What an optimizer averages beside what it trains: the mixture, if EM updates it."""
+        if update.trains_by_gradient or not _updates_mixture(type(update)):
+            return []
+        return weight_averages.weights_to_average(optimizer, self.mixture)
+
+
+def update_in_force(
+    flow: tfd.TransformedDistribution, update: MixtureUpdate | None, trainable: bool = True
+) -> MixtureUpdate | None:
+    """The mixture's update, or one that does nothing where the mixture is frozen.
+
+    Args:
+      flow: a flow over a Gaussian mixture.
+      update: the model's update, or `None` before `compile`.
+      trainable: whether the model is.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import StepwiseEM, gaussian_mixture_flow
+    >>> flow = gaussian_mixture_flow(2, 3, num_couplings=1)
+    >>> flow.distribution.trainable = False
+    >>> type(update_in_force(flow, StepwiseEM())).__name__
+    'MixtureUpdate'
+    """
+    if update is None or (trainable and update.trains_by_gradient):
+        return update
+    frozen = freezing.frozen_variables(flow)
+    is_held = not trainable or freezing.is_mixture_frozen(flow, frozen)
+    return MixtureUpdate() if is_held else update
+
+
+def _updates_mixture(kind) -> bool:
+    names = ("on_batch", "on_epoch_begin")
+    return any(getattr(kind, name) is not getattr(MixtureUpdate, name) for name in names)
