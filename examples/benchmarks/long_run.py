@@ -39,7 +39,7 @@ def make_model() -> gmnvp.FlowModel:
         EVENT_SIZE, 3, num_couplings=2, hidden_units=(8,), normalization="act_norm", seed=0
     )
     model = gmnvp.FlowModel(flow, seed=0)
-    model.compile("adam", mixture_update=gmnvp.StepwiseEM())
+    model.compile("adam", mixture_update=gmnvp.StepwiseEM(), jit_compile=True)
     return model
 
 

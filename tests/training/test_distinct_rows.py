@@ -5,7 +5,8 @@ import pytest
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp.density.mixture_choice import choose_mixture
-from tfp_gmnvp.training.data import distinct_rows, fit_arguments
+from tfp_gmnvp.training.data import distinct_rows
+from tfp_gmnvp.training.data.training_data import TrainingData
 
 ROWS = np.random.default_rng(0).normal(size=[60, 2])
 REPEATED = {
@@ -38,14 +39,13 @@ def test_a_validation_split_holds_out_whole_rows(kind):
     x = REPEATED[kind]
     flow = gmnvp.gaussian_mixture_flow(2, 1, seed=0)
     y, weight = np.zeros(600, np.int32), np.arange(600.0) + 1
-    given = {"x": x, "y": y, "sample_weight": weight, "validation_split": 0.2}
-    arguments = fit_arguments.training_arguments(given, flow)
-    held_out, _, weight_held_out = arguments["validation_data"]
+    data = TrainingData(flow, x, y, weight, validation_split=0.2, seed=0)
+    held_out, _, weight_held_out = data.validation_data
     assert len(held_out) == 120
-    assert not overlap(arguments["x"], held_out)
-    together = np.concatenate([arguments["sample_weight"], weight_held_out])
+    assert not overlap(data.x, held_out)
+    together = np.concatenate([data.sample_weight, weight_held_out])
     np.testing.assert_array_equal(np.sort(together), weight)
-    rows = np.concatenate([arguments["x"], held_out])
+    rows = np.concatenate([data.x, held_out])
     np.testing.assert_array_equal(rows, x[together.astype(int) - 1])
 
 

@@ -136,9 +136,7 @@ def test_full_batch_em_reads_the_same_labels_in_every_form():
     flow = frozen_model().distribution
     for name, data in forms(x, y).items():
         arguments = {key: data[key] for key in ("x", "y", "sample_weight") if key in data}
-        arguments = checked_data(
-            *(arguments.get(key) for key in ("x", "y", "sample_weight")), flow
-        )
+        arguments = checked_data(*(arguments.get(key) for key in ("x", "y", "sample_weight")), flow)
         batches = list(streams.training_batches(**arguments)())
         read = np.concatenate([labels for _, labels, _ in batches])
         np.testing.assert_array_equal(read, y, err_msg=name)

@@ -200,7 +200,7 @@ def test_stepwise_em_leaves_the_mixture_alone_when_a_batch_weighs_nothing(x):
 def test_integer_weights_are_repetitions(x, update):
     counts = np.arange(len(x)) % 3
     weighted = make_model(x, UPDATES[update](), optimizer=keras.optimizers.SGD(0.05))
-    weighted.initialize_mixture(x, counts)
+    weighted.initialize_mixture(x, sample_weight=counts)
     repeated = make_model(x, UPDATES[update](), optimizer=keras.optimizers.SGD(0.05))
     for variable, source in zip(
         repeated.distribution.variables, weighted.distribution.variables, strict=True

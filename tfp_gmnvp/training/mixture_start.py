@@ -50,8 +50,8 @@ def start_on_data(
 
     #### Examples
 
-    >>> from tfp_gmnvp import gaussian_mixture_flow
-    >>> flow = gaussian_mixture_flow(1, 2, num_couplings=0, seed=0)
+    >>> mixture = mixtures.gaussian_mixture(2, 1)
+    >>> flow = tfd.TransformedDistribution(mixture, tfp.bijectors.Identity())
     >>> start_on_data(flow, tf.constant([[-5.0], [-5.1], [7.0], [7.1]]), seed=[0, 0])
     >>> means = flow.distribution.components_distribution.mean()
     >>> sorted(means.numpy().ravel().round(1).tolist())

@@ -30,9 +30,9 @@ class FlowWeights:
     >>> from tfp_gmnvp import FullBatchEM, GradientUpdate, gaussian_mixture_flow
     >>> weights = FlowWeights(gaussian_mixture_flow(2, 3, num_couplings=1, hidden_units=(4,)))
     >>> len(weights.bijector), len(weights.mixture)
-    (4, 3)
+    (1, 3)
     >>> [len(weights.trained_by_gradient(u())) for u in (FullBatchEM, GradientUpdate)]
-    [4, 7]
+    [1, 4]
     """
 
     def __init__(self, flow: tfd.TransformedDistribution, constants: Iterable[tf.Variable] = ()):

@@ -13,7 +13,7 @@ from tfp_gmnvp.flows import columns, conditional, precision
 from tfp_gmnvp.training.data import batch_checks, distinct_rows
 from tfp_gmnvp.training.data.labels import checked_labels, no_labels
 
-__all__ = ["checked_data", "checked_validation_data", "rows_split_off"]
+__all__ = ["as_validation_data", "checked_data", "checked_validation_data", "rows_split_off"]
 
 
 def checked_data(
@@ -103,8 +103,17 @@ def checked_validation_data(data, flow):
     if not isinstance(data, (tuple, list)):
         return checked_data(data, None, None, flow, of=" of validation_data")["x"]
     data = tf.keras.utils.unpack_x_y_sample_weight(tuple(data))
-    data = checked_data(*data, flow, of=" of validation_data")
-    x, y, sample_weight = data.values()
+    return as_validation_data(**checked_data(*data, flow, of=" of validation_data"))
+
+
+def as_validation_data(x, y=None, sample_weight=None) -> tuple:
+    """The shortest tuple that holds the data, as Keras takes it.
+
+    #### Examples
+
+    >>> as_validation_data([[0.0]])
+    ([[0.0]],)
+    """
     if sample_weight is None:
         return (x,) if y is None else (x, y)
     return x, y, sample_weight

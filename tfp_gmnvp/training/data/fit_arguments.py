@@ -104,7 +104,7 @@ def batch_size_of(x, batch_size: int | None, steps: int | None) -> int:
 
     #### Examples
 
-    >>> batch_size_of(np.zeros([100, 2]), None, 4), batch_size_of(np.zeros([100, 2]), None, None)
+    >>> batch_size_of(tf.zeros([100, 2]), None, 4), batch_size_of(tf.zeros([100, 2]), None, None)
     (25, 32)
     """
     return batch_size or (math.ceil(len(x) / steps) if steps else 32)
@@ -119,7 +119,7 @@ def num_steps(x, arguments: dict) -> int | None:
 
     #### Examples
 
-    >>> num_steps(np.zeros([100, 2]), {"epochs": 3})
+    >>> num_steps(tf.zeros([100, 2]), {"epochs": 3})
     12
     """
     epochs = arguments.get("epochs", 1)  # all, so that a `fit` that resumes counts the same
@@ -129,7 +129,7 @@ def num_steps(x, arguments: dict) -> int | None:
     if steps is None and isinstance(x, tf.data.Dataset):
         cardinality = int(x.cardinality())
         steps = cardinality if cardinality >= 0 else None
-    if steps is None and hasattr(x, "__len__"):
+    elif steps is None and hasattr(x, "__len__"):
         steps = len(x)
     return None if steps is None else int(epochs * steps)
 

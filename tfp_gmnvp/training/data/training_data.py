@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 from tfp_gmnvp.flows import columns, conditional, precision
 from tfp_gmnvp.training.data import degenerate_data, fit_arguments, row_batches, samples, streams
 from tfp_gmnvp.training.data.checked_data import (
+    as_validation_data,
     checked_data,
     checked_validation_data,
     rows_split_off,
@@ -80,10 +81,11 @@ class TrainingData:
         data = checked_data(x, y, sample_weight, flow, looks_at_digits=not self._is_mapped)
         self.x, self.y, self.sample_weight = data.values()
         if validation_split and validation_data is None:
-            train, validation_data = rows_split_off(*data.values(), validation_split)
+            train, validation = rows_split_off(*data.values(), validation_split)
             self.x, self.y, self.sample_weight = train
-            validation_data = tuple(validation_data)
-        self.validation_data = checked_validation_data(validation_data, flow)
+            self.validation_data = as_validation_data(*validation)
+        else:
+            self.validation_data = checked_validation_data(validation_data, flow)
         self._validation = self.validation_data  # in the form in which Keras gets it
         self.read = streams.training_batches(
             self.x,
@@ -112,13 +114,12 @@ class TrainingData:
         Of batches it is a reservoir, filled by one pass over them.
         """
         options = {"size": _SAMPLE_SIZE, "seed": self._seed}
-        if not self.is_array:
-            return samples.sample_of_batches(self.read, **options)
-        dtype = self._flow.dtype
-        sample = samples.sample_of_arrays(
-            self.x, self.y, self.sample_weight, dtype=dtype, **options
-        )
-        if self._is_mapped:
+        if self.is_array:
+            data, dtype = (self.x, self.y, self.sample_weight), self._flow.dtype
+            sample = samples.sample_of_arrays(*data, dtype=dtype, **options)
+        else:
+            sample = samples.sample_of_batches(self.read, **options)
+        if self._is_mapped or not self.is_array:  # of others all rows were looked at
             precision.check_resolution(self._flow, sample[0], "x")
         return sample
 
