@@ -43,7 +43,7 @@ def build(parameters, covariance_type):
 
 def attach(z, parameters, covariance_type):
     """`z` with gradients with respect to logits, loc and scale."""
-    return build(parameters, covariance_type)._reparameterize_sample(z, [z.shape[-1]])
+    return build(parameters, covariance_type)._with_pathwise_gradients(z)
 
 
 def gradient(function, parameters):
@@ -396,7 +396,7 @@ def test_expectations_under_a_flow_against_common_uniforms(covariance_type):
     z = tf.constant(inverse_transform(u, numpy_parameters(), covariance_type))
     variables = flow.trainable_variables
     with tf.GradientTape() as tape:
-        value = expectation(mixture._reparameterize_sample(z, [2]))
+        value = expectation(mixture._with_pathwise_gradients(z))
     gradients = tape.gradient(value, variables)
     directions = [
         tf.random.stateless_normal(v.shape, [13, i], dtype=v.dtype) for i, v in enumerate(variables)

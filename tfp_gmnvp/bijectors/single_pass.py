@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import abc
-import threading
-import weakref
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp._compat import UncachedBijector
 from tfp_gmnvp._shared.array_checks import check_tensor_dtype
 
 __all__ = ["SinglePassBijector", "forward_and_log_det", "inverse_and_log_det"]
@@ -18,71 +16,7 @@ __all__ = ["SinglePassBijector", "forward_and_log_det", "inverse_and_log_det"]
 tfb = tfp.bijectors
 
 
-class _Pass(NamedTuple):
-    """One evaluation of a bijector: the tensors at its two ends and the log-det between them."""
-
-    x: weakref.ref
-    y: weakref.ref
-    condition: dict
-    graph: weakref.ref
-    inverse_log_det: tf.Tensor
-
-
-class _HandOver:
-    """Stands where TFP's bijector cache stands, and remembers one log-det for one call.
-
-    `tfb.Bijector` looks values and log-dets up through its class attribute `_cache`. TFP's own
-    cache answers by the identity of the input tensor, so that its answers outlive an update of
-    the variables. This one computes every value anew. Only the log-det that was computed
-    together with a value is kept, for the next call alone.
-    """
-
-    def __init__(self, bijector: SinglePassBijector | None = None):
-        self._bijector = bijector
-
-    def __get__(self, bijector, bijector_class=None):
-        return type(self)(bijector)
-
-    def forward(self, x, **condition):
-        y, log_det = self._bijector._checked_domain(x)._forward_and_log_det(x, **condition)
-        self._keep(x, y, condition, -log_det)
-        return y
-
-    def inverse(self, y, **condition):
-        x, log_det = self._bijector._checked_codomain(y)._inverse_and_log_det(y, **condition)
-        self._keep(x, y, condition, log_det)
-        return x
-
-    def forward_attributes(self, x, **condition):
-        last = self._take(condition)
-        return {"ildj": last.inverse_log_det} if last and last.x() is x else {}
-
-    def inverse_attributes(self, y, **condition):
-        last = self._take(condition)
-        return {"ildj": last.inverse_log_det} if last and last.y() is y else {}
-
-    def _keep(self, x, y, condition, inverse_log_det):
-        self._bijector._last_pass.value = _Pass(
-            weakref.ref(x), weakref.ref(y), condition, weakref.ref(_graph()), inverse_log_det
-        )
-
-    def _take(self, condition):
-        last = getattr(self._bijector._last_pass, "value", None)
-        self._bijector._last_pass.value = None
-        is_same = last and last.graph() is _graph() and _are_same(last.condition, condition)
-        return last if is_same else None
-
-
-def _graph():
-    """The graph that is being built: what one loop iteration computed is not the next one's."""
-    return tf.compat.v1.get_default_graph()
-
-
-def _are_same(a, b):
-    return a.keys() == b.keys() and all(a[name] is b[name] for name in a)
-
-
-class SinglePassBijector(tfb.Bijector):
+class SinglePassBijector(UncachedBijector):
     """A bijector whose value and log-det come from one evaluation and are never stale.
 
     A subclass says how to go either way together with the log-det,
@@ -102,8 +36,6 @@ class SinglePassBijector(tfb.Bijector):
     the variables as they are. And a gradient tape that is to see such a log-det must have
     been recording when the value was computed.
     """
-
-    _cache = _HandOver()
 
     def __init__(
         self,
@@ -128,7 +60,6 @@ class SinglePassBijector(tfb.Bijector):
             domain_shape = [event_size]
         if codomain_shape is None:
             codomain_shape = domain_shape
-        self._last_pass = threading.local()
         self._domain_shape, self._codomain_shape = (
             _as_tuple(domain_shape),
             _as_tuple(codomain_shape),
@@ -155,12 +86,6 @@ class SinglePassBijector(tfb.Bijector):
         """The size of the vectors x; `None` if any will do, or x are no vectors."""
         return self._domain_shape[0] if len(self._domain_shape or ()) == 1 else None
 
-    def __getstate__(self):
-        return {**self.__dict__, "_last_pass": None}
-
-    def __setstate__(self, state):
-        self.__dict__.update(state, _last_pass=threading.local())
-
     @abc.abstractmethod
     def _forward_and_log_det(self, x: tf.Tensor, **condition) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns y and log|det dy/dx|."""
@@ -169,13 +94,14 @@ class SinglePassBijector(tfb.Bijector):
     def _inverse_and_log_det(self, y: tf.Tensor, **condition) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns x and log|det dx/dy|."""
 
-    def _call_forward(self, x, name, **condition):
-        check_tensor_dtype("x", x, self.inverse_dtype(**condition))
-        return super()._call_forward(x, name, **condition)
+    def _check_dtype(self, name, value, dtype):
+        check_tensor_dtype(name, value, dtype)
 
-    def _call_inverse(self, y, name, **condition):
-        check_tensor_dtype("y", y, self.forward_dtype(**condition))
-        return super()._call_inverse(y, name, **condition)
+    def _checked_forward_and_log_det(self, x, **condition):
+        return self._checked_domain(x)._forward_and_log_det(x, **condition)
+
+    def _checked_inverse_and_log_det(self, y, **condition):
+        return self._checked_codomain(y)._inverse_and_log_det(y, **condition)
 
     def _forward(self, x, **condition):
         return self._forward_and_log_det(x, **condition)[0]
@@ -184,10 +110,10 @@ class SinglePassBijector(tfb.Bijector):
         return self._inverse_and_log_det(y, **condition)[0]
 
     def _forward_log_det_jacobian(self, x, **condition):
-        return self._checked_domain(x)._forward_and_log_det(x, **condition)[1]
+        return self._checked_forward_and_log_det(x, **condition)[1]
 
     def _inverse_log_det_jacobian(self, y, **condition):
-        return self._checked_codomain(y)._inverse_and_log_det(y, **condition)[1]
+        return self._checked_inverse_and_log_det(y, **condition)[1]
 
     def _checked_domain(self, x):
         """Returns itself, if these are events that `forward` takes."""
@@ -220,10 +146,6 @@ class SinglePassBijector(tfb.Bijector):
     @staticmethod
     def _mapped(kind, shape, source, target):
         return shape if source == target else kind(target)
-
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}
 
 
 def forward_and_log_det(bijector: tfb.Bijector, x: tf.Tensor, *, event_ndims: int = 1, **condition):

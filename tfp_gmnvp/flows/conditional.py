@@ -77,9 +77,9 @@ class ConditionalFlow(Flow):
             return super()._log_prob(x, **kwargs)
         return condition(self, context).log_prob(x)
 
-    def _call_sample_n(self, sample_shape, seed, *, context=None, **kwargs):
+    def _sample_of_shape(self, sample_shape, seed, *, context=None, **kwargs):
         if context is None:
-            return super()._call_sample_n(sample_shape, seed, **kwargs)
+            return super()._sample_of_shape(sample_shape, seed, **kwargs)
         return condition(self, context).sample(sample_shape, seed)
 
     def _sample_and_log_prob(self, sample_shape, seed, *, context=None, **kwargs):

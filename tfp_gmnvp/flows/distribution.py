@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.distributions import transformed_distribution
 
+from tfp_gmnvp._compat import PlainTransformedDistribution
 from tfp_gmnvp._shared.array_checks import check_tensor_dtype
 from tfp_gmnvp.bijectors import Held, SinglePassBijector, SinglePassChain
 
@@ -28,7 +29,7 @@ _INSTEAD = {
 }
 
 
-class Flow(transformed_distribution._TransformedDistribution):
+class Flow(PlainTransformedDistribution):
     """The distribution that `tfd.TransformedDistribution` constructs, for bijectors of ours.
 
     It differs in its words. What has no closed form, such as `entropy` and `cdf`, says what to use
@@ -61,17 +62,8 @@ class Flow(transformed_distribution._TransformedDistribution):
         is_plain = isinstance(of_latents, tfb.Identity)
         return Held(self.bijector if is_plain else SinglePassChain([self.bijector, of_latents]))
 
-    def _call_log_prob(self, value, name, **kwargs):
+    def _check_value(self, value):
         check_tensor_dtype("x", value, self.dtype)
-        return super()._call_log_prob(value, name, **kwargs)
-
-    def _call_prob(self, value, name, **kwargs):
-        check_tensor_dtype("x", value, self.dtype)
-        return super()._call_prob(value, name, **kwargs)
-
-    def _call_unnormalized_log_prob(self, value, name, **kwargs):
-        check_tensor_dtype("x", value, self.dtype)
-        return super()._call_unnormalized_log_prob(value, name, **kwargs)
 
     def _cross_entropy(self, other):
         try:
@@ -100,24 +92,25 @@ def _not_in_closed_form(name):
 for _name in _INSTEAD.keys() - {"kl_divergence", "cross_entropy"}:
     setattr(Flow, f"_{_name}", _in_our_words(_name))
 
-_of_equal_bijectors = transformed_distribution._kl_transformed_transformed
-
 
 def _kl_divergence(a, b, name=None):
+    """The divergence of the latents' distributions, which flows of one bijector share."""
+    is_transformed = all(isinstance(d, PlainTransformedDistribution.base) for d in (a, b))
+    if not (is_transformed and a.bijector == b.bijector):
+        raise _not_in_closed_form("kl_divergence")
     try:
-        if all(isinstance(d, transformed_distribution._TransformedDistribution) for d in (a, b)):
-            return _of_equal_bijectors(a, b, name)
+        with tf.name_scope(name or "kl_divergence"):
+            return tfd.kl_divergence(a.distribution, b.distribution)
     except NotImplementedError as error:
         raise _not_in_closed_form("kl_divergence") from error
-    raise _not_in_closed_form("kl_divergence")
 
 
-# TFP takes the pair of classes that is nearest to those of the two distributions.
+# TFP selects the function whose pair of classes is nearest to those of the two distributions.
 for _pair in (
     (Flow, Flow),
     (Flow, tfd.Distribution),
     (tfd.Distribution, Flow),
-    (Flow, transformed_distribution._TransformedDistribution),
-    (transformed_distribution._TransformedDistribution, Flow),
+    (Flow, PlainTransformedDistribution.base),
+    (PlainTransformedDistribution.base, Flow),
 ):
     tfd.RegisterKL(*_pair)(_kl_divergence)

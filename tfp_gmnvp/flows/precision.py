@@ -125,7 +125,7 @@ def latents_and_log_det(flow: tfd.TransformedDistribution, x: tf.Tensor, **condi
         z = bijector.inverse(x, **condition)
         ndims = flow.event_shape.rank
         return z, bijector.inverse_log_det_jacobian(x, event_ndims=ndims, **condition)
-    return bijector._checked_codomain(x)._inverse_and_log_det(x, **condition)
+    return bijector._checked_inverse_and_log_det(x, **condition)
 
 
 def log_prob(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tf.Tensor:

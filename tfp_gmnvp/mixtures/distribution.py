@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.distributions import mixture_same_family
 
+from tfp_gmnvp._compat import PlainMixture
 from tfp_gmnvp._shared.seeds import symmetric_uniform
 from tfp_gmnvp.mixtures import pathwise
 from tfp_gmnvp.mixtures.posterior import log_posterior, log_sum_exp
@@ -13,7 +13,7 @@ from tfp_gmnvp.mixtures.posterior import log_posterior, log_sum_exp
 __all__ = ["GaussianMixture", "ReparameterizedMixture"]
 
 
-class GaussianMixture(mixture_same_family._MixtureSameFamily):
+class GaussianMixture(PlainMixture):
     """The mixture that `tfd.MixtureSameFamily` constructs, for `GaussianComponents`.
 
     It differs in how it samples: a component first, and then from that one alone, where TFP draws
@@ -33,16 +33,16 @@ class GaussianMixture(mixture_same_family._MixtureSameFamily):
 
     def posterior_marginal(self, observations, name="posterior_marginals"):
         """The posterior p(k | z) at points `[..., D]`, a `tfd.Categorical`; see `log_posterior`."""
-        with self._name_and_control_scope(name):
+        with self._named_scope(name):
             return tfp.distributions.Categorical(logits=log_posterior(self, observations))
 
     def posterior_mode(self, observations, name="posterior_mode"):
         """The likeliest component at points `[..., D]`, int64."""
-        with self._name_and_control_scope(name):
+        with self._named_scope(name):
             return tf.argmax(log_posterior(self, observations), axis=-1)
 
     def _log_prob(self, z):
-        return log_sum_exp(self._per_mixture_component_log_prob(z), self, z)
+        return log_sum_exp(self._component_log_joint(z), self, z)
 
     def _sample_n(self, n, seed):
         component_seed, noise_seed = tfp.random.split_seed(
@@ -85,12 +85,11 @@ class ReparameterizedMixture(GaussianMixture):
     """
 
     def _sample_n(self, n, seed):
-        return self._reparameterize_sample(super()._sample_n(n, seed), self.event_shape)
+        return self._with_pathwise_gradients(super()._sample_n(n, seed))
 
-    def _reparameterize_sample(self, x, event_shape):
-        del event_shape  # a vector's
+    def _with_pathwise_gradients(self, z):
         return pathwise.reparameterize(
-            x,
+            z,
             self.mixture_distribution.logits_parameter(),
             self.components_distribution.loc,
             self.components_distribution.inverse_scale(),

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp._compat import set_parameters
 from tfp_gmnvp.mixtures.distribution import GaussianMixture
 from tfp_gmnvp.mixtures.gaussian_mixture import gaussian_mixture
 from tfp_gmnvp.mixtures.parameters import MixtureParameters, assign_parameters
@@ -61,7 +62,7 @@ class GatedMixture(GaussianMixture):
         """
         parameters = dict(locals())
         super().__init__(mixture_distribution, components_distribution, name=name)
-        self._parameters = self._no_dependency(parameters)
+        set_parameters(self, parameters)
         self._gate, self._offset = gate, offset
 
     @property
@@ -99,7 +100,7 @@ class GatedMixture(GaussianMixture):
     def _log_prob(self, z, context=None):
         return self._checked(context).log_prob(z)
 
-    def _call_sample_n(self, sample_shape, seed, context=None):
+    def _sample_of_shape(self, sample_shape, seed, context=None):
         return self._checked(context).sample(sample_shape, seed)
 
     def _checked(self, context):

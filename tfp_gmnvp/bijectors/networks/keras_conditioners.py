@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfp_gmnvp._compat import clear_activation_losses, sublayers
+
 __all__ = ["as_keras_layer", "check_keras_layer", "regularization"]
 
 
@@ -52,8 +54,7 @@ def check_keras_layer(function: Callable, spec: tf.TensorSpec) -> None:
     if layer is None:
         return
     number = len(layer.losses)
-    if hasattr(layer, "_clear_losses"):
-        layer._clear_losses()  # those of the weights come back
+    clear_activation_losses(layer)
     if len(layer.losses) < number or _has_activity_regularizer(layer):
         raise ValueError(
             f"The conditioner {layer.name!r} adds losses of its activations (`add_loss`, or an "
@@ -70,7 +71,7 @@ def check_keras_layer(function: Callable, spec: tf.TensorSpec) -> None:
 
 
 def _has_activity_regularizer(layer):
-    parts = layer._flatten_layers() if hasattr(layer, "_flatten_layers") else [layer]
+    parts = sublayers(layer)
     return any(getattr(part, "activity_regularizer", None) is not None for part in parts)
 
 

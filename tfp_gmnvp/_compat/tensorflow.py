@@ -1,5 +1,6 @@
-"""What is only for XLA, which makes other code of a graph than TensorFlow: whether it is to compile
-what is being traced, and how to keep a tensor apart from what it is used for.
+"""Private parts of TensorFlow: XLA's compilation context and its optimization barrier.
+
+Seen to work with TensorFlow 2.21.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ __all__ = ["computed_apart", "is_for_xla"]
 
 
 def is_for_xla() -> bool:
-    """Whether the graph that is being built is part of a function with `jit_compile=True`.
+    """Returns whether the graph under construction is part of a function with `jit_compile=True`.
+
+    Public way: none. `tf.function` tells the traced function nothing about `jit_compile`, and
+    `tf.config.optimizer.get_jit` reports the global setting alone.
 
     #### Examples
 
@@ -28,7 +32,9 @@ def is_for_xla() -> bool:
 
 @tf.custom_gradient
 def computed_apart(x: tf.Tensor) -> tf.Tensor:
-    """A tensor that XLA computes by itself, not as a part of what it is used for.
+    """Stops XLA from fusing the computation of a tensor with the operations that use it.
+
+    Public way: none. XLA removes a `tf.identity` or a reshape before it fuses operations.
 
     Args:
       x: a tensor of a function with `jit_compile=True`.
