@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 from scipy import special, stats
 
 import tfp_gmnvp
-from tfp_gmnvp.mixtures import mixture_parameters, pathwise
+from tfp_gmnvp.mixtures import mixture_parameters
 from tfp_gmnvp.mixtures.components import DiagComponents, TriLComponents
 from tfp_gmnvp.mixtures.distribution import ReparameterizedMixture
 
@@ -94,20 +94,6 @@ def random_direction(shape, rng):
     """Lower triangular where the parameter is a matrix for each component."""
     direction = rng.normal(size=shape)
     return np.tril(direction) if len(shape) == 3 else direction
-
-
-@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_transform_is_the_conditional_distribution_functions(covariance_type):
-    parameters = draw_parameters(covariance_type)
-    z = np.random.default_rng(1).normal(size=[50, 3]) * 2
-    expected = np.stack(
-        [conditional_cdf(z, d, parameters, covariance_type) for d in range(3)], axis=-1
-    )
-    components = build(parameters, covariance_type).components_distribution
-    transform = pathwise.distributional_transform(
-        tf.constant(z), parameters[0], parameters[1], components.inverse_scale()
-    )
-    np.testing.assert_allclose(transform, expected, rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)

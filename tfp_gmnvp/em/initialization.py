@@ -148,7 +148,6 @@ def first_fit(
     check_whole_number("n_init", n_init)
     check_whole_number("num_seedings", num_seedings)
     structure = covariance_structure(covariance_type, rank)
-    structure = covariance_structure(covariance_type, rank)
     m_step = functools.partial(
         maximization,
         covariance_type=structure,

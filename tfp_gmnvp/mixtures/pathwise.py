@@ -39,35 +39,7 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["distributional_transform", "reparameterize"]
-
-
-def distributional_transform(
-    z: tf.Tensor, logits: tf.Tensor, loc: tf.Tensor, inverse_scale: tf.Tensor
-) -> tf.Tensor:
-    """The conditional distribution functions `F_d(z) = sum_k r_k(z_<d) Phi(w_kd)`.
-
-    They take samples of the mixture to independent uniform ones (Rosenblatt 1952).
-
-    Args:
-      z: points `[..., D]`.
-      logits: of the components' weights, `[K]`.
-      loc: means `[K, D]`.
-      inverse_scale: inverse lower Cholesky factors of the covariances, `[K, D, D]`.
-
-    Returns:
-      A tensor `[..., D]` in [0, 1].
-
-    #### Examples
-
-    >>> transform = distributional_transform(
-    ...     tf.constant([0.0, 1.0]), tf.zeros([1]), tf.zeros([1, 2]), tf.eye(2)[tf.newaxis])
-    >>> print(transform.numpy().round(3))
-    [0.5   0.841]
-    """
-    _, whitened = _whiten(z, loc, inverse_scale)
-    log_weights, _ = _log_weights(_log_density(whitened, inverse_scale), logits)
-    return tf.reduce_sum(tf.exp(log_weights + _log_ndtr(whitened)), axis=-2)
+__all__ = ["reparameterize"]
 
 
 def reparameterize(
