@@ -28,7 +28,7 @@ def test_graph_knows_that_xla_compiles_it(jit_compile):
 
     @tf.function(jit_compile=jit_compile)
     def function(x):
-        seen.append(_compat.is_for_xla())
+        seen.append(_compat.is_compiled_by_xla())
         return tf.cond(x > 0, lambda: _inner(x, seen), lambda: x)
 
     function(tf.constant(1.0))
@@ -36,14 +36,14 @@ def test_graph_knows_that_xla_compiles_it(jit_compile):
 
 
 def _inner(x, seen):
-    seen.append(_compat.is_for_xla())
+    seen.append(_compat.is_compiled_by_xla())
     return x + 1
 
 
 def test_xla_keeps_its_optimization_barrier():
     @tf.function(jit_compile=True)
     def function(x):
-        return _compat.computed_apart(2.0 * x) + 1.0
+        return _compat.unfused(2.0 * x) + 1.0
 
     x = tf.constant(3.0)
     assert "opt-barrier" in function.experimental_get_compiler_ir(x)(stage="hlo")

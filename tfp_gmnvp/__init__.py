@@ -18,7 +18,6 @@ from tfp_gmnvp.bijectors import (
     Sine,
     SinglePassBijector,
     SinglePassChain,
-    affine,
     real_nvp,
     standardization,
 )
@@ -82,7 +81,6 @@ __all__ = [
     "StepwiseEM",
     "TrainingWarning",
     "__version__",
-    "affine",
     "aic",
     "bic",
     "calibration_error",

@@ -14,7 +14,7 @@ def make_mixture(covariance_type="full", dtype=np.float64):
     gate = perturb(MLP(2, 3, hidden_units=(5,), dtype=dtype, seed=0), scale=1.0)
     mixture = mixtures.gated_mixture(gate, 3, 2, covariance_type, dtype=dtype)
     parameters = random_parameters(3, 2, covariance_type, dtype=dtype)
-    mixtures.start_mixture(mixture, parameters)
+    mixtures.assign_initial_parameters(mixture, parameters)
     return mixture, parameters
 
 

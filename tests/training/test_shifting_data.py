@@ -71,7 +71,7 @@ def parameters(covariance_type):
 def part(mixture, present, z, sample_weight=None):
     covariance_type = mixture.components_distribution.covariance_type
     responsibilities, _ = em.expectation(mixtures.component_log_joint(mixture, z))
-    reference = mixtures.structure_of(mixture).reference(present.loc, present.covariance)
+    reference = mixtures.mixture_structure(mixture).reference(present.loc, present.covariance)
     statistics = em.sufficient_statistics(
         z, responsibilities, reference, covariance_type, sample_weight=sample_weight
     )

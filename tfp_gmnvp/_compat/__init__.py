@@ -11,15 +11,15 @@ from tfp_gmnvp._compat.probability import (
     UncachedBijector,
     set_parameters,
 )
-from tfp_gmnvp._compat.tensorflow import computed_apart, is_for_xla
+from tfp_gmnvp._compat.tensorflow import is_compiled_by_xla, unfused
 
 __all__ = [
     "PlainMixture",
     "PlainTransformedDistribution",
     "UncachedBijector",
     "clear_activation_losses",
-    "computed_apart",
-    "is_for_xla",
+    "is_compiled_by_xla",
     "set_parameters",
     "sublayers",
+    "unfused",
 ]

@@ -9,10 +9,10 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.python.ops import control_flow_util
 
-__all__ = ["computed_apart", "is_for_xla"]
+__all__ = ["is_compiled_by_xla", "unfused"]
 
 
-def is_for_xla() -> bool:
+def is_compiled_by_xla() -> bool:
     """Returns whether the graph under construction is part of a function with `jit_compile=True`.
 
     Public way: none. `tf.function` tells the traced function nothing about `jit_compile`, and
@@ -20,10 +20,10 @@ def is_for_xla() -> bool:
 
     #### Examples
 
-    >>> is_for_xla()
+    >>> is_compiled_by_xla()
     False
     >>> def function(x):
-    ...     return x if is_for_xla() else -x
+    ...     return x if is_compiled_by_xla() else -x
     >>> tf.function(function, jit_compile=True)(1.0).numpy().item()
     1.0
     """
@@ -31,7 +31,7 @@ def is_for_xla() -> bool:
 
 
 @tf.custom_gradient
-def computed_apart(x: tf.Tensor) -> tf.Tensor:
+def unfused(x: tf.Tensor) -> tf.Tensor:
     """Stops XLA from fusing the computation of a tensor with the operations that use it.
 
     Public way: none. XLA removes a `tf.identity` or a reshape before it fuses operations.
@@ -46,7 +46,7 @@ def computed_apart(x: tf.Tensor) -> tf.Tensor:
 
     >>> @tf.function(jit_compile=True)
     ... def product(x):
-    ...     return computed_apart(tf.transpose(x)) @ x
+    ...     return unfused(tf.transpose(x)) @ x
     >>> product(tf.constant([[1.0, 2.0]])).numpy().tolist()
     [[1.0, 2.0], [2.0, 4.0]]
     """

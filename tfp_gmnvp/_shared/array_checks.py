@@ -16,10 +16,10 @@ __all__ = [
     "check_finite",
     "check_labels",
     "check_points",
+    "check_resolvable",
     "check_rows",
     "check_some_weight",
     "check_tensor_dtype",
-    "check_told_apart",
     "check_weight_values",
     "check_weights",
 ]
@@ -181,7 +181,7 @@ def check_some_weight(weights, *, name: str = "sample_weight") -> None:
         )
 
 
-def check_told_apart(name: str, x, dtype, *, loc, scale, hint: str) -> None:
+def check_resolvable(name: str, x, dtype, *, loc, scale, hint: str) -> None:
     """Raises a `ValueError` if a dtype cannot tell the rows of a column apart.
 
     It is so where a tenth of the different values, five at least, lie within four of the dtype's
@@ -198,7 +198,7 @@ def check_told_apart(name: str, x, dtype, *, loc, scale, hint: str) -> None:
     #### Examples
 
     >>> x = np.linspace(0.0, 1.0, 50)[:, np.newaxis]
-    >>> check_told_apart("x", x, tf.float32, loc=[0.0], scale=[1.0], hint="")
+    >>> check_resolvable("x", x, tf.float32, loc=[0.0], scale=[1.0], hint="")
     """
     x = np.asarray(x[:: max(1, len(x) // _ROWS_TO_TELL_APART)], np.float64)
     if len(x) < 10:

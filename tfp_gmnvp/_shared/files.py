@@ -10,11 +10,11 @@ from pathlib import Path
 
 import tensorflow as tf
 
-__all__ = ["all_or_none", "written_whole"]
+__all__ = ["atomic_write", "restored_on_error"]
 
 
 @contextlib.contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[str]:
+def atomic_write(path: str | os.PathLike) -> Iterator[str]:
     """Gives the path of a file to write, which takes the place of `path` when all went well.
 
     A process that is killed meanwhile leaves what was at `path` before, and a hidden directory
@@ -29,7 +29,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[str]:
     #### Examples
 
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     with written_whole(directory + "/a") as path:
+    ...     with atomic_write(directory + "/a") as path:
     ...         _ = Path(path).write_text("whole")
     ...     print(os.listdir(directory))
     ['a']
@@ -42,7 +42,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def all_or_none(variables: Sequence[tf.Variable], path: str | os.PathLike) -> Iterator[None]:
+def restored_on_error(variables: Sequence[tf.Variable], path: str | os.PathLike) -> Iterator[None]:
     """Gives variables their values back if what loads them from a file fails.
 
     Args:
@@ -55,7 +55,7 @@ def all_or_none(variables: Sequence[tf.Variable], path: str | os.PathLike) -> It
     #### Examples
 
     >>> variable = tf.Variable(1.0)
-    >>> with all_or_none([variable], "weights.h5"):
+    >>> with restored_on_error([variable], "weights.h5"):
     ...     _ = variable.assign(2.0)
     ...     raise ValueError("No more weights.")
     Traceback (most recent call last):

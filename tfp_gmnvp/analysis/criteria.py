@@ -52,7 +52,7 @@ def num_parameters(flow: tfd.TransformedDistribution) -> int:
             f"many parameters are free, got components {type(components).__name__}."
         )
     num_components = int(components.batch_shape[-1])
-    structure = mixtures.structure_of(flow.distribution)
+    structure = mixtures.mixture_structure(flow.distribution)
     of_covariances = structure.num_parameters(num_components, event_size)
     of_mixture = num_components - 1 + num_components * event_size + of_covariances
     return parameter_table.count(flow.bijector.trainable_variables) + of_mixture

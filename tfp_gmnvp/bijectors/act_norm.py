@@ -63,15 +63,15 @@ class ActNorm(SinglePassBijector):
         self.log_scale.assign(tf.where(variance > smallest, tf.math.log(variance) / 2, 0.0))
         self.is_initialized.assign(True)
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         return self.loc + tf.exp(self.log_scale) * x, tf.reduce_sum(self.log_scale)
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         return (y - self.loc) * tf.exp(-self.log_scale), -tf.reduce_sum(self.log_scale)
 
 
 def initialize(
-    bijector: tfb.Bijector, x: tf.Tensor, sample_weight: tf.Tensor | None = None, **condition
+    bijector: tfb.Bijector, x: tf.Tensor, sample_weight: tf.Tensor | None = None, **call_kwargs
 ):
     """Initialises each `ActNorm` of a chain by the data that reach it, in place.
 
@@ -81,7 +81,7 @@ def initialize(
       bijector: maps latents to data.
       x: data `[N, D]`.
       sample_weight: weights `[N]` or `None`.
-      **condition: what the bijector hangs on, a `context [N, C]` for one.
+      **call_kwargs: what the bijector hangs on, a `context [N, C]` for one.
 
     #### Examples
 
@@ -96,7 +96,7 @@ def initialize(
     for part in parts:
         if _is_waiting(part):
             part.initialize(x, sample_weight)
-        x, _ = inverse_and_log_det(part, x, **condition)
+        x, _ = inverse_and_log_det(part, x, **call_kwargs)
 
 
 def _is_waiting(bijector):

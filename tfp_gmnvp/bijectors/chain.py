@@ -76,17 +76,17 @@ class SinglePassChain(SinglePassBijector):
         """The parts, the last of which `forward` applies first."""
         return self._bijectors
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         log_det = None
         for bijector, rank in zip(reversed(self._bijectors), self._ranks[:0:-1], strict=True):
-            x, step = forward_and_log_det(bijector, x, event_ndims=rank, **condition)
+            x, step = forward_and_log_det(bijector, x, event_ndims=rank, **call_kwargs)
             log_det = step if log_det is None else log_det + step
         return x, log_det
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         log_det = None
         for bijector, rank in zip(self._bijectors, self._ranks[:-1], strict=True):
-            y, step = inverse_and_log_det(bijector, y, event_ndims=rank, **condition)
+            y, step = inverse_and_log_det(bijector, y, event_ndims=rank, **call_kwargs)
             log_det = step if log_det is None else log_det + step
         return y, log_det
 

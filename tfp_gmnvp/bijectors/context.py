@@ -121,13 +121,13 @@ class Conditioned(SinglePassBijector):
         """The bijector, which is to be told the context."""
         return self._conditional
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         x, context = _broadcast(x, self._context)
-        return forward_and_log_det(self._conditional, x, context=context, **condition)
+        return forward_and_log_det(self._conditional, x, context=context, **call_kwargs)
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         y, context = _broadcast(y, self._context)
-        return inverse_and_log_det(self._conditional, y, context=context, **condition)
+        return inverse_and_log_det(self._conditional, y, context=context, **call_kwargs)
 
     @classmethod
     def _parameter_properties(cls, dtype):

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp._shared.arguments import check_whole_number
-from tfp_gmnvp.bijectors.affine import affine
+from tfp_gmnvp.bijectors.affine import Affine
 from tfp_gmnvp.bijectors.single_pass import (
     SinglePassBijector,
     forward_and_log_det,
@@ -18,6 +18,8 @@ from tfp_gmnvp.bijectors.single_pass import (
 __all__ = ["Coupling"]
 
 tfb = tfp.bijectors
+
+_AFFINE = Affine()
 
 
 class Coupling(SinglePassBijector):
@@ -43,7 +45,7 @@ class Coupling(SinglePassBijector):
         event_size: int,
         *,
         first_moves: bool = False,
-        bijector_fn: Callable[[tf.Tensor], tfb.Bijector] = affine,
+        bijector_fn: Callable[[tf.Tensor], tfb.Bijector] = _AFFINE,
         dtype=tf.float32,
         name: str = "coupling",
     ):
@@ -75,15 +77,15 @@ class Coupling(SinglePassBijector):
         """The map from the part that stands still to the parameters of the one that moves."""
         return self._conditioner
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         still, moving = self._split(x)
-        bijector = self._bijector_fn(self._conditioner(still, **condition))
+        bijector = self._bijector_fn(self._conditioner(still, **call_kwargs))
         moving, log_det = forward_and_log_det(bijector, moving)
         return self._join(still, moving), log_det
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         still, moving = self._split(y)
-        bijector = self._bijector_fn(self._conditioner(still, **condition))
+        bijector = self._bijector_fn(self._conditioner(still, **call_kwargs))
         moving, log_det = inverse_and_log_det(bijector, moving)
         return self._join(still, moving), log_det
 

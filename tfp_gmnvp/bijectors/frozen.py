@@ -12,12 +12,12 @@ from tfp_gmnvp.bijectors.single_pass import (
     inverse_and_log_det,
 )
 
-__all__ = ["Held"]
+__all__ = ["Frozen"]
 
 tfb = tfp.bijectors
 
 
-class Held(SinglePassBijector):
+class Frozen(SinglePassBijector):
     """A bijector as it is now and will be, without its variables.
 
     What is built around it, as a surrogate posterior is around the space that a prior's bijector
@@ -26,7 +26,7 @@ class Held(SinglePassBijector):
     #### Examples
 
     >>> from tfp_gmnvp.bijectors import LULinear
-    >>> held = Held(LULinear(2, permutation=[1, 0]))
+    >>> held = Frozen(LULinear(2, permutation=[1, 0]))
     >>> held.forward([1.0, 2.0]).numpy().tolist(), held.variables
     ([2.0, 1.0], ())
     """
@@ -38,7 +38,7 @@ class Held(SinglePassBijector):
           bijector: one of ours.
           name: prefix of the operations' names.
         """
-        self._holder = _Holder(bijector)
+        self._holder = _Container(bijector)
         super().__init__(
             domain_shape=bijector.domain_shape,
             codomain_shape=bijector.codomain_shape,
@@ -49,11 +49,11 @@ class Held(SinglePassBijector):
             name=name,
         )
 
-    def _forward_and_log_det(self, x, **condition):
-        return forward_and_log_det(self._holder.bijector, x, **condition)
+    def _forward_and_log_det(self, x, **call_kwargs):
+        return forward_and_log_det(self._holder.bijector, x, **call_kwargs)
 
-    def _inverse_and_log_det(self, y, **condition):
-        return inverse_and_log_det(self._holder.bijector, y, **condition)
+    def _inverse_and_log_det(self, y, **call_kwargs):
+        return inverse_and_log_det(self._holder.bijector, y, **call_kwargs)
 
     @classmethod
     def _parameter_properties(cls, dtype):
@@ -61,7 +61,7 @@ class Held(SinglePassBijector):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Holder:
+class _Container:
     """Keeps a bijector where `tf.Module` does not look for variables."""
 
     bijector: tfb.Bijector

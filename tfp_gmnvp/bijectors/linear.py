@@ -67,7 +67,7 @@ class LULinear(SinglePassBijector):
             name=name,
         )
 
-    def _forward_and_log_det(self, z, **condition):
+    def _forward_and_log_det(self, z, **call_kwargs):
         lower, upper, log_det = self._factors()
         columns = tf.transpose(tf.reshape(z, [-1, self.event_size]))
         columns = tf.linalg.triangular_solve(lower, columns)
@@ -75,7 +75,7 @@ class LULinear(SinglePassBijector):
         x = tf.gather(tf.transpose(columns), self._permutation, axis=-1)
         return tf.ensure_shape(tf.reshape(x, tf.shape(z)), z.shape), -log_det
 
-    def _inverse_and_log_det(self, x, **condition):
+    def _inverse_and_log_det(self, x, **call_kwargs):
         lower, upper, log_det = self._factors()
         matrix = tf.gather(lower @ upper, self._permutation, axis=-1)
         rows = tf.matmul(tf.reshape(x, [-1, self.event_size]), matrix, transpose_b=True)

@@ -44,10 +44,10 @@ class Permutation(SinglePassBijector):
             name=name,
         )
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         return _reorder(x, self._permutation, self._inverse_permutation), tf.zeros([], x.dtype)
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         return _reorder(y, self._inverse_permutation, self._permutation), tf.zeros([], y.dtype)
 
 

@@ -87,33 +87,33 @@ class SinglePassBijector(UncachedBijector):
         return self._domain_shape[0] if len(self._domain_shape or ()) == 1 else None
 
     @abc.abstractmethod
-    def _forward_and_log_det(self, x: tf.Tensor, **condition) -> tuple[tf.Tensor, tf.Tensor]:
+    def _forward_and_log_det(self, x: tf.Tensor, **call_kwargs) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns y and log|det dy/dx|."""
 
     @abc.abstractmethod
-    def _inverse_and_log_det(self, y: tf.Tensor, **condition) -> tuple[tf.Tensor, tf.Tensor]:
+    def _inverse_and_log_det(self, y: tf.Tensor, **call_kwargs) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns x and log|det dx/dy|."""
 
     def _check_dtype(self, name, value, dtype):
         check_tensor_dtype(name, value, dtype)
 
-    def _checked_forward_and_log_det(self, x, **condition):
-        return self._checked_domain(x)._forward_and_log_det(x, **condition)
+    def _checked_forward_and_log_det(self, x, **call_kwargs):
+        return self._checked_domain(x)._forward_and_log_det(x, **call_kwargs)
 
-    def _checked_inverse_and_log_det(self, y, **condition):
-        return self._checked_codomain(y)._inverse_and_log_det(y, **condition)
+    def _checked_inverse_and_log_det(self, y, **call_kwargs):
+        return self._checked_codomain(y)._inverse_and_log_det(y, **call_kwargs)
 
-    def _forward(self, x, **condition):
-        return self._forward_and_log_det(x, **condition)[0]
+    def _forward(self, x, **call_kwargs):
+        return self._forward_and_log_det(x, **call_kwargs)[0]
 
-    def _inverse(self, y, **condition):
-        return self._inverse_and_log_det(y, **condition)[0]
+    def _inverse(self, y, **call_kwargs):
+        return self._inverse_and_log_det(y, **call_kwargs)[0]
 
-    def _forward_log_det_jacobian(self, x, **condition):
-        return self._checked_forward_and_log_det(x, **condition)[1]
+    def _forward_log_det_jacobian(self, x, **call_kwargs):
+        return self._checked_forward_and_log_det(x, **call_kwargs)[1]
 
-    def _inverse_log_det_jacobian(self, y, **condition):
-        return self._checked_inverse_and_log_det(y, **condition)[1]
+    def _inverse_log_det_jacobian(self, y, **call_kwargs):
+        return self._checked_inverse_and_log_det(y, **call_kwargs)[1]
 
     def _checked_domain(self, x):
         """Returns itself, if these are events that `forward` takes."""
@@ -148,14 +148,16 @@ class SinglePassBijector(UncachedBijector):
         return shape if source == target else kind(target)
 
 
-def forward_and_log_det(bijector: tfb.Bijector, x: tf.Tensor, *, event_ndims: int = 1, **condition):
+def forward_and_log_det(
+    bijector: tfb.Bijector, x: tf.Tensor, *, event_ndims: int = 1, **call_kwargs
+):
     """y and log|det dy/dx| of any bijector, in a single pass if it is one of ours.
 
     Args:
-      bijector: takes such events or works elementwise. One of TFP's own is not told the condition.
+      bijector: takes such events or works elementwise. TFP's own get no `call_kwargs`.
       x: vectors `[..., D]`, or other events.
       event_ndims: rank of the events at that end, 1 for vectors.
-      **condition: what a `SinglePassBijector` may hang on.
+      **call_kwargs: what a `SinglePassBijector` may hang on.
 
     Returns:
       y, and the log-det `[...]` or of a shape that broadcasts with it.
@@ -167,19 +169,21 @@ def forward_and_log_det(bijector: tfb.Bijector, x: tf.Tensor, *, event_ndims: in
     ([3.0, 6.0], '2.1972')
     """
     if isinstance(bijector, SinglePassBijector):
-        return bijector._forward_and_log_det(x, **condition)
+        return bijector._forward_and_log_det(x, **call_kwargs)
     x = tf.identity(x)  # a tensor that no cache of TFP's has seen
     return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims=event_ndims)
 
 
-def inverse_and_log_det(bijector: tfb.Bijector, y: tf.Tensor, *, event_ndims: int = 1, **condition):
+def inverse_and_log_det(
+    bijector: tfb.Bijector, y: tf.Tensor, *, event_ndims: int = 1, **call_kwargs
+):
     """x and log|det dx/dy| of any bijector; see `forward_and_log_det`.
 
     Args:
-      bijector: takes such events or works elementwise. One of TFP's own is not told the condition.
+      bijector: takes such events or works elementwise. TFP's own get no `call_kwargs`.
       y: vectors `[..., D]`, or other events.
       event_ndims: rank of the events at that end, 1 for vectors.
-      **condition: what a `SinglePassBijector` may hang on.
+      **call_kwargs: what a `SinglePassBijector` may hang on.
 
     Returns:
       x, and the log-det `[...]` or of a shape that broadcasts with it.
@@ -190,7 +194,7 @@ def inverse_and_log_det(bijector: tfb.Bijector, y: tf.Tensor, *, event_ndims: in
     [2.0, -1.0]
     """
     if isinstance(bijector, SinglePassBijector):
-        return bijector._inverse_and_log_det(y, **condition)
+        return bijector._inverse_and_log_det(y, **call_kwargs)
     y = tf.identity(y)
     return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims=event_ndims)
 

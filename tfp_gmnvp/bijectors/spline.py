@@ -104,7 +104,7 @@ class _Splines(SinglePassBijector):
         self._widths, self._heights = self._lengths(widths), self._lengths(heights)
         super().__init__(dtype=parameters.dtype, name=name)
 
-    def _inverse_and_log_det(self, x, **condition):
+    def _inverse_and_log_det(self, x, **call_kwargs):
         inside, x_inside = self._clipped(x)
         at = self._bin(x_inside)
         t = _share((x_inside - at.x) / at.width)
@@ -113,7 +113,7 @@ class _Splines(SinglePassBijector):
         z = at.z + at.height * t * (s * t + at.slope * u) / q
         return tf.where(inside, z, x), _sum_where(inside, _log_slope(at, s, t, u, q))
 
-    def _forward_and_log_det(self, z, **condition):
+    def _forward_and_log_det(self, z, **call_kwargs):
         inside, z_inside = self._clipped(z)
         at = self._bin(z_inside, by_height=True)
         s = at.height / at.width

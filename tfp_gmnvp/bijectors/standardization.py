@@ -14,11 +14,11 @@ from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
 __all__ = [
     "Spread",
+    "column_spread",
     "forward_in_float64",
-    "from_spread",
     "leading_standardization",
-    "spread_of",
     "standardization",
+    "standardization_from_spread",
 ]
 
 tfb = tfp.bijectors
@@ -42,7 +42,7 @@ class Spread(NamedTuple):
 
     #### Examples
 
-    >>> spread_of(np.array([[0.0], [2.0]]))
+    >>> column_spread(np.array([[0.0], [2.0]]))
     Spread(loc=array([1.]), scale=array([1.]), bound=array([inf]))
     """
 
@@ -83,15 +83,18 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
             f"`data` must have shape [N, D] or [N, H, W, C] with N >= 1, got {list(data.shape)}."
         )
     array_checks.check_points(data, data.shape[1:], tf.float64, name="data")
-    return from_spread(spread_of(data), dtype=dtype, name=name)
+    return standardization_from_spread(column_spread(data), dtype=dtype, name=name)
 
 
-def from_spread(spread: Spread, *, dtype=tf.float32, name: str = "standardization") -> tfb.Bijector:
-    """The `standardization` of data whose spread is known; see `spread_of`.
+def standardization_from_spread(
+    spread: Spread, *, dtype=tf.float32, name: str = "standardization"
+) -> tfb.Bijector:
+    """The `standardization` of data whose spread is known; see `column_spread`.
 
     #### Examples
 
-    >>> from_spread(spread_of(np.array([[0.0], [4.0]]))).inverse([4.0]).numpy().tolist()
+    >>> spread = column_spread(np.array([[0.0], [4.0]]))
+    >>> standardization_from_spread(spread).inverse([4.0]).numpy().tolist()
     [1.0]
     """
     constant = {"trainable": False, "dtype": tf.float64}
@@ -103,7 +106,7 @@ def from_spread(spread: Spread, *, dtype=tf.float32, name: str = "standardizatio
     )
 
 
-def spread_of(data: np.ndarray) -> Spread:
+def column_spread(data: np.ndarray) -> Spread:
     """What `standardization` makes of data; it reads it three times, some rows at a time.
 
     Args:
@@ -115,7 +118,7 @@ def spread_of(data: np.ndarray) -> Spread:
     #### Examples
 
     >>> data = np.append(np.linspace(-1.0, 1.0, 999), 1e4)[:, np.newaxis]
-    >>> loc, scale, bound = spread_of(data)
+    >>> loc, scale, bound = column_spread(data)
     >>> bool(abs(loc[0]) < 0.01), round(scale[0].item(), 1), round(bound[0].item(), 1)
     (True, 0.5, 2.2)
     """
@@ -170,13 +173,13 @@ def leading_standardization(bijector: tfb.Bijector) -> SinglePassBijector | None
     return first if is_one else None
 
 
-def forward_in_float64(bijector: tfb.Bijector, z: tf.Tensor, **condition) -> tf.Tensor:
+def forward_in_float64(bijector: tfb.Bijector, z: tf.Tensor, **call_kwargs) -> tf.Tensor:
     """`forward` of a bijector with a leading standardisation, whose last step is in float64.
 
     Args:
       bijector: one that `leading_standardization` finds something in.
       z: latents `[N, D]`.
-      **condition: what the bijector hangs on.
+      **call_kwargs: what the bijector hangs on.
 
     Returns:
       Points `[N, D]` in float64.
@@ -189,7 +192,7 @@ def forward_in_float64(bijector: tfb.Bijector, z: tf.Tensor, **condition) -> tf.
     """
     if isinstance(bijector, SinglePassChain):
         first, *others = bijector.bijectors
-        z = SinglePassChain(others).forward(z, **condition) if others else z
+        z = SinglePassChain(others).forward(z, **call_kwargs) if others else z
     else:
         first = bijector
     return first.mean + first.std * tf.cast(z, tf.float64)
@@ -214,11 +217,11 @@ class Standardization(SinglePassBijector):
             name=name,
         )
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         high, low, std = self._in_own_dtype()
         return high + (low + std * x), self._log_det()
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         if y.dtype == self.mean.dtype:
             return tf.cast((y - self.mean) / self.std, self.dtype), -self._log_det()
         high, low, std = self._in_own_dtype()

@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
-__all__ = ["Tails", "draw_in"]
+__all__ = ["Tails", "compress_tails"]
 
 tfb = tfp.bijectors
 
@@ -16,11 +16,11 @@ _WIDTH = 0.1
 _HIGHEST = 80.0  # whose exponential float32 holds
 
 
-def draw_in(bound: np.ndarray, *, dtype=tf.float32, name: str = "tails") -> tfb.Bijector:
+def compress_tails(bound: np.ndarray, *, dtype=tf.float32, name: str = "tails") -> tfb.Bijector:
     """The bijector that draws in the tails of those columns that have some.
 
     Args:
-      bound: of each standardised column, `[D]`, infinite for no tails, as of `spread_of`.
+      bound: of each standardised column, `[D]`, infinite for no tails, as of `column_spread`.
       dtype: float dtype of the bijector.
       name: the prefix of the variable's name.
 
@@ -29,7 +29,7 @@ def draw_in(bound: np.ndarray, *, dtype=tf.float32, name: str = "tails") -> tfb.
 
     #### Examples
 
-    >>> print(draw_in(np.array([3.0, np.inf])).inverse([[1e4, 7.0]]).numpy().round(1))
+    >>> print(compress_tails(np.array([3.0, np.inf])).inverse([[1e4, 7.0]]).numpy().round(1))
     [[4.2 7. ]]
     """
     bound = np.minimum(bound, tf.as_dtype(dtype).max)
@@ -67,12 +67,12 @@ class Tails(SinglePassBijector):
             domain_shape=bound.shape, dtype=bound.dtype, parameters=parameters, name=name
         )
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         beyond = tf.nn.relu(tf.abs(x) - self.bound) / self.width
         far = tf.sign(x) * (self.bound + self.width * tf.math.expm1(tf.minimum(beyond, _HIGHEST)))
         return tf.where(beyond > 0, far, x), tf.reduce_sum(beyond, axis=-1)
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         logarithm = tf.math.log1p(tf.nn.relu(tf.abs(y) - self.bound) / self.width)
         near = tf.sign(y) * (self.bound + self.width * logarithm)
         return tf.where(logarithm > 0, near, y), -tf.reduce_sum(logarithm, axis=-1)

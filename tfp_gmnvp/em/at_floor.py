@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.em.m_step import total_variance
-from tfp_gmnvp.mixtures import MixtureParameters, mixture_parameters, structure_of
+from tfp_gmnvp.mixtures import MixtureParameters, mixture_parameters, mixture_structure
 
 __all__ = ["components_at_floor"]
 
@@ -34,7 +34,7 @@ def components_at_floor(mixture: tfd.MixtureSameFamily, covariance_floor: float)
     >>> components_at_floor(as_mixture(parameters, "diag"), covariance_floor=1e-6)
     (1,)
     """
-    structure = structure_of(mixture)
+    structure = mixture_structure(mixture)
     parameters = MixtureParameters(*(tf.cast(p, tf.float64) for p in mixture_parameters(mixture)))
     floor = covariance_floor * total_variance(parameters, structure)
     is_near = structure.narrowest(parameters.covariance, floor).numpy() <= _CLOSE

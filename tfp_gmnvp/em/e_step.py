@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfp_gmnvp.em.labels import known_log_joint
+from tfp_gmnvp.em.labels import labelled_log_joint
 from tfp_gmnvp.em.statistics import SufficientStatistics, add, sufficient_statistics
 from tfp_gmnvp.mixtures import (
     MixtureParameters,
+    finite_log_joint,
     mixture_parameters,
-    ordered_log_joint,
-    structure_of,
+    mixture_structure,
 )
 
 __all__ = ["EStep", "e_step", "expectation", "expected_statistics", "merge", "worst_explained"]
@@ -57,7 +57,7 @@ def expectation(
     Returns:
       The responsibilities `[N, K]`, and log p(z_n) `[N]` in nats. Where the log-joint is minus
       infinity for all components they share a point alike: it does not tell them apart, while
-      `ordered_log_joint` does.
+      `finite_log_joint` does.
 
     #### Examples
 
@@ -94,7 +94,7 @@ def e_step(
     >>> e_step(mixture, tf.zeros([2, 1]), tf.constant([0, 0])).statistics.mass.numpy().tolist()
     [2.0, 0.0]
     """
-    log_joint = known_log_joint(ordered_log_joint(mixture, z), labels)
+    log_joint = labelled_log_joint(finite_log_joint(mixture, z), labels)
     current = mixture_parameters(mixture)
     statistics, log_prob = expected_statistics(
         mixture, current, z, log_joint, sample_weight, inverse_temperature
@@ -137,7 +137,7 @@ def expected_statistics(
     >>> statistics.mass.shape.as_list(), log_prob.shape.as_list()
     ([2], [5])
     """
-    structure = structure_of(mixture)
+    structure = mixture_structure(mixture)
     responsibilities, log_prob = expectation(log_joint, inverse_temperature=inverse_temperature)
     reference = structure.reference(current.loc, current.covariance)
     statistics = sufficient_statistics(

@@ -11,8 +11,8 @@ import tensorflow_probability as tfp
 from tfp_gmnvp._shared.arguments import check_whole_number
 from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp.em.e_step import expectation
-from tfp_gmnvp.em.labels import known_log_joint
-from tfp_gmnvp.em.m_step import above_zero, maximization
+from tfp_gmnvp.em.labels import labelled_log_joint
+from tfp_gmnvp.em.m_step import maximization, positive_variance
 from tfp_gmnvp.em.statistics import sufficient_statistics
 from tfp_gmnvp.mixtures import (
     MixtureParameters,
@@ -22,7 +22,7 @@ from tfp_gmnvp.mixtures import (
     covariance_structure,
 )
 
-__all__ = ["first_fit", "k_means_plus_plus"]
+__all__ = ["initial_parameters", "k_means_plus_plus"]
 
 _MAX_ANCHORS = 50
 
@@ -87,7 +87,7 @@ def k_means_plus_plus(
     return centers
 
 
-def first_fit(
+def initial_parameters(
     points: tf.Tensor,
     num_components: int,
     covariance_type: str,
@@ -138,10 +138,11 @@ def first_fit(
     #### Examples
 
     >>> points = tf.constant([[0.0], [0.2], [9.0], [9.2]])
-    >>> parameters = first_fit(points, 2, "full", seed=0)
+    >>> parameters = initial_parameters(points, 2, "full", seed=0)
     >>> parameters.probs.numpy().tolist()
     [0.5, 0.5]
-    >>> parameters = first_fit(points, 2, "full", seed=0, labels=tf.constant([1, -1, 0, -1]))
+    >>> labels = tf.constant([1, -1, 0, -1])
+    >>> parameters = initial_parameters(points, 2, "full", seed=0, labels=labels)
     >>> parameters.loc.numpy().round().ravel().tolist()
     [9.0, 0.0]
     """
@@ -201,7 +202,7 @@ def _highest(candidates, height):
 def _stddev(points, sample_weight):
     """The spread of each column, `[D]`, by the points' weights; never quite zero."""
     mean, variance = _moments(points, sample_weight)
-    return tf.sqrt(above_zero(variance, mean))
+    return tf.sqrt(positive_variance(variance, mean))
 
 
 def _moments(points, sample_weight):
@@ -250,7 +251,7 @@ def _run(points, start, num_iterations, *, structure, m_step, sample_weight, lab
         parameters = m_step(statistics)
         if iteration < num_iterations:
             log_joint = component_log_joint(as_mixture(parameters, structure), points)
-            responsibilities, _ = expectation(known_log_joint(log_joint, labels))
+            responsibilities, _ = expectation(labelled_log_joint(log_joint, labels))
             reference = structure.reference(parameters.loc, parameters.covariance)
     return parameters
 
@@ -258,7 +259,7 @@ def _run(points, start, num_iterations, *, structure, m_step, sample_weight, lab
 def _objective(points, parameters, structure, prior, sample_weight, labels):
     """The log-likelihood, or the log of the posterior density up to a constant; a float."""
     log_joint = component_log_joint(as_mixture(parameters, structure), points)
-    log_prob = tf.reduce_logsumexp(known_log_joint(log_joint, labels), axis=-1)
+    log_prob = tf.reduce_logsumexp(labelled_log_joint(log_joint, labels), axis=-1)
     if sample_weight is not None:
         log_prob = log_prob * tf.cast(sample_weight, log_prob.dtype)
     objective = tf.reduce_sum(log_prob)

@@ -15,10 +15,10 @@ from tfp_gmnvp.mixtures import (
     assign_parameters,
     covariance_structure,
     mixture_parameters,
-    structure_of,
+    mixture_structure,
 )
 
-__all__ = ["above_zero", "m_step", "maximization", "points_variance", "total_variance"]
+__all__ = ["m_step", "maximization", "points_variance", "positive_variance", "total_variance"]
 
 
 def maximization(
@@ -125,10 +125,10 @@ def _without_outliers(variance, parameters, structure):
         return variance
     center = tf.reduce_sum(probs[:, tf.newaxis] * loc, axis=0)
     capped = capped_variance(variance, probs, loc, structure.variances(covariance))
-    return above_zero(capped, center)
+    return positive_variance(capped, center)
 
 
-def above_zero(variance: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
+def positive_variance(variance: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
     """A variance of points, and where they are all but equal what keeps it off zero.
 
     That is a millionth of the other entries', or what the dtype resolves about the center. An entry
@@ -143,7 +143,7 @@ def above_zero(variance: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
 
     #### Examples
 
-    >>> variance = above_zero(tf.constant([0.0, 2.0]), tf.zeros([2]))
+    >>> variance = positive_variance(tf.constant([0.0, 2.0]), tf.zeros([2]))
     >>> [f"{entry:.0e}" for entry in variance.numpy()]
     ['1e-06', '2e+00']
     """
@@ -182,7 +182,7 @@ def _total(probs, loc, within):
     """The variance of points, of that within components and that of their means."""
     center = tf.reduce_sum(probs[:, tf.newaxis] * loc, axis=0)
     variance = tf.reduce_sum(probs[:, tf.newaxis] * (within + tf.square(loc - center)), axis=0)
-    return above_zero(variance, center)
+    return positive_variance(variance, center)
 
 
 def m_step(
@@ -220,18 +220,18 @@ def m_step(
     >>> mixture.mean().numpy().round(3).tolist()
     [2.0]
     """
-    structure = structure_of(mixture)
+    structure = mixture_structure(mixture)
     current = current or mixture_parameters(mixture)
     is_step = _have_mass(statistics)
     parameters = maximization(
-        _chosen(is_step, statistics, as_statistics(current, structure)),
+        _select(is_step, statistics, as_statistics(current, structure)),
         structure,
         covariance_floor=covariance_floor,
         prior=prior,
         dtype=mixture.dtype,
     )
     parameters = repair(parameters, worst_z, structure, min_share=min_share)
-    assign_parameters(mixture, _chosen(is_step, parameters, current))
+    assign_parameters(mixture, _select(is_step, parameters, current))
 
 
 def _have_mass(statistics):
@@ -240,7 +240,7 @@ def _have_mass(statistics):
     return is_finite & tf.reduce_any(statistics.mass > 0)
 
 
-def _chosen(condition, values, others):
-    """The values if the condition holds, else the others, in the dtype of the values."""
+def _select(predicate, values, others):
+    """The values where the predicate is true, else the others, in the dtype of the values."""
     pairs = zip(values, others, strict=True)
-    return type(values)(*(tf.where(condition, a, tf.cast(b, a.dtype)) for a, b in pairs))
+    return type(values)(*(tf.where(predicate, a, tf.cast(b, a.dtype)) for a, b in pairs))

@@ -21,7 +21,7 @@ from tfp_gmnvp.bijectors import context_size
 from tfp_gmnvp.export.checks import checking_shapes, rows_of_shape
 from tfp_gmnvp.flows.conditional import condition
 from tfp_gmnvp.flows.gaussian_mixture_flow import check_flow, posterior, predict_component
-from tfp_gmnvp.mixtures import log_posterior, within_reach
+from tfp_gmnvp.mixtures import clip_to_range, log_posterior
 
 __all__ = ["export_flow", "to_tflite"]
 
@@ -222,7 +222,7 @@ class _ExportedFlow(tf.Module):
 def _all_at_once(flow, x):
     """log p(x), p(k | x) and its mode from one pass through the bijector."""
     rank = flow.event_shape.rank
-    near = within_reach(x, rank)
+    near = clip_to_range(x, rank)
     z = flow.bijector.inverse(near)
     log_det = flow.bijector.inverse_log_det_jacobian(near, event_ndims=rank)
     log_prob = flow.distribution.log_prob(z) + log_det

@@ -25,7 +25,7 @@ __all__ = [
     "inverse",
     "log_prob",
     "log_responsibilities",
-    "mixture_of",
+    "mixture_arrays",
     "require_plane",
     "responsibilities",
 ]
@@ -67,7 +67,7 @@ def as_points(flow: tfd.TransformedDistribution, x: np.ndarray, name: str = "x")
     return points.astype(precision.row_dtype(flow, points.dtype).as_numpy_dtype, copy=False)
 
 
-def mixture_of(flow: tfd.TransformedDistribution) -> Mixture:
+def mixture_arrays(flow: tfd.TransformedDistribution) -> Mixture:
     """The parameters of the latents' mixture."""
     base = flow.distribution
     components = base.components_distribution

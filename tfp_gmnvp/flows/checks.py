@@ -6,7 +6,7 @@ import operator
 
 import tensorflow_probability as tfp
 
-__all__ = ["check_has_mixture", "check_is_flow", "where_the_flow_is"]
+__all__ = ["check_has_mixture", "check_is_flow", "flow_location_hint"]
 
 tfd = tfp.distributions
 
@@ -29,7 +29,7 @@ def check_is_flow(value, name: str = "flow") -> None:
     if not _is_flow(value):
         raise TypeError(
             f"`{name}` must be a flow, as `gaussian_mixture_flow` returns, got {value!r}"
-            f"{where_the_flow_is(value)}."
+            f"{flow_location_hint(value)}."
         )
 
 
@@ -51,13 +51,13 @@ def check_has_mixture(value, name: str = "flow") -> None:
         )
 
 
-def where_the_flow_is(value) -> str:
+def flow_location_hint(value) -> str:
     """The end of an error's sentence that says where this holds a flow, if it does.
 
     #### Examples
 
     >>> from tfp_gmnvp import FlowModel, gaussian_mixture_flow
-    >>> where_the_flow_is(FlowModel(gaussian_mixture_flow(2, seed=0)))
+    >>> flow_location_hint(FlowModel(gaussian_mixture_flow(2, seed=0)))
     '. Its `distribution` is one'
     """
     for place in _PLACES:

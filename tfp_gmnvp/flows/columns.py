@@ -15,12 +15,12 @@ __all__ = [
     "Columns",
     "as_array",
     "check_names",
-    "columns_of",
+    "input_columns",
     "known_columns",
     "learned_from",
     "learns_columns",
-    "of_table",
     "remember",
+    "table_to_array",
     "text_labels",
 ]
 
@@ -66,12 +66,12 @@ def as_array(x, name: str = "x", flow=None, *, part: str | None = None):
     return tables.as_array(x, name)
 
 
-def of_table(x, name: str = "x", flow=None, *, part: str | None = None):
+def table_to_array(x, name: str = "x", flow=None, *, part: str | None = None):
     """A table as an array, see `as_array`, and all else as it is.
 
     #### Examples
 
-    >>> of_table([0.0, 1.0])
+    >>> table_to_array([0.0, 1.0])
     [0.0, 1.0]
     """
     return as_array(x, name, flow, part=part) if is_table(x) else x
@@ -108,7 +108,7 @@ def check_names(x, known: Names | None, name: str = "x") -> None:
     )
 
 
-def columns_of(flow, x) -> Columns:
+def input_columns(flow, x) -> Columns:
     """The names that points come with: a table's, or those of a pair of points and contexts.
 
     Args:
@@ -118,7 +118,7 @@ def columns_of(flow, x) -> Columns:
     #### Examples
 
     >>> from tfp_gmnvp import gaussian_mixture_flow
-    >>> columns_of(gaussian_mixture_flow(2), [[0.0, 1.0]])
+    >>> input_columns(gaussian_mixture_flow(2), [[0.0, 1.0]])
     Columns(points=None, context=None)
     """
     if isinstance(x, (tuple, list)):
@@ -189,7 +189,7 @@ def learned_from(flow, x) -> Iterator[None]:
         yield
         return
     before = known_columns(flow)
-    found = columns_of(flow, x)
+    found = input_columns(flow, x)
     if found != Columns():
         sizes = (flow.event_shape[-1], bijectors.context_size(flow.bijector))
         fits = all(

@@ -16,7 +16,7 @@ __all__ = [
     "as_rows",
     "condition",
     "paired",
-    "points_and_condition",
+    "points_and_context",
     "row_shape",
     "validation_paired",
 ]
@@ -52,7 +52,7 @@ def condition(flow: tfd.TransformedDistribution, context) -> tfd.TransformedDist
     ([5], [4, 5, 2])
     """
     check_is_flow(flow)
-    context = columns.of_table(context, "context", flow, part="context")
+    context = columns.table_to_array(context, "context", flow, part="context")
     bijector = bijectors.Conditioned(flow.bijector, context)
     mixture = mixtures.at_context(flow.distribution, bijector.context)
     conditioned = Flow(mixture, bijector, name=f"conditioned_{flow.name}")
@@ -187,7 +187,7 @@ def as_rows(x, dtype, *, keeps_float64: bool = False) -> tf.Tensor:
     return tf.cast(x, tf.float64 if keeps_float64 and precision.is_wide(x.dtype) else dtype)
 
 
-def points_and_condition(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tensor, dict]:
+def points_and_context(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tensor, dict]:
     """The points of a batch, and what the flow is to be told beside them.
 
     Args:
@@ -205,12 +205,12 @@ def points_and_condition(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tenso
 
     >>> from tfp_gmnvp import gaussian_mixture_flow
     >>> flow = gaussian_mixture_flow(2, context_size=1)
-    >>> x, condition = points_and_condition(flow, tf.zeros([3, 3]))
-    >>> x.shape.as_list(), condition["context"].shape.as_list()
+    >>> x, call_kwargs = points_and_context(flow, tf.zeros([3, 3]))
+    >>> x.shape.as_list(), call_kwargs["context"].shape.as_list()
     ([3, 2], [3, 1])
     """
     size = bijectors.context_size(flow.bijector)
-    x = columns.of_table(x, "x", flow)
+    x = columns.table_to_array(x, "x", flow)
     x = as_rows(x, flow.dtype, keeps_float64=precision.takes_float64(flow))
     if not size:
         return x, {}

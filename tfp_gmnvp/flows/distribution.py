@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp._compat import PlainTransformedDistribution
 from tfp_gmnvp._shared.array_checks import check_tensor_dtype
-from tfp_gmnvp.bijectors import Held, SinglePassBijector, SinglePassChain
+from tfp_gmnvp.bijectors import Frozen, SinglePassBijector, SinglePassChain
 
 __all__ = ["Flow"]
 
@@ -60,7 +60,7 @@ class Flow(PlainTransformedDistribution):
             return None
         # Not `bijector(...)`, a `tfb.Chain`, whose cache outlives updates of the variables.
         is_plain = isinstance(of_latents, tfb.Identity)
-        return Held(self.bijector if is_plain else SinglePassChain([self.bijector, of_latents]))
+        return Frozen(self.bijector if is_plain else SinglePassChain([self.bijector, of_latents]))
 
     def _check_value(self, value):
         check_tensor_dtype("x", value, self.dtype)

@@ -17,17 +17,17 @@ from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp.bijectors import (
     MLP,
     SinglePassChain,
-    draw_in,
-    from_spread,
+    column_spread,
+    compress_tails,
     real_nvp,
-    spread_of,
+    standardization_from_spread,
 )
 from tfp_gmnvp.flows import columns, precision
-from tfp_gmnvp.flows.checks import check_has_mixture, where_the_flow_is
+from tfp_gmnvp.flows.checks import check_has_mixture, flow_location_hint
 from tfp_gmnvp.flows.conditional import ConditionalFlow
 from tfp_gmnvp.flows.configuration import record_arguments
 from tfp_gmnvp.flows.distribution import Flow
-from tfp_gmnvp.mixtures import gated_mixture, gaussian_mixture, log_posterior, within_reach
+from tfp_gmnvp.mixtures import clip_to_range, gated_mixture, gaussian_mixture, log_posterior
 from tfp_gmnvp.mixtures.components import GaussianComponents
 
 __all__ = [
@@ -155,8 +155,8 @@ def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorica
     [5, 3]
     """
     check_has_mixture(flow)
-    x = precision.as_wide(flow, columns.of_table(x, "x", flow))
-    z = precision.latents(flow, within_reach(x, flow.event_shape.rank, dtype=flow.dtype))
+    x = precision.as_wide(flow, columns.table_to_array(x, "x", flow))
+    z = precision.latents(flow, clip_to_range(x, flow.event_shape.rank, dtype=flow.dtype))
     return tfd.Categorical(logits=log_posterior(flow.distribution, z))
 
 
@@ -229,7 +229,7 @@ def check_flow(flow, name: str = "flow") -> None:
         return
     raise TypeError(
         f"`{name}` must be a flow over a Gaussian mixture, as `gaussian_mixture_flow` returns, "
-        f"got {flow!r}{where_the_flow_is(flow)}."
+        f"got {flow!r}{flow_location_hint(flow)}."
     )
 
 
@@ -289,6 +289,6 @@ def standardizing(data, event_size: int, *, dtype=tf.float32) -> list[tfp.biject
     """
     data = np.asarray(tables.as_array(data, "standardize"))
     array_checks.check_points(data, [event_size], tf.float64, name="standardize")
-    spread = spread_of(data)
-    parts, bound = [from_spread(spread, dtype=dtype)], spread.bound
-    return [*parts, draw_in(bound, dtype=dtype)] if np.isfinite(bound).any() else parts
+    spread = column_spread(data)
+    parts, bound = [standardization_from_spread(spread, dtype=dtype)], spread.bound
+    return [*parts, compress_tails(bound, dtype=dtype)] if np.isfinite(bound).any() else parts

@@ -57,7 +57,7 @@ def interpolate(
 
 
 def _as_points(flow, name, x):
-    x = columns.of_table(x, name, flow)
+    x = columns.table_to_array(x, name, flow)
     check_tensor_dtype(name, x, flow.dtype)
     x = tf.convert_to_tensor(x, dtype=flow.dtype)
     if x.shape.rank == 0 or not x.shape[-1:].is_compatible_with(flow.event_shape):

@@ -100,13 +100,13 @@ def latents(flow: tfd.TransformedDistribution, x) -> tf.Tensor:
     return flow.bijector.inverse(x) if x.dtype == flow.dtype else latents_and_log_det(flow, x)[0]
 
 
-def latents_and_log_det(flow: tfd.TransformedDistribution, x: tf.Tensor, **condition):
+def latents_and_log_det(flow: tfd.TransformedDistribution, x: tf.Tensor, **call_kwargs):
     """Latents z = f(x) and log|det df(x)/dx|, of points in the flow's dtype or its `row_dtype`.
 
     Args:
       flow: a flow.
       x: points `[N, D]`.
-      **condition: what the bijector hangs on.
+      **call_kwargs: what the bijector hangs on.
 
     Returns:
       Latents `[N, D]`, and the log-det, `[N]` or of a shape that broadcasts with it; both in the
@@ -122,10 +122,10 @@ def latents_and_log_det(flow: tfd.TransformedDistribution, x: tf.Tensor, **condi
     """
     bijector = flow.bijector
     if x.dtype == flow.dtype:
-        z = bijector.inverse(x, **condition)
+        z = bijector.inverse(x, **call_kwargs)
         ndims = flow.event_shape.rank
-        return z, bijector.inverse_log_det_jacobian(x, event_ndims=ndims, **condition)
-    return bijector._checked_inverse_and_log_det(x, **condition)
+        return z, bijector.inverse_log_det_jacobian(x, event_ndims=ndims, **call_kwargs)
+    return bijector._checked_inverse_and_log_det(x, **call_kwargs)
 
 
 def log_prob(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tf.Tensor:
@@ -179,4 +179,4 @@ def check_resolution(flow: tfd.TransformedDistribution, x, name: str = "x") -> N
         else f"Give the rows in float64 (they are {tf.as_dtype(x.dtype).name} here) to a flow with "
         "`standardize=x`, which centres them before they are cast, or to one of `dtype=tf.float64`."
     )
-    array_checks.check_told_apart(name, x, dtype, loc=loc, scale=scale, hint=hint)
+    array_checks.check_resolvable(name, x, dtype, loc=loc, scale=scale, hint=hint)

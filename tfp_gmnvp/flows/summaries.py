@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp._shared.arguments import check_whole_number
 from tfp_gmnvp._shared.seeds import stateless_seed
-from tfp_gmnvp.flows.checks import where_the_flow_is
+from tfp_gmnvp.flows.checks import flow_location_hint
 
 __all__ = ["MonteCarloEstimate", "entropy", "kl_divergence", "mean_estimate"]
 
@@ -135,7 +135,7 @@ def kl_divergence(
 def _samples(flow, num_samples, seed):
     check_whole_number("num_samples", num_samples, 2)
     if not isinstance(flow, tfd.Distribution):
-        raise TypeError(f"`flow` must be a distribution, got {flow!r}{where_the_flow_is(flow)}.")
+        raise TypeError(f"`flow` must be a distribution, got {flow!r}{flow_location_hint(flow)}.")
     if flow.batch_shape.rank != 0:
         raise ValueError(f"`flow` must have batch shape [], got {flow.batch_shape}.")
     return flow.sample(num_samples, seed=stateless_seed(seed))

@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 from tfp_gmnvp._shared.seeds import standard_normal
 from tfp_gmnvp.mixtures.triangular import inverse_tril, log_det_tril, products_with_each
 
-__all__ = ["DiagComponents", "GaussianComponents", "TriLComponents", "Whitening", "are_same"]
+__all__ = ["DiagComponents", "GaussianComponents", "TriLComponents", "Whitening", "equal_scales"]
 
 tfd = tfp.distributions
 tfb = tfp.bijectors
@@ -222,7 +222,7 @@ class TriLComponents(GaussianComponents):
             return tf.linalg.matvec(inverse, vectors)
 
         log_det_scale = log_det_tril(scale_tril) + tf.zeros_like(self.loc[..., 0])
-        return Whitening(linear, log_det_scale, are_same(self.loc, scale_tril))
+        return Whitening(linear, log_det_scale, equal_scales(self.loc, scale_tril))
 
     def _whiten(self, z):
         loc, scale_tril = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale_tril)
@@ -294,7 +294,7 @@ class DiagComponents(GaussianComponents):
         return Whitening(
             lambda vectors: vectors / scale_diag,
             _log_det_diag(scale_diag, self.loc),
-            are_same(self.loc, scale_diag),
+            equal_scales(self.loc, scale_diag),
         )
 
     def _whiten(self, z):
@@ -321,7 +321,7 @@ def _log_det_diag(scale_diag, loc):
     return tf.reduce_sum(tf.math.log(scale_diag) + tf.zeros_like(loc), axis=-1)
 
 
-def are_same(loc: tf.Tensor, *scales: tf.Tensor) -> tf.Tensor:
+def equal_scales(loc: tf.Tensor, *scales: tf.Tensor) -> tf.Tensor:
     """Which components have equal scales, bool `[K, K]`.
 
     Args:
@@ -330,7 +330,7 @@ def are_same(loc: tf.Tensor, *scales: tf.Tensor) -> tf.Tensor:
 
     #### Examples
 
-    >>> are_same(tf.zeros([2, 1]), tf.constant([[2.0], [4.0]])).numpy().tolist()
+    >>> equal_scales(tf.zeros([2, 1]), tf.constant([[2.0], [4.0]])).numpy().tolist()
     [[True, False], [False, True]]
     """
     same = tf.ones(tf.concat([tf.shape(loc)[:1]] * 2, axis=0), tf.bool)

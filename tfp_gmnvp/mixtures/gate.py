@@ -24,7 +24,13 @@ from tfp_gmnvp.mixtures.distribution import GaussianMixture
 from tfp_gmnvp.mixtures.gaussian_mixture import gaussian_mixture
 from tfp_gmnvp.mixtures.parameters import MixtureParameters, assign_parameters
 
-__all__ = ["GatedMixture", "at_context", "gate_variables", "gated_mixture", "start_mixture"]
+__all__ = [
+    "GatedMixture",
+    "assign_initial_parameters",
+    "at_context",
+    "gate_variables",
+    "gated_mixture",
+]
 
 tfd = tfp.distributions
 
@@ -174,7 +180,9 @@ def gate_variables(mixture: tfd.MixtureSameFamily) -> Sequence[tf.Variable]:
     return getattr(getattr(mixture, "gate", None), "trainable_variables", ())
 
 
-def start_mixture(mixture: tfd.MixtureSameFamily, parameters: MixtureParameters) -> None:
+def assign_initial_parameters(
+    mixture: tfd.MixtureSameFamily, parameters: MixtureParameters
+) -> None:
     """Sets a mixture down, the weights where its gate is zero among them.
 
     Args:
@@ -184,7 +192,8 @@ def start_mixture(mixture: tfd.MixtureSameFamily, parameters: MixtureParameters)
     #### Examples
 
     >>> mixture = gated_mixture(lambda context: tf.zeros([2]), 2, 1)
-    >>> start_mixture(mixture, MixtureParameters([0.2, 0.8], [[0.0], [1.0]], tf.ones([2, 1, 1])))
+    >>> parameters = MixtureParameters([0.2, 0.8], [[0.0], [1.0]], tf.ones([2, 1, 1]))
+    >>> assign_initial_parameters(mixture, parameters)
     >>> probs = mixture.at([0.0]).mixture_distribution.probs_parameter()
     >>> probs.numpy().astype(float).round(3).tolist()
     [0.2, 0.8]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.mixtures.covariances import covariance_structure, structure_of
+from tfp_gmnvp.mixtures.covariances import covariance_structure, mixture_structure
 from tfp_gmnvp.mixtures.distribution import GaussianMixture
 
 __all__ = [
@@ -107,7 +107,7 @@ def mixture_parameters(mixture: tfd.MixtureSameFamily) -> MixtureParameters:
     """
     components = mixture.components_distribution
     probs = mixture.mixture_distribution.probs_parameter()
-    covariance = structure_of(mixture).read(components)
+    covariance = mixture_structure(mixture).read(components)
     return MixtureParameters(probs, tf.convert_to_tensor(components.loc), covariance)
 
 
@@ -130,7 +130,7 @@ def assign_parameters(mixture: tfd.MixtureSameFamily, parameters: MixtureParamet
     >>> print(f"{mixture.stddev()[0]:.3f}")
     1.392
     """
-    components, structure = mixture.components_distribution, structure_of(mixture)
+    components, structure = mixture.components_distribution, mixture_structure(mixture)
     dtype = components.dtype
     probs, loc, covariance = _as_tensors(parameters, dtype)
     _check_shapes(probs, loc, covariance, components.loc.shape, structure)

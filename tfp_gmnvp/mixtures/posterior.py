@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tfp_gmnvp.mixtures.components import GaussianComponents
 
-__all__ = ["log_posterior", "log_sum_exp", "ordered_log_joint", "within_reach"]
+__all__ = ["clip_to_range", "finite_log_joint", "log_posterior", "log_sum_exp"]
 
 _REACH = 0.55  # of the range's logarithm: 2e21 in float32, 4e169 in float64
 
@@ -137,7 +137,7 @@ def log_sum_exp(log_joint: tf.Tensor, mixture, z: tf.Tensor) -> tf.Tensor:
     return total(log_joint)
 
 
-def ordered_log_joint(mixture, z: tf.Tensor) -> tf.Tensor:
+def finite_log_joint(mixture, z: tf.Tensor) -> tf.Tensor:
     """The log-joint; where it is minus infinity for all components, numbers that tell them apart.
 
     Args:
@@ -152,7 +152,7 @@ def ordered_log_joint(mixture, z: tf.Tensor) -> tf.Tensor:
     #### Examples
 
     >>> from tfp_gmnvp.mixtures import gaussian_mixture
-    >>> log_joint = ordered_log_joint(gaussian_mixture(2, 1, seed=0), tf.constant([[1e25]]))
+    >>> log_joint = finite_log_joint(gaussian_mixture(2, 1, seed=0), tf.constant([[1e25]]))
     >>> tf.nn.softmax(log_joint).numpy().max(axis=-1).tolist()
     [1.0]
     """
@@ -168,7 +168,7 @@ def ordered_log_joint(mixture, z: tf.Tensor) -> tf.Tensor:
     return tf.cond(tf.reduce_any(far), with_stand_ins, lambda: log_joint)
 
 
-def within_reach(x: tf.Tensor, event_ndims: int = 1, *, dtype=None) -> tf.Tensor:
+def clip_to_range(x: tf.Tensor, event_ndims: int = 1, *, dtype=None) -> tf.Tensor:
     """Points, those that a bijector might take out of the dtype's range drawn in along their ray.
 
     Args:
@@ -181,7 +181,7 @@ def within_reach(x: tf.Tensor, event_ndims: int = 1, *, dtype=None) -> tf.Tensor
 
     #### Examples
 
-    >>> [f"{entry:.2g}" for entry in within_reach(tf.constant([1e38, -2e38])).numpy()]
+    >>> [f"{entry:.2g}" for entry in clip_to_range(tf.constant([1e38, -2e38])).numpy()]
     ['7.8e+20', '-1.6e+21']
     """
     dtype = tf.as_dtype(dtype or x.dtype).as_numpy_dtype

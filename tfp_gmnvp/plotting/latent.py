@@ -61,7 +61,7 @@ def plot_latents(flow, x: np.ndarray, *, ax: Axes | None = None) -> Axes:
     batched.require_plane(flow, "plot_latents")
     x = batched.as_points(flow, x)
     z = batched.inverse(flow, x)
-    mixture = batched.mixture_of(flow)
+    mixture = batched.mixture_arrays(flow)
     ax = ax or current_axes()
     colours = blend_colours(np.exp(batched.log_responsibilities(flow, z)))
     style = {"linewidths": 0, "alpha": 0.55, "rasterized": True}
@@ -122,7 +122,7 @@ def plot_warped_grid(
     names = data_labels(labels, 2, names=columns.text_labels(flow, x))
     x = None if x is None else batched.as_points(flow, x)
     ax = ax or current_axes()
-    mixture = batched.mixture_of(flow)
+    mixture = batched.mixture_arrays(flow)
     reach = [
         _ring(*pair, _GRID_REACH) for pair in zip(mixture.means, mixture.covariances, strict=True)
     ]

@@ -78,7 +78,7 @@ def pair_plot(
     _label(grid, names, limits)
     caption = _caption(len(samples) - len(visible), len(shown), size)
     figure.supxlabel(caption, fontsize=9, color=INK)
-    weight_legend(figure, batched.mixture_of(flow).probs, loc="outside right upper")
+    weight_legend(figure, batched.mixture_arrays(flow).probs, loc="outside right upper")
     return grid
 
 

@@ -166,8 +166,8 @@ def _mean_loss(flow) -> Callable:
 
     @tf.function(reduce_retracing=True)
     def sums(rows, sample_weight):
-        x, condition = conditional.points_and_condition(flow, rows)
-        log_prob = tf.cast(flow.log_prob(x, **condition), tf.float64)
+        x, call_kwargs = conditional.points_and_context(flow, rows)
+        log_prob = tf.cast(flow.log_prob(x, **call_kwargs), tf.float64)
         weights = tf.ones_like(log_prob)
         if sample_weight is not None:
             weights = tf.cast(sample_weight, tf.float64)

@@ -28,7 +28,7 @@ class KerasMethods:
     def __call__(self, x, *args, **kwargs):
         """As of `keras.Model`, which would turn a table into a tensor before anybody sees it."""
         if any(is_table(part) for part in (x if isinstance(x, tuple) else [x])):
-            x = columns.of_table(self._paired(x), "x", self.distribution)
+            x = columns.table_to_array(self._paired(x), "x", self.distribution)
         return super().__call__(x, *args, **kwargs)
 
     def count_params(self) -> int:

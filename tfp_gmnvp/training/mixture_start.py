@@ -27,7 +27,7 @@ class MixtureStart:
 
     @columns.learns_columns
     def initialize_mixture(self, x, sample_weight=None, y=None) -> None:
-        """Sets the mixture down on the latents of these points by k-means++ and `first_fit`.
+        """Initialises the mixture on the latents of points; see `em.initial_parameters`.
 
         The first `fit` does so on its own. What is frozen stays as it is.
 
@@ -48,10 +48,10 @@ class MixtureStart:
         rows = conditional.as_rows(data["x"], flow.dtype, keeps_float64=keeps_float64)
         z = self._latents(rows).numpy()
         array_checks.check_rows("x", z, np.isfinite, "points within the support of the bijector")
-        x, condition = conditional.points_and_condition(flow, rows)
+        x, call_kwargs = conditional.points_and_context(flow, rows)
         frozen = freezing.frozen_variables(flow)
         held = [(v, v.numpy()) for v in flow.bijector.variables if v.ref() in frozen]
-        bijectors.initialize(flow.bijector, x, sample_weight, **condition)
+        bijectors.initialize(flow.bijector, x, sample_weight, **call_kwargs)
         for variable, value in held:
             variable.assign(value)
         if not freezing.is_mixture_frozen(flow, frozen):
@@ -63,7 +63,7 @@ class MixtureStart:
         mixture = self.distribution.distribution
         components = mixture.components_distribution
         update = self.mixture_update or MixtureUpdate()
-        parameters = em.first_fit(
+        parameters = em.initial_parameters(
             self._latents(rows),
             self._num_components,
             components.covariance_type,
@@ -78,7 +78,7 @@ class MixtureStart:
         )
         with self.distribute_strategy.scope():
             parameters = mixtures.MixtureParameters(*replicas.from_first_replica(parameters))
-            mixtures.start_mixture(mixture, parameters)
+            mixtures.assign_initial_parameters(mixture, parameters)
 
     def _num_seedings(self, rows):
         """Several where they are cheap, and there is something to choose."""
@@ -91,7 +91,7 @@ class MixtureStart:
         latents, size = [], streams.rows_at_once(rows, 4096)
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            x, condition = conditional.points_and_condition(self.distribution, part)
-            z, _ = precision.latents_and_log_det(self.distribution, x, **condition)
+            x, call_kwargs = conditional.points_and_context(self.distribution, part)
+            z, _ = precision.latents_and_log_det(self.distribution, x, **call_kwargs)
             latents.append(z)
         return tf.concat(latents, axis=0)

@@ -214,10 +214,10 @@ class FlowModel(
 
     def call(self, x):
         """log p(x) in nats."""
-        x, condition = conditional.points_and_condition(self.distribution, x)
+        x, call_kwargs = conditional.points_and_context(self.distribution, x)
         flow = self.distribution
         return precision.log_prob(
-            conditional.condition(flow, **condition) if condition else flow, x
+            conditional.condition(flow, **call_kwargs) if call_kwargs else flow, x
         )
 
     @columns.learns_columns
@@ -247,7 +247,7 @@ class FlowModel(
             rows are copies. Of batches the rows are looked at that the mixture starts from.
         """
         self._check_compiled("fit")
-        names = columns.columns_of(self.distribution, x).points
+        names = columns.input_columns(self.distribution, x).points
         x = self._paired(x)
         fit = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
         fit.update(fit.pop("kwargs", {}))

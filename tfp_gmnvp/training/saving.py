@@ -6,7 +6,7 @@ import os
 
 import tensorflow as tf
 
-from tfp_gmnvp._shared.files import all_or_none, written_whole
+from tfp_gmnvp._shared.files import atomic_write, restored_on_error
 from tfp_gmnvp.flows.configuration import flow_config, serialized
 from tfp_gmnvp.flows.image_flow import build_flow
 from tfp_gmnvp.training.keras_weights import KERAS, check_written_by, tf_variable
@@ -102,7 +102,7 @@ class SavedByConfiguration:
         of_optimizer = getattr(getattr(self, "optimizer", None), "variables", ())
         of_optimizer = of_optimizer() if callable(of_optimizer) else of_optimizer
         variables = [tf_variable(weight) for weight in (*self.weights, *of_optimizer)]
-        with all_or_none(variables, filepath):
+        with restored_on_error(variables, filepath):
             return super().load_weights(filepath, *args, **kwargs)
 
     def _write(self, write, suffix, filepath, *args, **kwargs):
@@ -112,7 +112,7 @@ class SavedByConfiguration:
         asks = os.path.exists(path) and not kwargs.get("overwrite", not args or args[0])
         if not is_file or asks or kwargs.get("zipped") is False or kwargs.get("max_shard_size"):
             return write(filepath, *args, **kwargs)
-        with written_whole(path) as new:
+        with atomic_write(path) as new:
             return write(new, *args, **kwargs)
 
 

@@ -79,7 +79,7 @@ class TrainingSteps:
         of_batch = self._update.of_batch(
             self.distribution.distribution,
             z,
-            em.known_log_joint(log_joint, y),
+            em.labelled_log_joint(log_joint, y),
             sample_weight,
         )
 
@@ -148,7 +148,7 @@ class TrainingSteps:
 
     def _evaluate(self, x, **condition):
         """The one pass: latents, the components' log-joint, log p(x)."""
-        x, of_context = conditional.points_and_condition(self.distribution, x)
+        x, of_context = conditional.points_and_context(self.distribution, x)
         condition = {**condition, **of_context}
         z, log_det = precision.latents_and_log_det(self.distribution, x, **condition)
         mixture = mixtures.at_context(self.distribution.distribution, **of_context)

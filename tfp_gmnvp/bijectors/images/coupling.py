@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp.bijectors.affine import affine
+from tfp_gmnvp.bijectors.affine import Affine
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
 __all__ = ["ImageCoupling"]
@@ -65,15 +65,15 @@ class ImageCoupling(SinglePassBijector):
         """The map from the entries that stand still to the parameters of those that move."""
         return self._conditioner
 
-    def _forward_and_log_det(self, x, **condition):
-        bijector = self._affine(x, condition)
+    def _forward_and_log_det(self, x, **call_kwargs):
+        bijector = self._affine(x, call_kwargs)
         return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims=3)
 
-    def _inverse_and_log_det(self, y, **condition):
-        bijector = self._affine(y, condition)
+    def _inverse_and_log_det(self, y, **call_kwargs):
+        bijector = self._affine(y, call_kwargs)
         return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims=3)
 
-    def _affine(self, x, condition):
+    def _affine(self, x, call_kwargs):
         """The elementwise map, which is the identity where its parameters are zero."""
-        parameters = self._moving * self._conditioner(self._still * x, **condition)
-        return affine(parameters, max_log_scale=self._max_log_scale)
+        parameters = self._moving * self._conditioner(self._still * x, **call_kwargs)
+        return Affine(self._max_log_scale)(parameters)

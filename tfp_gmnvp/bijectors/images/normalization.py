@@ -52,10 +52,10 @@ class ChannelActNorm(SinglePassBijector):
             domain_shape=shape, dtype=tf.as_dtype(dtype), parameters=parameters, name=name
         )
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         return self.loc + tf.exp(self.log_scale) * x, self._log_det()
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         return (y - self.loc) * tf.exp(-self.log_scale), -self._log_det()
 
     def _log_det(self):

@@ -56,12 +56,12 @@ class Squeeze(SinglePassBijector):
             name=name,
         )
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         upper_left, lower_right, upper_right, lower_left = tf.split(x, 4, axis=-1)
         rows = _interleave(upper_left, upper_right, -2), _interleave(lower_left, lower_right, -2)
         return _interleave(*rows, -3), tf.zeros([], x.dtype)
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         upper, lower = y[..., 0::2, :, :], y[..., 1::2, :, :]
         parts = (
             upper[..., 0::2, :],
@@ -100,10 +100,10 @@ class Flatten(SinglePassBijector):
             name=name,
         )
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         return _reshape_event(x, 1, self.codomain_shape), tf.zeros([], x.dtype)
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         return _reshape_event(y, 3, self.domain_shape), tf.zeros([], y.dtype)
 
 
@@ -160,14 +160,14 @@ class FactorOut(SinglePassBijector):
         """The bijector of the scales to come."""
         return self._inner
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         first, rest = tf.split(x, 2, axis=-1)
-        y, log_det = self._inner._forward_and_log_det(first, **condition)
+        y, log_det = self._inner._forward_and_log_det(first, **call_kwargs)
         return tf.concat([y, self._rest._forward_and_log_det(rest)[0]], axis=-1), log_det
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         first, rest = tf.split(y, 2, axis=-1)
-        x, log_det = self._inner._inverse_and_log_det(first, **condition)
+        x, log_det = self._inner._inverse_and_log_det(first, **call_kwargs)
         return tf.concat([x, self._rest._inverse_and_log_det(rest)[0]], axis=-1), log_det
 
 

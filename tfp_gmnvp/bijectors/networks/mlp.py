@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp._compat import computed_apart, is_for_xla
+from tfp_gmnvp._compat import is_compiled_by_xla, unfused
 from tfp_gmnvp._shared.arguments import as_sizes, check_number, check_whole_number
 from tfp_gmnvp._shared.seeds import RNG, stateless_seed
 from tfp_gmnvp.bijectors.context import join_context
@@ -169,7 +169,7 @@ def dense(hidden: tf.Tensor, layer: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
     those with a column a part of the operations around them.
     """
     kernel, bias = layer
-    if not is_for_xla():
+    if not is_compiled_by_xla():
         return tf.nn.bias_add(hidden @ kernel, bias)
     num_columns = kernel.shape[1]
     columns = tf.split(kernel, num_columns, axis=1) if num_columns <= _NARROW else [kernel]
@@ -188,9 +188,9 @@ def _product_for_xla(hidden, kernel):
     def gradient(upstream):
         of_hidden = tf.matmul(upstream, kernel, transpose_b=True)
         if upstream.shape[-1] < hidden.shape[-1]:
-            of_kernel = computed_apart(tf.transpose(upstream)) @ hidden
-            return of_hidden, tf.transpose(computed_apart(of_kernel))
-        return of_hidden, computed_apart(tf.transpose(hidden)) @ upstream
+            of_kernel = unfused(tf.transpose(upstream)) @ hidden
+            return of_hidden, tf.transpose(unfused(of_kernel))
+        return of_hidden, unfused(tf.transpose(hidden)) @ upstream
 
     return hidden @ kernel, gradient
 
@@ -338,7 +338,7 @@ class TrackedConditioner(tf.Module):
         dtype = self._read_variables[0].dtype if self._read_variables else None
         return [tf.cast(loss, dtype or loss.dtype) for loss in regularization(self._function)]
 
-    def __call__(self, inputs: tf.Tensor, *, context=None, **condition) -> tf.Tensor:
+    def __call__(self, inputs: tf.Tensor, *, context=None, **call_kwargs) -> tf.Tensor:
         """Maps `[..., input_size]` to `[..., output_size]`, the context being part of the input."""
         return _on_matrices(self._function, join_context(inputs, context, self.context_size))
 

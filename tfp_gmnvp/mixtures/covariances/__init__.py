@@ -7,7 +7,7 @@ from tfp_gmnvp.mixtures.covariances.low_rank import LowRank
 from tfp_gmnvp.mixtures.covariances.registry import (
     COVARIANCE_TYPES,
     covariance_structure,
-    structure_of,
+    mixture_structure,
 )
 from tfp_gmnvp.mixtures.covariances.spherical import Spherical
 from tfp_gmnvp.mixtures.covariances.tied import Tied
@@ -21,5 +21,5 @@ __all__ = [
     "Spherical",
     "Tied",
     "covariance_structure",
-    "structure_of",
+    "mixture_structure",
 ]

@@ -11,7 +11,7 @@ from tfp_gmnvp.mixtures.covariances.spherical import Spherical
 from tfp_gmnvp.mixtures.covariances.tied import Tied
 from tfp_gmnvp.mixtures.covariances.tied_low_rank import TiedLowRank
 
-__all__ = ["COVARIANCE_TYPES", "covariance_structure", "structure_of"]
+__all__ = ["COVARIANCE_TYPES", "covariance_structure", "mixture_structure"]
 
 _STRUCTURES = (Full, Tied, Diagonal, Spherical, LowRank, TiedLowRank)
 
@@ -53,7 +53,7 @@ def covariance_structure(
     return structure()
 
 
-def structure_of(mixture) -> CovarianceStructure:
+def mixture_structure(mixture) -> CovarianceStructure:
     """The covariance structure of a mixture.
 
     Args:
@@ -65,7 +65,7 @@ def structure_of(mixture) -> CovarianceStructure:
     #### Examples
 
     >>> from tfp_gmnvp.mixtures import gaussian_mixture
-    >>> structure_of(gaussian_mixture(3, 2, "diag")).name
+    >>> mixture_structure(gaussian_mixture(3, 2, "diag")).name
     'diag'
     """
     components = mixture.components_distribution

@@ -121,7 +121,7 @@ def fit_mixture(
     check_has_mixture(flow)
     if n_init is not None:
         check_whole_number("n_init", n_init, 0)
-    names, x = columns.columns_of(flow, x).points, conditional.paired(flow, x)
+    names, x = columns.input_columns(flow, x).points, conditional.paired(flow, x)
     data = fit_arguments.points_and_labels(x, y, sample_weight, flow)
     keeps_float64 = precision.takes_float64(flow)
     batches = streams.training_batches(**data, dtype=flow.dtype, keeps_float64=keeps_float64)
@@ -182,8 +182,8 @@ def fit_latents(
         start_from_latents(mixture, columns, n_init=n_init, seed=seed, **settings)
 
     @functools.partial(tf.function, reduce_retracing=True)
-    def e_step(condition, *batch):
-        return em.e_step(mixtures.at_context(mixture, **condition), *batch)
+    def e_step(call_kwargs, *batch):
+        return em.e_step(mixtures.at_context(mixture, **call_kwargs), *batch)
 
     m_step = tf.function(functools.partial(em.m_step, mixture, **settings))
     objective, converged = [], False
@@ -203,13 +203,13 @@ def _latents(flow, batches):
     """The latents with contexts, labels and weights, and the sum of the weighted log-dets."""
     latents, total = [], tf.zeros([], tf.float64)
     for rows, labels, sample_weight in batches():
-        x, condition = conditional.points_and_condition(flow, rows)
-        z, log_det = precision.latents_and_log_det(flow, x, **condition)
+        x, call_kwargs = conditional.points_and_context(flow, rows)
+        z, log_det = precision.latents_and_log_det(flow, x, **call_kwargs)
         log_det = tf.cast(log_det, tf.float64)
         log_det = tf.broadcast_to(log_det, tf.shape(x)[:1])  # it may be the same for all
         if sample_weight is not None:
             log_det *= tf.cast(sample_weight, tf.float64)
-        latents.append((condition, z, labels, sample_weight))
+        latents.append((call_kwargs, z, labels, sample_weight))
         total += tf.reduce_sum(log_det)
     return latents, total
 
@@ -219,7 +219,7 @@ def _objective(everything, log_det, mixture, prior):
     if prior is not None:
         parameters = mixtures.mixture_parameters(mixture)
         parameters = mixtures.MixtureParameters(*(tf.cast(p, tf.float64) for p in parameters))
-        structure = mixtures.structure_of(mixture)
+        structure = mixtures.mixture_structure(mixture)
         variance = em.points_variance(everything.statistics, structure)
         total += prior.log_density(parameters, variance, structure)
     return float(total / tf.reduce_sum(everything.statistics.mass))

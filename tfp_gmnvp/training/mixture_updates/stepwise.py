@@ -127,7 +127,7 @@ class StepwiseEM(InterleavedEM):
             min_share = tf.where(raised > step_size, *shares)
             step_size = tf.maximum(raised, step_size)
         average = em.add(
-            em.scale(em.as_statistics(present, mixtures.structure_of(mixture)), 1 - step_size),
+            em.scale(em.as_statistics(present, mixtures.mixture_structure(mixture)), 1 - step_size),
             em.scale(batch, tf.math.divide_no_nan(step_size, mass)),
         )
         average = em.scale(average, tf.cast(mass > 0, mass.dtype))  # no step without mass
