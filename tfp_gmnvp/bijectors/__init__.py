@@ -1,4 +1,4 @@
-"""Maps between latents z and data x; they know nothing of mixtures, Keras or files."""
+"""Bijectors between latents z and data x, independent of mixtures, Keras and files."""
 
 from tfp_gmnvp.bijectors.act_norm import ActNorm, initialize
 from tfp_gmnvp.bijectors.affine import Affine

@@ -1,4 +1,4 @@
-"""Entry-wise normalisation whose initial values come from data."""
+"""Activation normalisation: an affine bijector that is initialised from data."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class ActNorm(SinglePassBijector):
         )
 
     def initialize(self, x: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
-        """Takes up mean and standard deviation of points; of a constant entry the mean alone.
+        """Sets `loc` and `log_scale` to the mean and log standard deviation of points.
+
+        A constant entry keeps its scale.
 
         Args:
           x: points `[N, D]`.
@@ -75,13 +77,13 @@ def initialize(
 ):
     """Initialises each `ActNorm` of a chain by the data that reach it, in place.
 
-    An `ActNorm` that is initialised already stays as it is, and without any, nothing is computed.
+    An `ActNorm` that is already initialised is left unchanged. Without any, nothing is computed.
 
     Args:
       bijector: maps latents to data.
       x: data `[N, D]`.
       sample_weight: weights `[N]` or `None`.
-      **call_kwargs: what the bijector hangs on, a `context [N, C]` for one.
+      **call_kwargs: further arguments of the bijector's calls, for example a `context` `[N, C]`.
 
     #### Examples
 

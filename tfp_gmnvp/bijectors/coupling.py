@@ -1,4 +1,4 @@
-"""One coupling layer: value and log-det from one evaluation of its conditioner."""
+"""Coupling layers: value and log-det from one evaluation of the conditioner."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _AFFINE = Affine()
 
 
 class Coupling(SinglePassBijector):
-    """A coupling: one part of the vector stands still and tells how the other part moves.
+    """A coupling layer: one part of the vector is kept and parametrises the map of the other part.
 
     With `z = (z_a, z_b)` and a bijector `g` whose parameters are the conditioner's output,
 
         x_a = z_a,    x_b = g(z_b; conditioner(z_a)),    log|det dx/dz| = log|det dg/dz_b|.
 
-    Going either way takes one evaluation of the conditioner (Dinh et al. 2017,
+    Forward and inverse both take one evaluation of the conditioner (Dinh et al. 2017,
     arXiv:1605.08803, section 3.2).
 
     #### Examples
@@ -52,11 +52,11 @@ class Coupling(SinglePassBijector):
         """Builds the coupling.
 
         Args:
-          conditioner: maps the part that stands still `[..., a]` to the parameters of `g`.
+          conditioner: maps the part that is kept, `[..., a]`, to the parameters of `g`.
           event_size: size D of the vectors; the first part has `D // 2` entries.
-          first_moves: whether the first part moves rather than the second.
-          bijector_fn: maps the conditioner's output to the bijector `g` of the moving part, for one
-            an `Affine` or a `RationalQuadratic`.
+          first_moves: whether the first part is transformed rather than the second.
+          bijector_fn: maps the conditioner's output to the bijector `g` of the other part, for
+            example an `Affine` or a `RationalQuadratic`.
           dtype: float dtype of the vectors.
           name: prefix of the operations' names.
 
@@ -74,7 +74,7 @@ class Coupling(SinglePassBijector):
 
     @property
     def conditioner(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """The map from the part that stands still to the parameters of the one that moves."""
+        """The map from the part that is kept to the parameters of the bijector of the other."""
         return self._conditioner
 
     def _forward_and_log_det(self, x, **call_kwargs):

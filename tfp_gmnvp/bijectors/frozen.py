@@ -1,4 +1,4 @@
-"""A bijector whose variables are nobody else's to train."""
+"""A bijector that hides its variables, so that nothing around it trains them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ tfb = tfp.bijectors
 
 
 class Frozen(SinglePassBijector):
-    """A bijector as it is now and will be, without its variables.
+    """A bijector without variables, which follows the values of another bijector's.
 
-    What is built around it, as a surrogate posterior is around the space that a prior's bijector
-    gives it to move in, has variables of its own, and training it leaves the bijector alone.
+    For example, a surrogate posterior that is built around the bijector of a prior has variables of
+    its own. Training it leaves the prior's bijector unchanged.
 
     #### Examples
 
@@ -32,10 +32,10 @@ class Frozen(SinglePassBijector):
     """
 
     def __init__(self, bijector: SinglePassBijector, *, name: str = "held"):
-        """Holds a bijector.
+        """Wraps a bijector.
 
         Args:
-          bijector: one of ours.
+          bijector: a `SinglePassBijector`.
           name: prefix of the operations' names.
         """
         self._holder = _Container(bijector)
@@ -62,6 +62,6 @@ class Frozen(SinglePassBijector):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Container:
-    """Keeps a bijector where `tf.Module` does not look for variables."""
+    """Hides a bijector from the search of `tf.Module` for variables."""
 
     bijector: tfb.Bijector

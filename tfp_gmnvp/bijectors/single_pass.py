@@ -1,4 +1,4 @@
-"""The base of our bijectors: value and log-det from one evaluation, and nothing cached."""
+"""Base class of our bijectors: value and log-det from one evaluation, without a cache."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ tfb = tfp.bijectors
 
 
 class SinglePassBijector(UncachedBijector):
-    """A bijector whose value and log-det come from one evaluation and are never stale.
+    """A bijector whose value and log-det come from one evaluation and are always current.
 
-    A subclass says how to go either way together with the log-det,
+    A subclass implements both directions together with the log-det,
 
         y, log|det dy/dx| = _forward_and_log_det(x)
         x, log|det dx/dy| = _inverse_and_log_det(y)
 
-    and all of `tfb.Bijector` follows. Unlike in other bijectors of TFP no value is ever cached:
-    `forward` and `inverse` always use the variables as they are now, for a tensor seen before
-    as for a new one. A log-det that was computed along with a value is handed over **once**, to
-    the call that directly follows on the same bijector and thread, if that call asks for the
-    log-det at either end of that value. So `TransformedDistribution.log_prob` (an `inverse`, then
-    a log-det) evaluates each conditioner once.
+    from which all methods of `tfb.Bijector` follow. Unlike TFP's own bijectors it caches no value:
+    `forward` and `inverse` always use the current values of the variables. A log-det that was
+    computed together with a value is reused **once**: by the next call on the same bijector and
+    thread, if that call asks for the log-det at x or y of that value. So
+    `TransformedDistribution.log_prob` (an `inverse`, then a log-det) evaluates each conditioner
+    once.
 
     Two consequences. A log-det asked for directly after a value belongs to that value, even
-    where a variable was assigned in between; asked for again, or on its own, it is computed from
-    the variables as they are. And a gradient tape that is to see such a log-det must have
-    been recording when the value was computed.
+    where a variable was assigned in between; any other log-det is computed from the current
+    values. And a gradient tape that differentiates such a log-det must have recorded the
+    computation of the value.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class SinglePassBijector(UncachedBijector):
         forward_min_event_ndims: int | None = None,
         **kwargs,
     ):
-        """Says what the bijector takes.
+        """Sets the shapes of events.
 
         Args:
           event_size: D, short for `domain_shape=[D]`.
-          domain_shape: shape of the events x; `None` if any will do.
+          domain_shape: shape of the events x; `None` for any.
           codomain_shape: shape of the events y; `None` for that of x.
           forward_min_event_ndims: rank of the events x, where there is no `domain_shape`; `None`
             for vectors.
@@ -73,17 +73,17 @@ class SinglePassBijector(UncachedBijector):
 
     @property
     def domain_shape(self) -> tuple[int, ...] | None:
-        """The shape of the events x that `forward` takes; `None` if any will do."""
+        """The shape of the events x that `forward` takes; `None` for any."""
         return self._domain_shape
 
     @property
     def codomain_shape(self) -> tuple[int, ...] | None:
-        """The shape of the events y that `inverse` takes; `None` if any will do."""
+        """The shape of the events y that `inverse` takes; `None` for any."""
         return self._codomain_shape
 
     @property
     def event_size(self) -> int | None:
-        """The size of the vectors x; `None` if any will do, or x are no vectors."""
+        """The size of the vectors x; `None` for any size, or where x are not vectors."""
         return self._domain_shape[0] if len(self._domain_shape or ()) == 1 else None
 
     @abc.abstractmethod
@@ -116,11 +116,11 @@ class SinglePassBijector(UncachedBijector):
         return self._checked_inverse_and_log_det(y, **call_kwargs)[1]
 
     def _checked_domain(self, x):
-        """Returns itself, if these are events that `forward` takes."""
+        """Checks the shape of events x, and returns the bijector."""
         return self._checked(x, self._domain_shape, self.forward_min_event_ndims)
 
     def _checked_codomain(self, y):
-        """Returns itself, if these are events that `inverse` takes."""
+        """Checks the shape of events y, and returns the bijector."""
         return self._checked(y, self._codomain_shape, self.inverse_min_event_ndims)
 
     def _checked(self, events, shape, rank):
@@ -151,13 +151,13 @@ class SinglePassBijector(UncachedBijector):
 def forward_and_log_det(
     bijector: tfb.Bijector, x: tf.Tensor, *, event_ndims: int = 1, **call_kwargs
 ):
-    """y and log|det dy/dx| of any bijector, in a single pass if it is one of ours.
+    """Returns y and log|det dy/dx| of any bijector, in a single pass if it is one of ours.
 
     Args:
-      bijector: takes such events or works elementwise. TFP's own get no `call_kwargs`.
+      bijector: of such events, or elementwise. TFP's own get no `call_kwargs`.
       x: vectors `[..., D]`, or other events.
       event_ndims: rank of the events at that end, 1 for vectors.
-      **call_kwargs: what a `SinglePassBijector` may hang on.
+      **call_kwargs: further arguments of a `SinglePassBijector`'s calls.
 
     Returns:
       y, and the log-det `[...]` or of a shape that broadcasts with it.
@@ -170,20 +170,20 @@ def forward_and_log_det(
     """
     if isinstance(bijector, SinglePassBijector):
         return bijector._forward_and_log_det(x, **call_kwargs)
-    x = tf.identity(x)  # a tensor that no cache of TFP's has seen
+    x = tf.identity(x)  # a new tensor, which is in no cache of TFP
     return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims=event_ndims)
 
 
 def inverse_and_log_det(
     bijector: tfb.Bijector, y: tf.Tensor, *, event_ndims: int = 1, **call_kwargs
 ):
-    """x and log|det dx/dy| of any bijector; see `forward_and_log_det`.
+    """Returns x and log|det dx/dy| of any bijector; see `forward_and_log_det`.
 
     Args:
-      bijector: takes such events or works elementwise. TFP's own get no `call_kwargs`.
+      bijector: of such events, or elementwise. TFP's own get no `call_kwargs`.
       y: vectors `[..., D]`, or other events.
       event_ndims: rank of the events at that end, 1 for vectors.
-      **call_kwargs: what a `SinglePassBijector` may hang on.
+      **call_kwargs: further arguments of a `SinglePassBijector`'s calls.
 
     Returns:
       x, and the log-det `[...]` or of a shape that broadcasts with it.

@@ -1,4 +1,4 @@
-"""From standardised to the data's own units."""
+"""Standardisation: the bijector from standardised units to the data's own."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _NORMAL_RANGE = 3.2897  # standard deviations between the 5 % and 95 % quantiles
 
 
 class Spread(NamedTuple):
-    """Where the columns of data lie, and how far they spread, `[D]` each, in float64.
+    """Location, scale and tail bound of each column of data, `[D]` each, in float64.
 
     Attributes:
       loc: the mean; the median where there are tails.
-      scale: the standard deviation; where there are tails what the 5 % and 95 % quantiles say of
-        it; of a constant column one.
-      bound: infinite, unless rows lie farther than 20 such robust scales from the median: then
-        where tails begin, in units of the scale, 1.25 times what 95 % of the rows stay within.
+      scale: the standard deviation; estimated from the 5 % and 95 % quantiles where there are
+        tails; one for a constant column.
+      bound: infinite, unless rows lie farther than 20 robust scales from the median. Then it is
+        where tails begin, in units of the scale: 1.25 times the 95 % quantile of the distance.
 
     #### Examples
 
@@ -55,9 +55,9 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
     """The affine bijector `x = mean + std * z` of a data set's columns, or pixels.
 
     Its inverse standardises. Mean and standard deviation are kept in float64, in `tf.Variable`s
-    that do not train. A constant column keeps its scale: its `std` is one. Where a column has rows
-    far out, beyond 20 robust standard deviations, its median and the range between its 5 % and 95 %
-    quantiles take their place, so that a few outliers do not press all else together.
+    that are not trainable. A constant column keeps its scale: its `std` is one. Where a column has
+    outliers, beyond 20 robust standard deviations, its median and the range between its 5 % and
+    95 % quantiles are used instead, so that a few outliers do not compress all other rows.
 
     Args:
       data: array-like `[N, D]` or `[N, H, W, C]`, finite, `N >= 1`.
@@ -89,7 +89,7 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
 def standardization_from_spread(
     spread: Spread, *, dtype=tf.float32, name: str = "standardization"
 ) -> tfb.Bijector:
-    """The `standardization` of data whose spread is known; see `column_spread`.
+    """Builds the `standardization` of data whose spread is known; see `column_spread`.
 
     #### Examples
 
@@ -107,7 +107,7 @@ def standardization_from_spread(
 
 
 def column_spread(data: np.ndarray) -> Spread:
-    """What `standardization` makes of data; it reads it three times, some rows at a time.
+    """Computes the location, scale and tail bound of columns, in three passes over chunks of rows.
 
     Args:
       data: finite, `[N, ...]`.
@@ -142,7 +142,7 @@ def column_spread(data: np.ndarray) -> Spread:
 
 
 class _Chunks:
-    """The rows in float64, some at a time, as often as asked for."""
+    """Iterates over chunks of rows in float64, as often as needed."""
 
     def __init__(self, data):
         self.data = data
@@ -160,7 +160,7 @@ def _some_of(data):
 
 
 def leading_standardization(bijector: tfb.Bijector) -> SinglePassBijector | None:
-    """The standardisation of vectors that data meets first, if there is one.
+    """Returns the outermost bijector, on the data side, if it is a standardisation of vectors.
 
     #### Examples
 
@@ -174,12 +174,12 @@ def leading_standardization(bijector: tfb.Bijector) -> SinglePassBijector | None
 
 
 def forward_in_float64(bijector: tfb.Bijector, z: tf.Tensor, **call_kwargs) -> tf.Tensor:
-    """`forward` of a bijector with a leading standardisation, whose last step is in float64.
+    """Evaluates `forward` with the last step, the leading standardisation, in float64.
 
     Args:
-      bijector: one that `leading_standardization` finds something in.
+      bijector: one with a `leading_standardization`.
       z: latents `[N, D]`.
-      **call_kwargs: what the bijector hangs on.
+      **call_kwargs: further arguments of the bijector's calls.
 
     Returns:
       Points `[N, D]` in float64.

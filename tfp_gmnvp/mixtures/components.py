@@ -1,4 +1,4 @@
-"""Gaussian components of a mixture, all of which evaluate in one contraction."""
+"""Gaussian components of a mixture, evaluated in one contraction."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ tfb = tfp.bijectors
 
 
 class Whitening(NamedTuple):
-    """The linear parts of the maps that whiten the components, from one reading of their scales.
+    """The linear parts of the maps that whiten the components, and their log-determinants.
 
     Attributes:
       linear: maps `[..., 1 or K, D]` to `L_k^-1` times it, `[..., K, D]`; `[..., 1, D]` of a single
         vector where all share one scale.
       log_det_scale: log det L_k, `[K]`.
-      is_same: which components have one and the same scale, bool `[K, K]`.
+      is_same: which components have equal scales, bool `[K, K]`.
 
     #### Examples
 
@@ -43,14 +43,14 @@ class Whitening(NamedTuple):
 class GaussianComponents(tfd.Distribution):
     """K Gaussians over R^D, a batch `[K]` for `tfd.MixtureSameFamily`.
 
-    For points `[..., 1, D]`, which is how a mixture asks, the log-densities `[..., K]` of
+    For points `[..., 1, D]`, as a mixture passes them, the log-densities `[..., K]` of
 
         log N(z | mu_k, L_k L_k^T) = -|L_k^-1 (z - mu_k)|^2 / 2 - log det L_k - D/2 log 2 pi
 
     come from one contraction with all inverse Cholesky factors at once.
 
-    Its subclasses say what `L_k` is. It is not a `CompositeTensor`, so that a mixture of it keeps
-    its variables wherever it goes.
+    Subclasses define `L_k`. The class is not a `CompositeTensor`, so that a mixture of it keeps
+    its variables.
     """
 
     def __init__(self, loc, *, covariance_type, validate_args=False, parameters=None, name=None):
@@ -89,7 +89,7 @@ class GaussianComponents(tfd.Distribution):
         """The linear parts of the maps from points to whitened points."""
 
     def sample_at(self, component: tf.Tensor, seed) -> tf.Tensor:
-        """One sample of each of these components.
+        """Draws one sample of each of these components.
 
         Args:
           component: int32 numbers `[n]` in 0 .. K-1.
@@ -126,7 +126,7 @@ class GaussianComponents(tfd.Distribution):
     def _whiten(self, z):
         """Maps `z [..., 1 or K, D]` to `L_k^-1 (z - mu_k)`, `[..., K, D]`, and gives log det L_k.
 
-        Both come from one reading of the scale, which is computed anew each time that it is read.
+        Both use one reading of the scale, which is computed anew at every reading.
         """
 
     @abc.abstractmethod
@@ -326,7 +326,7 @@ def equal_scales(loc: tf.Tensor, *scales: tf.Tensor) -> tf.Tensor:
 
     Args:
       loc: means `[K, D]`.
-      *scales: all that makes up their scales, `[K or 1, ...]`.
+      *scales: the tensors that define their scales, `[K or 1, ...]`.
 
     #### Examples
 

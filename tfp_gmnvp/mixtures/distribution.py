@@ -1,4 +1,4 @@
-"""The mixture's class: samples of the chosen component alone, and their pathwise gradients."""
+"""The mixture distribution: samples from one component each, with pathwise gradients."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["GaussianMixture", "ReparameterizedMixture"]
 class GaussianMixture(PlainMixture):
     """The mixture that `tfd.MixtureSameFamily` constructs, for `GaussianComponents`.
 
-    It differs in how it samples: a component first, and then from that one alone, where TFP draws
-    from all K and keeps one. And its posterior and the gradient of its log-density are finite at
-    points so far that their log-density is minus infinity in the dtype; see `mixtures.posterior`.
+    It samples a component first, and then from that component alone; TFP draws from all K and
+    keeps one. Its posterior and the gradient of its log-density are finite even at points so far
+    out that their log-density is minus infinity in the dtype; see `mixtures.posterior`.
 
     Its base is what `tfd.MixtureSameFamily(...)` returns for components that are no
     `CompositeTensor`s, as ours are not; a subclass of `tfd.MixtureSameFamily` would be one.
@@ -37,7 +37,7 @@ class GaussianMixture(PlainMixture):
             return tfp.distributions.Categorical(logits=log_posterior(self, observations))
 
     def posterior_mode(self, observations, name="posterior_mode"):
-        """The likeliest component at points `[..., D]`, int64."""
+        """The most likely component at points `[..., D]`, int64."""
         with self._named_scope(name):
             return tf.argmax(log_posterior(self, observations), axis=-1)
 
@@ -58,10 +58,9 @@ class GaussianMixture(PlainMixture):
         return tfp.bijectors.Identity(validate_args=self.validate_args)
 
     def _sample_component(self, n, seed):
-        """Numbers of components `[n, ...]`: the cumulative weights that a uniform draw is past.
+        """Draws components `[n, ...]` by the inverse of their distribution function.
 
-        Drawn by the inverse of the distribution function, as that takes one random number for each
-        where `tfd.Categorical` takes K.
+        It takes one random number per sample, where `tfd.Categorical` takes K.
         """
         probs = self.mixture_distribution.probs_parameter()
         shape = [n, 1] if probs.shape.rank == 1 else tf.concat([[n], tf.shape(probs)[:-1], [1]], 0)
@@ -73,8 +72,8 @@ class GaussianMixture(PlainMixture):
 class ReparameterizedMixture(GaussianMixture):
     """A mixture of Gaussians of any covariance whose samples carry pathwise gradients.
 
-    TFP's own way to attach them needs components with independent coordinates. Seeds give the
-    samples that they give without gradients.
+    TFP's own pathwise gradients need components with independent coordinates. The samples of a
+    seed are the same with and without gradients.
 
     #### Examples
 

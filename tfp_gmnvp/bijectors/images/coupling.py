@@ -1,4 +1,4 @@
-"""One coupling layer of images, by a mask."""
+"""Coupling layers of images, with masks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ImageCoupling"]
 
 
 class ImageCoupling(SinglePassBijector):
-    """An affine coupling of images: what the mask marks stands still and tells how the rest moves.
+    """An affine coupling of images, which keeps the entries that a mask marks.
 
         y = b * x + (1 - b) * (x * exp(s(b * x)) + t(b * x)),    log|det dy/dx| = sum (1 - b) * s
 
@@ -62,7 +62,7 @@ class ImageCoupling(SinglePassBijector):
 
     @property
     def conditioner(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """The map from the entries that stand still to the parameters of those that move."""
+        """The map from the kept entries to the parameters of the others."""
         return self._conditioner
 
     def _forward_and_log_det(self, x, **call_kwargs):
@@ -74,6 +74,6 @@ class ImageCoupling(SinglePassBijector):
         return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims=3)
 
     def _affine(self, x, call_kwargs):
-        """The elementwise map, which is the identity where its parameters are zero."""
+        """The elementwise bijector, the identity where its parameters are zero."""
         parameters = self._moving * self._conditioner(self._still * x, **call_kwargs)
         return Affine(self._max_log_scale)(parameters)

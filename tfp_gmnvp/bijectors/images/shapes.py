@@ -108,10 +108,10 @@ class Flatten(SinglePassBijector):
 
 
 class FactorOut(SinglePassBijector):
-    """Half of the channels become latents at once, the others go through further scales.
+    """Factors out half of the channels as latents; the others pass through the coarser scales.
 
-    With the image `y = (y_a, y_b)`, parted along the channels, and the bijector `g` of the scales
-    to come, `forward` maps vectors `z = (z_a, z_b)` by
+    With the image `y = (y_a, y_b)`, split along the channels, and the bijector `g` of the coarser
+    scales, `forward` maps vectors `z = (z_a, z_b)` by
 
         y_a = g(z_a),    y_b = z_b as an image
 
@@ -157,7 +157,7 @@ class FactorOut(SinglePassBijector):
 
     @property
     def inner(self) -> tfb.Bijector:
-        """The bijector of the scales to come."""
+        """The bijector of the coarser scales."""
         return self._inner
 
     def _forward_and_log_det(self, x, **call_kwargs):
@@ -172,7 +172,7 @@ class FactorOut(SinglePassBijector):
 
 
 def _interleave(first, second, axis):
-    """The slices of both along an axis, counted from the end, in turn."""
+    """Interleaves slices of both tensors along an axis that is counted from the end."""
     stacked = tf.stack([first, second], axis=first.shape.rank + axis + 1)
     shape = first.shape[axis:].as_list()
     return _reshape_event(stacked, 1 - axis, [2 * shape[0], *shape[1:]])

@@ -1,4 +1,4 @@
-"""Conditioners of residual blocks."""
+"""Residual networks as conditioners."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ResidualMLP"]
 
 
 class ResidualMLP(MLP):
-    """A perceptron of pre-activation residual blocks, one for each hidden width.
+    """A perceptron of pre-activation residual blocks, one per entry of `hidden_units`.
 
         h_0 = W x + b,    h_i = h_(i-1) + dense(act(dense(act(h_(i-1))))),    dense(act(h_n))
 

@@ -1,4 +1,4 @@
-"""What a mixture's covariances are: one file for each structure, and the list of them."""
+"""Covariance structures of a mixture: one file for each, and a registry."""
 
 from tfp_gmnvp.mixtures.covariances.base import CovarianceStructure
 from tfp_gmnvp.mixtures.covariances.diagonal import Diagonal

@@ -1,4 +1,4 @@
-"""The covariance structures that there are, by the names that users write."""
+"""The registry of covariance structures, by the names that users write."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ COVARIANCE_TYPES = tuple(structure.name for structure in _STRUCTURES)
 def covariance_structure(
     covariance_type: str | CovarianceStructure, rank: int | None = None
 ) -> CovarianceStructure:
-    """The structure that a `covariance_type` names.
+    """Returns the structure of a `covariance_type`.
 
     Args:
       covariance_type: one of `COVARIANCE_TYPES`, or a structure.
-      rank: the number of factors, of structures that have some; `None` where tensors tell it.
+      rank: the number of factors, of structures that have some; `None` where it follows from
+        tensors.
 
     Returns:
       A `CovarianceStructure`.
@@ -48,13 +49,13 @@ def covariance_structure(
     if rank is not None:
         of_rank = " or ".join(repr(each.name) for each in _STRUCTURES if each.has_rank)
         raise ValueError(
-            f"`rank` goes with covariances of type {of_rank}, got {rank!r} for {covariance_type!r}."
+            f"`rank` requires covariances of type {of_rank}, got {rank!r} for {covariance_type!r}."
         )
     return structure()
 
 
 def mixture_structure(mixture) -> CovarianceStructure:
-    """The covariance structure of a mixture.
+    """Returns the covariance structure of a mixture.
 
     Args:
       mixture: made by `gaussian_mixture`.

@@ -159,5 +159,5 @@ class TiedLowRankComponents(LowRankComponents):
 
 
 def _for_each(shared, loc):
-    """What all components share, `[D, ...]`, once for each, `[K, D, ...]`."""
+    """Repeats a shared tensor `[D, ...]` for each component, `[K, D, ...]`."""
     return tf.broadcast_to(shared, [loc.shape[0], *shared.shape])
