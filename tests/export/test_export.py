@@ -426,7 +426,7 @@ class TestErrors:
         assert not os.listdir(tmp_path)
 
     def test_a_model_is_told_where_its_flow_is(self, small_flow, tmp_path):
-        with pytest.raises(TypeError, match="`distribution` is one"):
+        with pytest.raises(TypeError, match="Use its `distribution`"):
             export_flow(tfp_gmnvp.FlowModel(small_flow), tmp_path / "flow")
 
     def test_urls(self, small_flow):

@@ -44,10 +44,10 @@ FUNCTIONS = {
 @pytest.mark.parametrize(
     ("value", "hint"),
     [
-        (MODEL, "Its `distribution` is one"),
-        (gmnvp.FlowLayer(FLOW), "Its `distribution` is one"),
+        (MODEL, "Use its `distribution`"),
+        (gmnvp.FlowLayer(FLOW), "Use its `distribution`"),
         (DETECTOR, "Its `flow` is one"),
-        (FIT, "Its `model.distribution` is one"),
+        (FIT, "Use its `model.distribution`"),
         (X, "got array"),
     ],
     ids=["model", "layer", "detector", "fit", "array"],

@@ -70,7 +70,7 @@ def test_points_of_another_size_are_refused(shape, standardize):
 
 
 def test_points_of_another_dtype_are_refused():
-    with pytest.raises(TypeError, match="of dtype float64, as the flow is, got float32"):
+    with pytest.raises(TypeError, match="of dtype float64, the flow's, got float32"):
         small_flow().log_prob(points(4, 2, dtype=np.float32))
 
 

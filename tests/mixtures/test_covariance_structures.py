@@ -261,7 +261,7 @@ def test_shared_factors_are_those_of_the_pooled_points():
 
 
 def test_a_rank_is_refused_where_there_are_no_factors():
-    with pytest.raises(ValueError, match=r"`rank` goes with .*'low_rank' or 'tied_low_rank'"):
+    with pytest.raises(ValueError, match=r"`rank` requires .*'low_rank' or 'tied_low_rank'"):
         mixtures.gaussian_mixture(2, 2, "full", rank=1)
     with pytest.raises(ValueError, match=r"`rank` must be a whole number >= 1"):
         mixtures.gaussian_mixture(2, 2, "tied_low_rank")

@@ -75,5 +75,5 @@ def test_em_leaves_the_gate_alone_and_keeps_the_average_weights():
 def test_without_a_context_there_is_no_density():
     mixture, _ = make_mixture()
     for call in (lambda: mixture.log_prob(points(4, 2)), lambda: mixture.sample(3)):
-        with pytest.raises(ValueError, match="weights of this mixture hang on a `context`"):
+        with pytest.raises(ValueError, match="weights of this mixture depend on a `context`"):
             call()

@@ -112,7 +112,7 @@ def test_parameters_come_back_as_assigned():
     [
         ({"covariance_type": "low_rank"}, "`rank` must be a whole number"),
         ({"covariance_type": "low_rank", "rank": 0}, "`rank` must be a whole number"),
-        ({"covariance_type": "diag", "rank": 2}, "`rank` goes with"),
+        ({"covariance_type": "diag", "rank": 2}, "`rank` requires"),
         ({"covariance_type": "lowrank"}, "Did you mean 'low_rank'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Which components of a mixture are as narrow as their lower bound allows."""
+"""Components whose covariance rests on its lower bound."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CLOSE = 4.0  # twice the standard deviation: float32 resolves the smallest eige
 
 
 def components_at_floor(mixture: tfd.MixtureSameFamily, covariance_floor: float) -> tuple[int, ...]:
-    """The components whose covariance is at the floor in some direction, or near it.
+    """Returns the components whose covariance is at or near the floor in some direction.
 
     Args:
       mixture: made by `gaussian_mixture`.

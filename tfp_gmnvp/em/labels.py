@@ -1,4 +1,4 @@
-"""Points whose component is known: a label is the number of a component, or -1 for none."""
+"""Labelled points: a label is the index of a component, or -1 for none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["labelled_log_joint"]
 
 
 def labelled_log_joint(log_joint: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
-    """The log-joint with the components that labels exclude at minus infinity.
+    """Sets the log-joint of components that labels exclude to minus infinity.
 
     Its log-sum-exp over k is log p(z_n, y_n) for a labelled point and log p(z_n) for another; its
     softmax, the responsibilities, is one-hot for a labelled point and p(k | z_n) for another.

@@ -1,4 +1,4 @@
-"""The class of our flows: what TFP constructs, and words of ours for what a flow cannot have."""
+"""The distribution class of flows, with helpful errors for quantities without a closed form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INSTEAD = {
     "entropy": "`tfp_gmnvp.summaries.entropy(flow)` estimates it",
     "kl_divergence": "`tfp_gmnvp.summaries.kl_divergence(flow, other)` estimates it",
     "cross_entropy": "`-tf.reduce_mean(other.log_prob(flow.sample(10_000, seed=0)))` estimates it",
-    "mode": "search for the highest `flow.log_prob`, for one from the components' means, "
+    "mode": "maximise `flow.log_prob`, for example from the components' means, "
     "`flow.bijector.forward(flow.distribution.components_distribution.loc)`",
     **dict.fromkeys(("mean", "variance", "stddev", "covariance"), _BY_SAMPLES),
     **dict.fromkeys(
@@ -32,10 +32,10 @@ _INSTEAD = {
 class Flow(PlainTransformedDistribution):
     """The distribution that `tfd.TransformedDistribution` constructs, for bijectors of ours.
 
-    It differs in its words. What has no closed form, such as `entropy` and `cdf`, says what to use
-    instead, unless the parts allow of one after all. Tensors of another dtype are told how to be
-    cast. `experimental_default_event_space_bijector` is the flow's own bijector, so that samplers
-    and surrogate posteriors move in the space of the latents; its variables stay the flow's.
+    It differs in its errors. Quantities without a closed form, such as `entropy` and `cdf`, raise
+    an error that names an alternative. The error for a tensor of another dtype says how to cast it.
+    `experimental_default_event_space_bijector` is the flow's own bijector, so that samplers and
+    surrogate posteriors move in the space of the latents; it does not expose the flow's variables.
 
     Its base is what `tfd.TransformedDistribution(...)` returns for a bijector that is no
     `CompositeTensor`, as ours are not; a subclass of `tfd.TransformedDistribution` would be one.
@@ -58,7 +58,7 @@ class Flow(PlainTransformedDistribution):
             return super()._default_event_space_bijector()
         if of_latents is None:
             return None
-        # Not `bijector(...)`, a `tfb.Chain`, whose cache outlives updates of the variables.
+        # Not `bijector(...)`: it is a `tfb.Chain`, whose cache outlives updates of the variables.
         is_plain = isinstance(of_latents, tfb.Identity)
         return Frozen(self.bijector if is_plain else SinglePassChain([self.bijector, of_latents]))
 
@@ -73,7 +73,7 @@ class Flow(PlainTransformedDistribution):
 
 
 def _in_our_words(name):
-    """TFP's method of a name, whose `NotImplementedError` says what to use instead."""
+    """Wraps a method of TFP, so that its `NotImplementedError` names an alternative."""
 
     def method(self, *args, **kwargs):
         try:
@@ -94,7 +94,7 @@ for _name in _INSTEAD.keys() - {"kl_divergence", "cross_entropy"}:
 
 
 def _kl_divergence(a, b, name=None):
-    """The divergence of the latents' distributions, which flows of one bijector share."""
+    """The divergence of flows with one bijector, which is that of their latents."""
     is_transformed = all(isinstance(d, PlainTransformedDistribution.base) for d in (a, b))
     if not (is_transformed and a.bijector == b.bijector):
         raise _not_in_closed_form("kl_divergence")

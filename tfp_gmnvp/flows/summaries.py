@@ -1,4 +1,4 @@
-"""Monte Carlo summaries of a distribution: its entropy, and its divergence from another."""
+"""Monte Carlo estimates of entropy and Kullback-Leibler divergence."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MonteCarloEstimate(NamedTuple):
 
 
 def mean_estimate(values: np.ndarray) -> MonteCarloEstimate:
-    """The mean of independent values, and its standard error.
+    """Computes the mean of independent values, and its standard error.
 
     Args:
       values: `[N]`, N >= 2.
@@ -54,12 +54,12 @@ def mean_estimate(values: np.ndarray) -> MonteCarloEstimate:
 
 
 def entropy(flow: tfd.Distribution, *, num_samples: int = 10_000, seed=None) -> MonteCarloEstimate:
-    """The differential entropy, by samples.
+    """Estimates the differential entropy by samples.
 
         H[q] = -E_q[log q(x)]
 
-    Made of a flow with `reparameterize=True`, the estimate can be differentiated with respect to
-    all of its variables.
+    The estimate for a flow with `reparameterize=True` is differentiable with respect to all of its
+    variables.
 
     Args:
       flow: a distribution with batch shape `[]` that can be sampled.
@@ -91,13 +91,13 @@ def kl_divergence(
     num_samples: int = 10_000,
     seed=None,
 ) -> MonteCarloEstimate:
-    """The Kullback-Leibler divergence from another distribution, by samples of the flow.
+    """Estimates the Kullback-Leibler divergence from another distribution by samples of the flow.
 
         KL(q || p) = E_q[log q(x) - log p(x)]
 
     Where log p is unnormalised, Z being the integral of its exponential, the estimate is
-    KL(q || p) - log Z, the negative evidence lower bound. As for `entropy`, it can be
-    differentiated.
+    KL(q || p) - log Z, the negative evidence lower bound. Like `entropy`, it is
+    differentiable.
 
     Args:
       flow: the distribution q, with batch shape `[]`, that can be sampled.
@@ -146,8 +146,8 @@ def _log_prob(name, function, x):
     if not log_prob.shape.is_compatible_with(x.shape[:1]):
         raise ValueError(
             f"The log-density of `{name}` must be one number for each sample, of shape "
-            f"{x.shape[:1]} for samples of shape {x.shape}, got shape {log_prob.shape}. Has it "
-            "other events, or a batch shape?"
+            f"{x.shape[:1]} for samples of shape {x.shape}, got shape {log_prob.shape}. Does it "
+            "have other events, or a batch shape?"
         )
     return log_prob
 

@@ -318,7 +318,7 @@ class TrackedConditioner(tf.Module):
             raise TypeError(
                 f"The conditioner {self._function!r}, which `conditioner_fn` returned, can be "
                 "neither copied nor pickled, as it reads variables that are not part of it. "
-                "Let `conditioner_fn` return an object with its variables: a Keras layer, a model or a "
+                "Let `conditioner_fn` return what holds them: a Keras layer, a Keras model or a "
                 "`tf.Module`."
             )
         return {**self.__dict__, "_read_variables": [v.numpy() for v in self._read_variables]}
