@@ -27,11 +27,11 @@ UPDATES = {
     "gradient": gmnvp.GradientUpdate,
 }
 FORMATS = ("keras", "weights.h5", "ckpt")
-#: XLA takes seconds for each model: what does not hang on it is tested without.
+#: XLA takes seconds for each model: what does not depend on it is tested without.
 HOW_TO_RUN = {"jit_compile": False}
 #: Where it may matter XLA compiles, but the same for both Kerases, so for one of them alone.
 AS_USERS_DO = {"jit_compile": False if os.environ.get("TF_USE_LEGACY_KERAS") == "1" else "auto"}
-#: Of several updates that Keras treats alike one will do for the other Keras.
+#: Of several updates that Keras treats alike, one suffices for the other Keras.
 EACH_UPDATE = [
     pytest.param(name, marks=[] if name == "stepwise" else pytest.mark.one_keras)
     for name in UPDATES

@@ -150,7 +150,7 @@ PIPELINES = {
     "labels": (
         fit(batches(points(), np.where(np.arange(N) == 50, 7, -1))),
         ValueError,
-        "`y in a batch` must hold numbers of components.* row 10, got 7",
+        "`y in a batch` must hold indices of components.* row 10, got 7",
     ),
     "weights": (
         fit(batches(points(), LABELS, weights_with(-1.0, (50,)))),

@@ -267,7 +267,7 @@ def test_unknown_sizes(shape):
         (lambda: Affine(max_log_scale=-1.0), "`max_log_scale` .*got -1.0"),
         (lambda: real_nvp(3, coupling="cubic"), "`coupling` .*\"spline\".*got 'cubic'"),
         (lambda: real_nvp(3, coupling=None), "`coupling` .*got None"),
-        (lambda: real_nvp(3, coupling="spline", max_log_scale=2.0), "`max_log_scale` goes with"),
+        (lambda: real_nvp(3, coupling="spline", max_log_scale=2.0), "`max_log_scale` requires"),
     ],
 )
 def test_settings_out_of_range(make, message):

@@ -125,9 +125,9 @@ USES = {
 def test_columns_in_another_order_are_refused(model, use):
     before = [v.numpy() for v in model.distribution.variables]
     order = r"must have its columns in the order of training, 'height', 'weight', got 'weight', "
-    with pytest.raises(ValueError, match=rf"{order}'height': give `table\[\['height', 'weight'\]"):
+    with pytest.raises(ValueError, match=rf"{order}'height': use `table\[\['height', 'weight'\]"):
         USES[use](model, table(["weight", "height"]))
-    with pytest.raises(ValueError, match=r"columns of training, .*; it lacks 'weight'"):
+    with pytest.raises(ValueError, match=r"columns of training, .*; missing: 'weight'"):
         USES[use](model, table().rename(columns={"weight": "mass"}))
     for variable, value in zip(model.distribution.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)

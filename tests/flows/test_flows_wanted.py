@@ -46,7 +46,7 @@ FUNCTIONS = {
     [
         (MODEL, "Use its `distribution`"),
         (gmnvp.FlowLayer(FLOW), "Use its `distribution`"),
-        (DETECTOR, "Its `flow` is one"),
+        (DETECTOR, "Use its `flow`"),
         (FIT, "Use its `model.distribution`"),
         (X, "got array"),
     ],

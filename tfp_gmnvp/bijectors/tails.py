@@ -17,10 +17,11 @@ _HIGHEST = 80.0  # whose exponential float32 holds
 
 
 def compress_tails(bound: np.ndarray, *, dtype=tf.float32, name: str = "tails") -> tfb.Bijector:
-    """The bijector that draws in the tails of those columns that have some.
+    """Builds the bijector that compresses the tails of columns with outliers.
 
     Args:
-      bound: of each standardised column, `[D]`, infinite for no tails, as of `column_spread`.
+      bound: where tails begin in each standardised column, `[D]`, infinite for no tails; see
+        `column_spread`.
       dtype: float dtype of the bijector.
       name: the prefix of the variable's name.
 
@@ -41,9 +42,9 @@ class Tails(SinglePassBijector):
 
         x = z,    |z| <= c;    x = sign(z) (c + w (exp((|z| - c) / w) - 1)),    |z| > c
 
-    Its slope has no jump. With a width w of 0.1 what is farther out by a factor of ten thousand
-    is one unit farther for all that follows: networks, EM, gradients. So a few outliers draw no
-    component to themselves, and their density is as much lower as the data is farther.
+    Its slope is continuous. With a width w of 0.1, a value that is ten thousand times farther out
+    becomes one unit farther in the latents. So a few outliers do not attract a component or
+    dominate gradients, and their density decreases with the distance in the data.
 
     #### Examples
 

@@ -162,7 +162,7 @@ def check_resolution(flow: tfd.TransformedDistribution, x, name: str = "x") -> N
     >>> check_resolution(gaussian_mixture_flow(2, standardize=x), x)
     >>> check_resolution(gaussian_mixture_flow(2), x)
     Traceback (most recent call last):
-    ValueError: `x` would lose what tells its rows apart: column 0 lies about 1.7e+09 with a ...
+    ValueError: `x` would lose the differences between its rows: column 0 lies about 1.7e+09 ...
     """
     if len(x.shape) != 2:
         return
