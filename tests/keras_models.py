@@ -79,7 +79,7 @@ def make_model(update="stepwise", optimizer=None, *, seed=0, **compile_arguments
 
 
 def weights_of(model):
-    """Copies of all weights, which stay as they are."""
+    """Copies of all weights."""
     return [value.copy() for value in model.get_weights()]
 
 
@@ -90,7 +90,7 @@ def assert_same(actual, expected):
 
 
 def rewrite(path, name, change):
-    """Writes a `.keras` file anew with one of its members changed, or left out if it is `None`."""
+    """Rewrites a `.keras` file with one member changed, or removed if it is `None`."""
     with zipfile.ZipFile(path) as file:
         contents = {member: file.read(member) for member in file.namelist()}
     contents[name] = change(contents[name])

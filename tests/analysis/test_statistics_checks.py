@@ -1,4 +1,4 @@
-"""What statistics are made of is checked: probabilities, labels, shares and log-densities."""
+"""Checks of the inputs of statistics: probabilities, labels, shares and log-densities."""
 
 import warnings
 

@@ -134,7 +134,7 @@ def knots(spline, parameters):
     compiled=st.sampled_from([None, False]),
 )
 def test_nothing_is_ever_nan_in_float32(num_bins, bound, scale, seed, compiled):
-    """On the knots, beside them, far outside, and for extreme parameters."""
+    """On and near the knots, far outside, and for extreme parameters."""
     spline = RationalQuadratic(num_bins, bound)
     parameters = parameters_of(spline, 1, size=1, scale=scale, seed=seed, dtype=np.float32)
     far = np.array([0.0, 1e3, -1e3, 1e30, -1e30], np.float32)

@@ -1,4 +1,4 @@
-"""Tables: which columns are refused, and that a flow asks for those of its training."""
+"""Tables: invalid columns, and checks against the columns of training."""
 
 import copy
 import types
@@ -68,7 +68,7 @@ MAKES_POINTS = {
 @pytest.mark.parametrize("dtype", OTHERS)
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_column_that_holds_no_numbers_is_named(dtype, alone):
-    """Alone in a table, some of them turn into numbers without a word."""
+    """Alone in a table, some of them are silently converted to numbers."""
     columns = {"odd one": OTHERS[dtype]} if alone else {"a": X, "odd one": OTHERS[dtype]}
     with pytest.raises(TypeError, match=rf"`x` must .*column 'odd one' \({dtype}.*astype"):
         batched.as_points(make_model().distribution, pd.DataFrame(columns))
@@ -250,7 +250,7 @@ def test_contexts_have_names_too(tmp_path):
 
 
 class Polars:
-    """What a table of polars' offers of what matters here."""
+    """A stand-in for a polars table."""
 
     class Dtype:
         def __init__(self, name):

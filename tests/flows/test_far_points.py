@@ -24,7 +24,7 @@ def directions(num_directions, event_size, seed=0):
 
 
 def limit(parameters, covariance_type, u):
-    """The likeliest component far out along u: the widest, or the furthest of equally wide ones."""
+    """The most likely component far out along u: the widest, or the furthest of equal widths."""
     precision = np.linalg.inv(full_covariances(parameters, covariance_type).astype(np.float64))
     squared = np.einsum("ni,kij,nj->nk", u, precision, u)
     if covariance_type == "tied":

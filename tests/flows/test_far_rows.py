@@ -1,4 +1,4 @@
-"""A few rows far out: they do not press the others together, and are found."""
+"""Outliers in the data: they do not compress the other rows, and are detected."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_the_others_are_described_as_if_they_were_not_there(update):
 
 @pytest.mark.one_keras
 def test_ordinary_tails_are_left_alone():
-    """Mean and standard deviation are what they were: for normal, Laplace, moons, clusters."""
+    """Without outliers, mean and standard deviation are used: normal, Laplace, moons, clusters."""
     rng = np.random.default_rng(0)
     for x in (
         rng.normal(size=[5000, 2]),

@@ -1,4 +1,4 @@
-"""What is no flow, but holds one; formats that hold no flow; one point for many; no points."""
+"""Arguments that are not flows, or hold one; other formats; single points; no points."""
 
 import keras_models
 import numpy as np

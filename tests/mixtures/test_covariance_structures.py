@@ -1,4 +1,4 @@
-"""What every covariance structure must do, whatever it is: one suite for all of them."""
+"""One test suite for all covariance structures."""
 
 import numpy as np
 import pytest

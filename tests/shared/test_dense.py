@@ -1,4 +1,4 @@
-"""Sparse and ragged points are refused in one sentence, which says what makes them dense."""
+"""Errors for sparse and ragged points say how to make them dense."""
 
 import numpy as np
 import pytest

@@ -26,7 +26,7 @@ __all__ = [
 
 _CHUNK = 65_536
 _ROWS_TO_TELL_APART = 4096
-_FEWEST_SPACINGS = 4.5  # that hold a tenth of the rows: a normal's standard deviation is 18 then
+_FEWEST_SPACINGS = 4.5  # for a tenth of the rows; 18 in a normal's standard deviation
 
 
 def as_array(x, name: str = "x"):

@@ -11,7 +11,7 @@ from tfp_gmnvp._shared.array_checks import as_array, check_dtype, check_labels, 
 
 __all__ = ["Reliability", "calibration_error", "reliability"]
 
-_ROUNDING = 1e-3  # of a sum of probabilities, float16's among them
+_ROUNDING = 1e-3  # of a sum of probabilities, also in float16
 
 
 class Reliability(NamedTuple):

@@ -16,7 +16,7 @@ from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 __all__ = ["RationalQuadratic"]
 
 _MIN_SHARE = 0.01  # of a bin's width and height, relative to those of equal bins
-_MIN_SLOPE, _MAX_SLOPE = 1e-3, 1e9  # beyond which the log-slope's parts leave float32's range
+_MIN_SLOPE, _MAX_SLOPE = 1e-3, 1e9  # beyond, the log-slope overflows in float32
 _SLOPE_OFFSET = math.log(math.expm1(1 - _MIN_SLOPE))  # so that a raw slope of zero gives one
 
 

@@ -13,7 +13,7 @@ __all__ = ["Tails", "compress_tails"]
 tfb = tfp.bijectors
 
 _WIDTH = 0.1
-_HIGHEST = 80.0  # whose exponential float32 holds
+_HIGHEST = 80.0  # its exponential is finite in float32
 
 
 def compress_tails(bound: np.ndarray, *, dtype=tf.float32, name: str = "tails") -> tfb.Bijector:

@@ -36,7 +36,7 @@ def dequantize(images: np.ndarray, *, seed: int, dtype=np.float32) -> np.ndarray
     images = _whole_numbered(images)
     images = images.astype(dtype)
     noise = np.random.default_rng(seed).random(images.shape, dtype)
-    return np.minimum(images + noise, np.nextafter(images + 1, images))  # however it rounds
+    return np.minimum(images + noise, np.nextafter(images + 1, images))  # despite rounding
 
 
 def image_batches(

@@ -71,7 +71,8 @@ def load_csv(path: str | os.PathLike, *, min_rows: int = 2) -> Table:
     try:
         values = np.genfromtxt(rows, delimiter=delimiter, comments=None, ndmin=2)
     except ValueError as error:
-        raise ValueError(f"{path} has rows of different lengths. {_PANDAS}\n{error}") from error
+        details = " ".join(str(error).split())
+        raise ValueError(f"{path} has rows of different lengths: {details}. {_PANDAS}") from error
     if values.shape[1] != len(names):
         raise ValueError(
             f"{path} has {len(names)} names for {values.shape[1]} columns of data. {_PANDAS}"

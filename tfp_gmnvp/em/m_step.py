@@ -80,7 +80,7 @@ def _maximum(statistics, structure):
     reference, mass, first, second = statistics
     tiny = np.finfo(mass.dtype.as_numpy_dtype).tiny
     mass = tf.maximum(mass, tiny)
-    probs = tf.maximum(mass / tf.reduce_sum(mass), tiny)  # whose logarithm is finite
+    probs = tf.maximum(mass / tf.reduce_sum(mass), tiny)  # with a finite logarithm
     step = first / mass[:, tf.newaxis]
     covariance = structure.m_step(reference, mass, second, step)
     return mass, step, MixtureParameters(probs, structure.centers(reference) + step, covariance)

@@ -46,7 +46,7 @@ def repair(
     num_places = tf.shape(worst_explained)[0]
     collapsed = (probs < min_share / num_components) & (num_places > 0)
     rank = tf.minimum(tf.cumsum(tf.cast(collapsed, tf.int32)) - 1, num_places - 1)
-    places = tf.concat([tf.cast(worst_explained, loc.dtype), loc[:1]], axis=0)  # at least one
+    places = tf.concat([tf.cast(worst_explained, loc.dtype), loc[:1]], axis=0)  # never empty
     places = tf.gather(places, tf.maximum(rank, 0))
     loc = tf.where(collapsed[:, tf.newaxis], places, loc)
     covariance = covariance_structure(covariance_type).replace(covariance, collapsed, probs)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 __all__ = ["capped_variance"]
 
-_TRIMMED = 0.05  # of the mass, that of the components farthest out
+_TRIMMED = 0.05  # share of the mass, from the components farthest out
 _CAP = 10.0  # times the variance of the rest
 
 

@@ -210,7 +210,7 @@ def sample_component(
         raise TypeError(f"`component` must be a whole number, got {component!r}.") from None
     if not 0 <= component < num_components:
         raise ValueError(f"`component` must be in 0 .. {num_components - 1}, got {component!r}.")
-    if flow.batch_shape.rank != 0:  # that of contexts
+    if flow.batch_shape.rank != 0:  # the batch shape of contexts
         sample_shape = tf.reshape(tf.cast(sample_shape, tf.int32), [-1])
         sample_shape = tf.concat([sample_shape, flow.batch_shape_tensor()], axis=0)
     z = components.sample(sample_shape, seed=stateless_seed(seed))[..., component, :]

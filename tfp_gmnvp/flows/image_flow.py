@@ -149,7 +149,7 @@ def _checked(images, image_shape, num_levels):
             f"`standardize` must have shape [N, {', '.join(map(str, image_shape))}] with N >= 1, "
             f"got {list(images.shape)}."
         )
-    if not (images.min() >= 0 and images.max() <= num_levels):  # NaN is neither
+    if not (images.min() >= 0 and images.max() <= num_levels):  # False for NaN
         raise ValueError(
             f"`standardize` must hold pixels in [0, {num_levels}], by `num_levels`, got "
             f"values from {images.min()} to {images.max()}."

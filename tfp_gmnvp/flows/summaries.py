@@ -48,7 +48,7 @@ def mean_estimate(values: np.ndarray) -> MonteCarloEstimate:
     >>> mean_estimate(np.array([1.0, 3.0]))
     MonteCarloEstimate(estimate=2.0, standard_error=1.0)
     """
-    with np.errstate(invalid="ignore"):  # of infinities
+    with np.errstate(invalid="ignore"):  # for infinities
         error = np.std(values, ddof=1) / np.sqrt(len(values))
     return MonteCarloEstimate(float(np.mean(values)), float(error))
 

@@ -45,7 +45,7 @@ def new_figure(figsize: tuple[float, float], layout: str = "compressed") -> Figu
     style = {"figsize": figsize, "dpi": _DPI, "layout": layout}
     if not _uses_pyplot():
         return Figure(**style)
-    from matplotlib import pyplot  # which training does without
+    from matplotlib import pyplot  # imported late, as training does not need it
 
     return pyplot.figure(**style)
 
@@ -71,7 +71,7 @@ def current_axes(figsize: tuple[float, float] = (5.0, 4.2)) -> Axes:
     from matplotlib import pyplot
 
     figure = pyplot.gcf() if pyplot.get_fignums() else None
-    return to_be_filled(figure, figsize).gca()  # laid out, as legends stand beside the axes
+    return to_be_filled(figure, figsize).gca()  # with a layout engine, for legends next to the axes
 
 
 @contextlib.contextmanager
@@ -105,7 +105,7 @@ def wrapped(label: str, width: int = 40) -> str:
     """Wraps a label to at most three lines; TeX is unchanged."""
     if "$" in label.replace(r"\$", ""):
         return label
-    keeps_words = r"\$" in label  # and this is one
+    keeps_words = r"\$" in label  # a label with TeX
     style = {"max_lines": 3, "placeholder": "…", "break_long_words": not keeps_words}
     return textwrap.fill(label, width, **style)
 

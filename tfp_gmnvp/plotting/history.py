@@ -13,7 +13,7 @@ from tfp_gmnvp.plotting.colours import INK, component_colours
 
 __all__ = ["plot_history"]
 
-#: What `fit` returns, or its `history`; what `fit_density` returns has one as well.
+#: The result of `fit`, its `history`, or the result of `fit_density`, which has a `history`.
 History = Mapping[str, Sequence[float]] | Any
 
 

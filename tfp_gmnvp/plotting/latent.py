@@ -72,8 +72,8 @@ def plot_latents(flow, x: np.ndarray, *, ax: Axes | None = None) -> Axes:
     ]
     frame(ax, limits_of(z, *extents), data_labels(None, 2, "z"), "Latents and mixture")
     if ax.get_aspect() != "auto":
-        ax.set_aspect("equal", adjustable="datalim")  # the view widens, the panel stays
-        ax.set_autoscale_on(True)  # as matplotlib warns where limits were set
+        ax.set_aspect("equal", adjustable="datalim")  # widens the view instead of the panel
+        ax.set_autoscale_on(True)  # matplotlib warns if limits are fixed
     weight_legend(ax, mixture.probs, **BESIDE)
     return ax
 
@@ -157,7 +157,7 @@ def _draw_component(ax, mean, covariance, colour, *, number) -> np.ndarray:
     for radius in (1.0, 2.0):
         minor, major = 2 * radius * np.sqrt(eigenvalues)
         style = {"fill": False, "edgecolor": colour, "linewidth": 1.8, "zorder": 3}
-        casing = [withStroke(linewidth=4.0, foreground="white")]  # told from dense latents
+        casing = [withStroke(linewidth=4.0, foreground="white")]  # visible on dense latents
         ax.add_patch(Ellipse(mean, major, minor, angle=angle, path_effects=casing, **style))
     ax.plot(*mean, marker="o", markersize=12, color=colour, markeredgecolor="white", zorder=4)
     contrast = "white" if colour @ _LUMINANCE < 0.6 else "black"

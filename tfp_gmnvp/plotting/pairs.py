@@ -15,7 +15,7 @@ __all__ = ["pair_plot"]
 
 _MOST_DIMENSIONS = 6
 _BINS = 30
-_LABEL_WIDTH = 16  # characters beside a cell
+_LABEL_WIDTH = 16  # characters next to a cell
 
 
 def pair_plot(

@@ -14,9 +14,9 @@ from tfp_gmnvp._shared.arguments import check_number
 __all__ = ["Sine", "as_activation", "silu", "sine"]
 
 _HALF_PI = math.pi / 2
-_PI_HIGH = 3.140625  # of few binary digits, so that its multiples are exact
+_PI_HIGH = 3.140625  # with few binary digits, so that its multiples are exact
 _PI_LOW = math.pi - _PI_HIGH
-_NUM_TERMS = 8  # of the Taylor series, which up to pi / 2 hold all digits of float32
+_NUM_TERMS = 8  # of the Taylor series, exact to float32 up to pi / 2
 
 
 @dataclasses.dataclass(frozen=True)

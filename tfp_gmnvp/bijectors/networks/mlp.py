@@ -24,7 +24,7 @@ from tfp_gmnvp.bijectors.networks.keras_conditioners import (
 __all__ = ["MLP", "TrackedConditioner", "penalty", "uses_dropout"]
 
 _NARROW = 2  # columns of a kernel
-_TRUNCATED_STDDEV = 0.8796256610342398  # of a standard normal that is cut off at +-2
+_TRUNCATED_STDDEV = 0.8796256610342398  # of a standard normal truncated at +-2
 
 
 class MLP(tf.Module):
