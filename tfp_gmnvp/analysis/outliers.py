@@ -97,7 +97,7 @@ class OutlierDetector:
         Raises:
           ValueError: if x is not `[..., D]` and finite.
         """
-        less_likely = np.searchsorted(self._log_prob, self._log_prob_of(x), side="left")
+        less_likely = np.searchsorted(self._log_prob, self._log_densities(x), side="left")
         return 1.0 - less_likely / len(self._log_prob)
 
     def is_outlier(self, x: np.ndarray) -> np.ndarray:
@@ -112,9 +112,9 @@ class OutlierDetector:
         Raises:
           ValueError: if x is not `[..., D]` and finite.
         """
-        return self._log_prob_of(x) <= self._threshold
+        return self._log_densities(x) <= self._threshold
 
-    def _log_prob_of(self, x):
+    def _log_densities(self, x):
         columns.check_names(x, self._columns)
         x, leading = self._as_rows(array_checks.as_array(x))
         log_prob = batched.log_prob(self.flow, batched.as_points(self.flow, x))

@@ -129,7 +129,7 @@ def column_spread(data: np.ndarray) -> Spread:
     std = np.sqrt(sum(np.square(part - mean).sum(axis=0) for part in rows) / len(data))
     loc, scale, bound = mean, std, np.full(mean.shape, np.inf)
     if data.ndim == 2:
-        some = _some_of(data)
+        some = _row_sample(data)
         lower, median, upper = np.quantile(some, [0.05, 0.5, 0.95], axis=0)
         robust = (upper - lower) / _NORMAL_RANGE
         has_tails = (np.maximum(high - median, median - low) > _FAR * robust) & (robust > 0)
@@ -152,7 +152,7 @@ class _Chunks:
             yield self.data[start : start + _CHUNK].astype(np.float64)
 
 
-def _some_of(data):
+def _row_sample(data):
     if len(data) <= _ROWS_FOR_QUANTILES:
         return data.astype(np.float64)
     rows = np.random.default_rng(0).choice(len(data), _ROWS_FOR_QUANTILES, replace=False)

@@ -182,7 +182,7 @@ def _of_points(function, flow, source):
     return {"x": lambda x: function(flow, x), "z": lambda z: function(flow, z)}[source]
 
 
-def _sample_of(flow):
+def _sample_function(flow):
     if _contexts(flow):
         return lambda num_samples, seed, context: condition(flow, context).sample(
             num_samples, seed=seed
@@ -200,7 +200,7 @@ class _ExportedFlow(tf.Module):
             specs = [_points(flow, function.source), *_contexts(flow)]
             setattr(self, name, _traced(function.call, specs))
         specs = [tf.TensorSpec([], tf.int32, "num_samples"), tf.TensorSpec([2], tf.int32, "seed")]
-        self.sample = _traced(_sample_of(flow), [*specs, *_contexts(flow)])
+        self.sample = _traced(_sample_function(flow), [*specs, *_contexts(flow)])
         description = _description(flow)
         self.describe = _traced(lambda: {k: tf.constant(v) for k, v in description.items()}, [])
 

@@ -313,7 +313,7 @@ class TrackedConditioner(tf.Module):
         Raises:
           TypeError: if the callable reads variables that are not part of it.
         """
-        own = {id(variable) for variable in _variables_of(self._function)}
+        own = {id(variable) for variable in _own_variables(self._function)}
         if not all(id(variable) in own for variable in self._read_variables):
             raise TypeError(
                 f"The conditioner {self._function!r}, which `conditioner_fn` returned, can be "
@@ -344,7 +344,7 @@ class TrackedConditioner(tf.Module):
         return _on_matrices(self._function, join_context(inputs, context, self.context_size))
 
 
-def _variables_of(function):
+def _own_variables(function):
     """Returns the variables that a Keras layer or module holds."""
     return [
         variable if isinstance(variable, tf.Variable) else variable.value
