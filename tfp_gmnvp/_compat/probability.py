@@ -151,7 +151,7 @@ class _SampledByShape:
 class PlainTransformedDistribution(
     _SampledByShape, transformed_distribution._TransformedDistribution
 ):
-    """What `tfd.TransformedDistribution(...)` returns where a part is no `CompositeTensor`.
+    """The class of `tfd.TransformedDistribution(...)` if a part is not a `CompositeTensor`.
 
     Public way: a subclass of `tfd.TransformedDistribution`. Its instances are `CompositeTensor`s,
     and lose their variables when their parts, as ours, are not. Nor does a subclass see a value
@@ -179,7 +179,7 @@ class PlainTransformedDistribution(
 
 
 class PlainMixture(_SampledByShape, mixture_same_family._MixtureSameFamily):
-    """What `tfd.MixtureSameFamily(...)` returns where a part is no `CompositeTensor`.
+    """The class of `tfd.MixtureSameFamily(...)` if a part is not a `CompositeTensor`.
 
     Public way: a subclass of `tfd.MixtureSameFamily`; see `PlainTransformedDistribution`.
     """

@@ -172,7 +172,7 @@ def _log_slope(at, s, t, u, q):
 
 
 def _root(at, s, v):
-    """Where in its bin the spline reaches the fraction v of the height: t and 1 - t.
+    """Finds t and 1 - t, where the spline reaches the fraction v of the bin's height.
 
     With `e = d_0 (1 - v) - d_1 v`, the quadratic's discriminant is a sum of squares,
     `r^2 = e^2 + 4 s^2 v (1 - v)`, and `t : (1 - t)` is as `2 s v` to `e + r`, or as `r - e` to

@@ -201,9 +201,10 @@ def forward_in_float64(bijector: tfb.Bijector, z: tf.Tensor, **call_kwargs) -> t
 class Standardization(SinglePassBijector):
     """`x = mean + std * z`, entry by entry.
 
-    `mean` and `std` are float64. Its inverse takes points of float64, too, whatever its dtype, from
-    within a `SinglePassChain` or by `_inverse_and_log_det`, and casts what it has standardised.
-    Points of its own dtype meet the mean as a sum of two numbers, which has twice the digits.
+    `mean` and `std` are float64. Inside a `SinglePassChain`, or by `_inverse_and_log_det`, the
+    inverse also takes float64 points, and casts the standardised result to the bijector's dtype.
+    For points of the bijector's dtype, the mean is split into two numbers of that dtype, which
+    together have twice the digits.
     """
 
     def __init__(self, mean, std, dtype=None, name="standardization"):
@@ -228,7 +229,7 @@ class Standardization(SinglePassBijector):
         return ((y - high) - low) / std, -self._log_det()
 
     def _in_own_dtype(self):
-        """The mean as a sum of two numbers, the second for what the first rounds away; the std."""
+        """Returns the mean as two numbers, where the second is the first one's rounding error; std."""
         high = tf.cast(self.mean, self.dtype)
         low = tf.cast(self.mean - tf.cast(high, self.mean.dtype), self.dtype)
         return high, low, tf.cast(self.std, self.dtype)

@@ -322,7 +322,7 @@ def _log_det_diag(scale_diag, loc):
 
 
 def equal_scales(loc: tf.Tensor, *scales: tf.Tensor) -> tf.Tensor:
-    """Which components have equal scales, bool `[K, K]`.
+    """Compares the scales of all pairs of components, bool `[K, K]`.
 
     Args:
       loc: means `[K, D]`.

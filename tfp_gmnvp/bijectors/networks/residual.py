@@ -42,10 +42,10 @@ class ResidualMLP(MLP):
           output_size: size of the output's last axis.
           hidden_units: widths of the residual blocks, at least one and all the same.
           name: prefix of the variables' names.
-          **kwargs: as of `MLP`.
+          **kwargs: further arguments of `MLP`.
 
         Raises:
-          ValueError: if the widths differ or there is none, or as of `MLP`.
+          ValueError: if the widths differ or are missing, or as in `MLP`.
         """
         widths = as_sizes("hidden_units", hidden_units)
         if len(set(widths)) != 1:

@@ -33,7 +33,7 @@ def covariance_structure(
       A `CovarianceStructure`.
 
     Raises:
-      ValueError: if there is no such structure, or it takes no rank.
+      ValueError: if the structure is unknown, or takes no rank.
 
     #### Examples
 
