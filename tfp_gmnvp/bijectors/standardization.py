@@ -229,7 +229,7 @@ class Standardization(SinglePassBijector):
         return ((y - high) - low) / std, -self._log_det()
 
     def _in_own_dtype(self):
-        """Returns the mean as two numbers, where the second is the first one's rounding error; std."""
+        """Returns the mean as the sum of two numbers in the bijector's dtype, and std."""
         high = tf.cast(self.mean, self.dtype)
         low = tf.cast(self.mean - tf.cast(high, self.mean.dtype), self.dtype)
         return high, low, tf.cast(self.std, self.dtype)
