@@ -202,7 +202,7 @@ def test_without_a_context_nothing_changes():
         (lambda flow, x: flow.log_prob(x, context=x[:3, :2]), "do not broadcast"),
         (lambda flow, x: gmnvp.condition(gmnvp.condition(flow, x[:, :2]), x), "takes no context"),
         (lambda flow, x: gmnvp.condition(gmnvp.gaussian_mixture_flow(3), x), "takes no context"),
-        (lambda flow, x: gmnvp.gaussian_mixture_flow(3, gate_units=()), "give `context_size`"),
+        (lambda flow, x: gmnvp.gaussian_mixture_flow(3, gate_units=()), "pass `context_size`"),
         (lambda flow, x: gmnvp.real_nvp(3, context_size=-1), "`context_size` must be"),
         (
             lambda flow, x: make_flow(gate_units=(), reparameterize=True),
