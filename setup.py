@@ -24,8 +24,9 @@ setup(
         "tf-keras>=2.18,<2.22",
         # The bijector cache and the mixture's internals that we rely on are those of 0.25.
         "tensorflow-probability>=0.25,<0.26",
-        # `keras.Variable` adopts a `tf.Variable` from 3.10 on; older releases copy it.
-        "keras>=3.10",
+        # `keras.Variable` adopts a `tf.Variable` from 3.10 on; older releases copy it. 3.15 is the
+        # last release that we have run.
+        "keras>=3.10,<3.16",
         # TFP 0.25 imports distutils, which Python dropped in 3.12 and setuptools provides.
         "setuptools",
         "numpy>=1.26",

@@ -1,4 +1,4 @@
-"""Ten labels among a thousand points: a flow as a classifier, beside scikit-learn's.
+"""Ten labels among a thousand points: a flow as a classifier, against scikit-learn's.
 
     python examples/few_labels.py
 
@@ -134,7 +134,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Trains, prints the table, writes it as JSON beside the figure."""
+    """Trains, prints the table, and writes it as JSON next to the figure."""
     arguments = parse_arguments()
     tables, first = {}, {}
     for name in DENSITIES:

@@ -1,4 +1,4 @@
-"""What a trained density is good for: clusters to count, outliers, samples and paths.
+"""Applications of a trained density: counting clusters, outliers, samples and paths.
 
     python examples/gallery.py --output gallery
 
@@ -30,6 +30,7 @@ import tensorflow as tf
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from sklearn import metrics
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import datasets, plotting
@@ -73,8 +74,9 @@ def select(epochs: int, most_components: int, seed: int):
     )
     print(f"Pinwheel of five arms\n{selection}")
     found = gmnvp.predict_component(selection.model.distribution, x.astype(np.float32))
-    print(f"adjusted Rand index {gmnvp.adjusted_rand_index(labels, found):.3f}")
-    print(f"normalised mutual information {gmnvp.normalized_mutual_information(labels, found):.3f}")
+    print(f"adjusted Rand index {metrics.adjusted_rand_score(labels, found):.3f}")
+    information = metrics.normalized_mutual_info_score(labels, found)
+    print(f"normalised mutual information {information:.3f}")
     return selection, x
 
 
@@ -89,7 +91,7 @@ def train_moons(epochs: int, seed: int):
 
 
 def draw_selection(selection) -> Figure:
-    """How many clusters stand apart, and how many components describe the density best."""
+    """Selects the number of separate clusters, and of components that describe the density best."""
     figure = Figure(figsize=(9.6, 3.6), dpi=100, layout="constrained")
     titles = {"icl": "Clusters of a pinwheel with five arms", "held_out": "Its density"}
     for ax, (criterion, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
@@ -148,7 +150,7 @@ def draw_outliers(flow, known, seed: int) -> Figure:
 
 
 def draw_paths(flow, x) -> Figure:
-    """Paths along a moon and between the moons, beside the straight lines between their ends."""
+    """Plots paths along a moon and between the moons, and straight lines between their ends."""
     t = np.array([[0.08, 0.92], [0.3, 0.75]]) * np.pi
     upper = np.stack([np.cos(t), np.sin(t)], axis=-1)
     lower = np.stack([1 - np.cos(t), 0.5 - np.sin(t)], axis=-1)

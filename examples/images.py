@@ -184,7 +184,7 @@ def best_sklearn_mixture(preset: Preset, images: Images, *, seed: int):
 
 
 def accuracy(flow, images: Images, *, num_labels: int = 100, seed: int) -> float:
-    """Of the components as classes, told apart by some labelled training images.
+    """Scores components as classes, which some labelled training images identify.
 
         p(y | x) = sum_k p(k | x) p(y | k),    p(y | k) from the labelled images' p(k | x)
 

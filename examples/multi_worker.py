@@ -1,6 +1,6 @@
 """Trains one flow on several machines: start this script once on each.
 
-Each process is told by the environment variable `TF_CONFIG` who all the workers are, and which of
+The environment variable `TF_CONFIG` of each process lists all the workers, and which of
 them it is. Two workers on one machine:
 
     cluster='"cluster": {"worker": ["127.0.0.1:12345", "127.0.0.1:12346"]}'

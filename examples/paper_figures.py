@@ -55,7 +55,7 @@ class Progress(tf.keras.callbacks.Callback):
 
 
 class HeldOut(tf.keras.callbacks.Callback):
-    """Adds the loss on held-out rows to what later callbacks see, `EarlyStopping` for one."""
+    """Adds the held-out loss to the logs of later callbacks, for example `EarlyStopping`."""
 
     def __init__(self, x):
         super().__init__()
@@ -122,7 +122,7 @@ def negative_log_likelihood(flow, x) -> float:
 
 
 def measure(flow, train, test, seconds: float) -> dict:
-    """What metrics.json says of one flow."""
+    """Returns the entry of one flow in metrics.json."""
     probs = flow.distribution.mixture_distribution.probs_parameter()
     return {
         "train_nll": negative_log_likelihood(flow, train),

@@ -33,7 +33,7 @@ LIMITS = ((-4.0, 2.0), (-3.4, 3.4))
 
 
 class Truth(NamedTuple):
-    """What quadrature says of the posterior: shares of x2 > 0 and of |x2| < 0.5, density."""
+    """Computes the posterior's shares of x2 > 0 and |x2| < 0.5, and its density, by quadrature."""
 
     log_evidence: float
     upper_share: float
@@ -141,7 +141,7 @@ def report(name: str, flow, truth: Truth, *, seed: int, num_samples: int = 20_00
 
 
 def draw(truth: Truth, flows: dict, path: str) -> None:
-    """The posterior's density beside those of the flows, on one colour scale."""
+    """Plots the posterior's density and those of the flows on one colour scale."""
     figure = Figure(figsize=(11.0, 4.4), dpi=150, layout="constrained")
     axes = figure.subplots(1, 1 + len(flows), sharex=True, sharey=True)
     points, _ = grid(300, LIMITS)

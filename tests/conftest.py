@@ -1,4 +1,4 @@
-"""What has to be settled before TensorFlow, matplotlib and the tests are imported."""
+"""Settings that must precede the import of TensorFlow, matplotlib and the tests."""
 
 import os
 
@@ -37,7 +37,7 @@ hypothesis.settings.load_profile("tfp_gmnvp")
 
 @pytest.fixture(autouse=True)
 def no_figures_stay_open():
-    """Each test draws in figures of its own."""
+    """Each test starts without figures."""
     yield
     if pyplot := sys.modules.get("matplotlib.pyplot"):
         pyplot.close("all")

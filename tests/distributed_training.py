@@ -1,4 +1,4 @@
-"""Trains on one device and on several, and compares. In a process of its own: see
+"""Trains on one device and on several, and compares. In a separate process: see
 test_distribute.py.
 
     python distributed_training.py mirrored CASE ...
@@ -159,7 +159,7 @@ def all_distances(strategy, cases):
 
 
 def refusal(strategy):
-    """What is said of a flow that was made outside of the scope."""
+    """The error for a flow that was built outside of the scope."""
     flow = gmnvp.gaussian_mixture_flow(3, 2, num_couplings=1)
     try:
         with strategy.scope():

@@ -27,11 +27,11 @@ UPDATES = {
     "gradient": gmnvp.GradientUpdate,
 }
 FORMATS = ("keras", "weights.h5", "ckpt")
-#: XLA takes seconds for each model: what does not hang on it is tested without.
+#: XLA takes seconds for each model: what does not depend on it is tested without.
 HOW_TO_RUN = {"jit_compile": False}
 #: Where it may matter XLA compiles, but the same for both Kerases, so for one of them alone.
 AS_USERS_DO = {"jit_compile": False if os.environ.get("TF_USE_LEGACY_KERAS") == "1" else "auto"}
-#: Of several updates that Keras treats alike one will do for the other Keras.
+#: Of several updates that Keras treats alike, one suffices for the other Keras.
 EACH_UPDATE = [
     pytest.param(name, marks=[] if name == "stepwise" else pytest.mark.one_keras)
     for name in UPDATES
@@ -79,7 +79,7 @@ def make_model(update="stepwise", optimizer=None, *, seed=0, **compile_arguments
 
 
 def weights_of(model):
-    """Copies of all weights, which stay as they are."""
+    """Copies of all weights."""
     return [value.copy() for value in model.get_weights()]
 
 
@@ -90,7 +90,7 @@ def assert_same(actual, expected):
 
 
 def rewrite(path, name, change):
-    """Writes a `.keras` file anew with one of its members changed, or left out if it is `None`."""
+    """Rewrites a `.keras` file with one member changed, or removed if it is `None`."""
     with zipfile.ZipFile(path) as file:
         contents = {member: file.read(member) for member in file.namelist()}
     contents[name] = change(contents[name])

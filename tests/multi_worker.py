@@ -8,7 +8,7 @@ import sys
 
 
 def free_ports(number):
-    """Ports that nobody listens on."""
+    """Finds free ports."""
     sockets = [socket.socket() for _ in range(number)]
     for s in sockets:
         s.bind(("127.0.0.1", 0))
@@ -19,7 +19,7 @@ def free_ports(number):
 
 
 def start(command, directory, *, number=2, **environment):
-    """Starts a command once per worker; what they say goes to `worker_I.log`."""
+    """Starts a command once per worker; their output goes to `worker_I.log`."""
     workers = [f"127.0.0.1:{port}" for port in free_ports(number)]
     processes = []
     for index in range(number):
@@ -37,6 +37,6 @@ def start(command, directory, *, number=2, **environment):
 
 
 def logs(directory):
-    """The ends of all that the workers have said."""
+    """The ends of the workers' logs."""
     paths = sorted(directory.glob("worker_*.log"))
     return "\n".join(f"{path.name}:\n{path.read_text()[-3000:]}" for path in paths)

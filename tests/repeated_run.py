@@ -1,4 +1,4 @@
-"""All that is random, by one seed, in a process of its own.
+"""Prints everything random that follows from one seed, in a separate process.
 
     python repeated_run.py SEED GLOBAL_SEED
 

@@ -25,7 +25,7 @@ class Hiding:
 
 
 def served_values(loaded, inputs):
-    """What every signature returns, as `signature/output`."""
+    """The outputs of every signature, as `signature/output`."""
     import tensorflow as tf
 
     values = {}

@@ -1,4 +1,4 @@
-"""What several test modules share: points, perturbed weights, oracles and counts of operations."""
+"""Helpers of several test modules: points, perturbed weights, oracles, counts of operations."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,7 +1,7 @@
 """Rubbish is refused in one sentence, and model and data stay as they were.
 
 Each case of `REFUSED` is what a user might do, the error that it has to meet and words of the
-sentence: the argument's name, what was found, and what would do.
+sentence: the argument's name, what was found, and what is valid.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ N, D, K = 120, 3, 2
 
 
 class Table:
-    """What a table of other libraries' offers."""
+    """A stand-in for a table of another library."""
 
     def __init__(self, values):
         self._values = values
@@ -150,7 +150,7 @@ PIPELINES = {
     "labels": (
         fit(batches(points(), np.where(np.arange(N) == 50, 7, -1))),
         ValueError,
-        "`y in a batch` must hold numbers of components.* row 10, got 7",
+        "`y in a batch` must hold indices of components.* row 10, got 7",
     ),
     "weights": (
         fit(batches(points(), LABELS, weights_with(-1.0, (50,)))),
@@ -373,7 +373,7 @@ def test_accepted(name):
 
 
 def test_outside_the_support_of_an_outer_bijector():
-    """By TFP's own rule: there is no density, the others' are as they are."""
+    """By TFP's own rule these have no density; the others keep theirs."""
     flow = gmnvp.gaussian_mixture_flow(2, 2, num_couplings=2, seed=0)
     positive = tfp.distributions.TransformedDistribution(flow, tfb.Exp())
     log_prob = positive.log_prob([[1.0, 2.0], [-1.0, 2.0]]).numpy()

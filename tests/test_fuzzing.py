@@ -57,7 +57,7 @@ def flow_arguments(draw):
 
 @st.composite
 def data_for(draw, event_size, num_components):
-    """Points that will do, of many scales and dtypes, and perhaps labels and weights."""
+    """Valid points of many scales and dtypes, with optional labels and weights."""
     size = draw(st.integers(num_components, 12))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     scale = 10.0 ** draw(st.integers(-6, 6))
@@ -96,12 +96,12 @@ def is_named(error):
 
 
 def points_of(case, data):
-    """The training points in the flow's dtype, if they are of use."""
+    """The training points in the flow's dtype, if they are usable."""
     return np.asarray(data["x"]).astype(tf.as_dtype(case["dtype"]).as_numpy_dtype)
 
 
 def check_density(flow, x):
-    """Log-densities and samples are finite, and the bijector goes both ways."""
+    """Log-densities and samples are finite, and the bijector is invertible."""
     assert np.isfinite(flow.log_prob(x)).all()
     samples = flow.sample(4, seed=[0, 1])
     assert samples.shape == (4, x.shape[1])

@@ -102,7 +102,7 @@ def test_the_copy_of_a_copy_knows_what_it_was_built_with(kind):
 
 
 def log_prob_of(flow, x):
-    """What another process is asked for."""
+    """The function that another process runs."""
     return flow.log_prob(x).numpy()
 
 

@@ -61,7 +61,7 @@ def test_rows_of_weight_zero_count_for_nothing(model):
 
 
 def test_weights_of_classes_with_a_data_set_are_refused(model):
-    """They were ignored without a word (tensorflow/tensorflow#33550)."""
+    """They were silently ignored (tensorflow/tensorflow#33550)."""
     labels = np.zeros(120, int)
     with pytest.raises(ValueError, match="`class_weight` is not supported"):
         model.fit(batches_of(X, labels), class_weight={0: 1.0, 1: 5.0})
@@ -83,7 +83,7 @@ def test_as_many_validation_steps_as_there_are_batches():
 
 
 def test_the_ends_of_epochs_that_a_sequence_is_told_of():
-    """It was told of too few (tensorflow/tensorflow#35911); EM, which reads it, adds none."""
+    """Too few were reported (tensorflow/tensorflow#35911); EM, which reads it, adds none."""
     counts = []
     for update in ("full_batch", "gradient"):
         data = sequence_of(X)

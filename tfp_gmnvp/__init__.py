@@ -3,7 +3,6 @@
 from tfp_gmnvp import datasets, plotting
 from tfp_gmnvp._shared.version import __version__
 from tfp_gmnvp.analysis.calibration import calibration_error, reliability
-from tfp_gmnvp.analysis.clustering_scores import adjusted_rand_index, normalized_mutual_information
 from tfp_gmnvp.analysis.criteria import aic, bic, held_out_log_likelihood, icl, num_parameters
 from tfp_gmnvp.analysis.outliers import OutlierDetector
 from tfp_gmnvp.analysis.selection import ComponentScores, ComponentSelection, select_components
@@ -19,7 +18,6 @@ from tfp_gmnvp.bijectors import (
     Sine,
     SinglePassBijector,
     SinglePassChain,
-    affine,
     real_nvp,
     standardization,
 )
@@ -83,8 +81,6 @@ __all__ = [
     "StepwiseEM",
     "TrainingWarning",
     "__version__",
-    "adjusted_rand_index",
-    "affine",
     "aic",
     "bic",
     "calibration_error",
@@ -101,7 +97,6 @@ __all__ = [
     "image_flow",
     "image_real_nvp",
     "interpolate",
-    "normalized_mutual_information",
     "num_parameters",
     "plotting",
     "posterior",

@@ -1,4 +1,4 @@
-"""What a fit costs as the data grows: time, memory, and the exponents of their growth.
+"""The cost of a fit by the size of the data: time, memory, and exponents of their growth.
 
     python examples/benchmarks/data_size.py --output data_size.json
 
@@ -41,7 +41,7 @@ def rows(start: int, size: int) -> np.ndarray:
 
 
 def make_data(kind: str, size: int, batch_size: int, directory: str):
-    """The data, and the arguments of `fit` that go with it."""
+    """Returns the data and its arguments of `fit`."""
     import tensorflow as tf
 
     if kind == "tf.data":
@@ -63,7 +63,7 @@ def make_data(kind: str, size: int, batch_size: int, directory: str):
 
 
 def private_megabytes() -> float:
-    """What is resident and backed by no file; NaN where the system does not say."""
+    """Returns the resident memory that no file backs; NaN where the system does not report it."""
     try:
         lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -103,7 +103,7 @@ def one_case(kind: str, size: int, num_components: int, batch_size: int) -> dict
 
 
 def in_a_process(**case) -> dict:
-    """The same in a process of its own."""
+    """Runs the same in a separate process."""
     command = [sys.executable, __file__, "--case", json.dumps(case)]
     run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(run.stdout.splitlines()[-1])

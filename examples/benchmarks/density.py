@@ -1,4 +1,4 @@
-"""How close each way to train the mixture comes to a density: one table, one figure.
+"""Compares ways to train the mixture by the fit to a density: one table, one figure.
 
     python examples/benchmarks/density.py --output density.json
     python examples/benchmarks/density.py --targets iris wine digits --methods default sklearn
@@ -80,7 +80,7 @@ def finite(number) -> float | None:
 
 
 def cases(arguments: argparse.Namespace) -> list[dict]:
-    """All runs that the command line asks for."""
+    """Returns all runs of the command line."""
     found = []
     for target, method, seed in itertools.product(
         arguments.targets, arguments.methods, arguments.seeds
@@ -97,7 +97,7 @@ def cases(arguments: argparse.Namespace) -> list[dict]:
 
 
 def key(row: dict) -> tuple:
-    """What tells two runs apart."""
+    """Returns the key that identifies a run."""
     return tuple(row[name] for name in KEYS)
 
 
@@ -164,7 +164,7 @@ def show(table: list[dict]) -> None:
 
 
 def flow_settings(row: dict) -> str:
-    """The settings of a flow in words."""
+    """Describes the settings of a flow."""
     settings = (row[name] for name in ("coupling", "activation", "mixing"))
     return ", ".join(filter(None, settings)) or "-"
 

@@ -1,4 +1,4 @@
-"""What `density.py` fits: targets of known density, and tables of numbers, split by a seed."""
+"""The data of `density.py`: targets of known density, and tables of numbers, split by a seed."""
 
 from __future__ import annotations
 

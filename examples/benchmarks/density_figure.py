@@ -68,7 +68,7 @@ def _panel(ax, rows, colours) -> None:
 
 
 def _label(row) -> str:
-    """What tells a row from the others of its panel; the defaults go without saying."""
+    """Labels a row by the settings that differ from the others of its panel and the defaults."""
     unusual = [row[name] for name, usual in DEFAULTS.items() if row[name] not in (usual, None)]
     components = row["components"] and f"K = {row['components']}"
     return ", ".join(filter(None, [row["method"], row["coupling"], *unusual, components]))

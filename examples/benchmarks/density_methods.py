@@ -114,7 +114,7 @@ def of_both(flow, problem: density_data.Problem):
 
 
 def default_log_prob(case: dict, problem: density_data.Problem, options: dict):
-    """`fit_density`, which splits off validation rows of its own."""
+    """`fit_density`, which splits off its own validation rows."""
     import tfp_gmnvp as gmnvp
 
     fit = gmnvp.fit_density(problem.seen, coupling=case["coupling"], seed=case["seed"])

@@ -1,4 +1,4 @@
-"""What a density and a sample cost, beside plain TensorFlow Probability.
+"""The cost of densities and samples, against plain TensorFlow Probability.
 
     python examples/benchmarks/evaluation.py --output evaluation.json
 

@@ -44,7 +44,7 @@ def make_model() -> gmnvp.FlowModel:
 
 
 def training(model: gmnvp.FlowModel) -> Callable[[int, int], None]:
-    """What trains for the epochs that make up the steps from one number to another."""
+    """Returns a function that trains from one number of steps to another."""
     x = np.random.default_rng(0).normal(size=[NUM_POINTS, EVENT_SIZE]).astype(np.float32)
 
     def train(start, end):
@@ -55,7 +55,7 @@ def training(model: gmnvp.FlowModel) -> Callable[[int, int], None]:
 
 
 def evaluation(model: gmnvp.FlowModel) -> Callable[[int, int], None]:
-    """What evaluates batches, no two of one shape, of rank 1, 2 and 3."""
+    """Returns a function that evaluates batches of rank 1, 2 and 3, each of another shape."""
     flow = model.distribution
 
     def evaluate(start, end):
@@ -92,7 +92,7 @@ def rows(
 
 
 def report(model, name, run, total, parts) -> None:
-    """Prints the counts as a run goes on, and by how much they grew after its first part."""
+    """Prints the counts during a run, and their growth after its first part."""
     print(f"{name:>12} {'MB':>8} {'graphs':>8} {'objects':>9} {'cached':>8} {'traces':>8}")
     form = "{:>12,} {MB:>8.1f} {graphs:>8,} {objects:>9,} {cached:>8,} {traces:>8,}"
     found = []

@@ -1,4 +1,4 @@
-"""Timing of variants in turn, so that the machine's drift hits all alike."""
+"""Timing of variants in turn, so that drifts of the machine affect all of them equally."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Trains eleven kinds of flows for a few steps, and prints a digest of what comes out.
+"""Trains eleven kinds of flows for a few steps, and prints digests of the results.
 
     python examples/benchmarks/training_digest.py
 
-The same digests before and after a change of the code, on one machine, say that it changed no bit
-of training: neither a variable nor a log-density. Every line is a configuration, the SHA-256 of all
+If the digests before and after a change of the code agree, on one machine, it changed no bit of
+any variable or log-density. Every line is a configuration, the SHA-256 of all
 variables after training, that of 100 log-densities, and their mean in nats.
 """
 

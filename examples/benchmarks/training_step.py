@@ -1,4 +1,4 @@
-"""What one training step costs, beside its limit and beside plain TensorFlow Probability.
+"""The cost of one training step, against its limit and against plain TensorFlow Probability.
 
     python examples/benchmarks/training_step.py --output training_step.json
 
@@ -63,7 +63,7 @@ SIZES = (
 
 
 class NoUpdate(gmnvp.MixtureUpdate):
-    """Leaves the mixture as it is."""
+    """An update that does not change the mixture."""
 
 
 def points(size: Size) -> np.ndarray:

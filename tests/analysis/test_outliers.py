@@ -16,7 +16,7 @@ tfb = tfp.bijectors
 
 @pytest.fixture(name="flow", scope="module")
 def random_flow():
-    """An untrained flow that is far from the data: the calibration does not hang on the fit."""
+    """An untrained flow that is far from the data: the calibration does not depend on the fit."""
     return gmnvp.gaussian_mixture_flow(2, 3, num_couplings=2, dtype=np.float64, seed=3)
 
 
@@ -31,7 +31,7 @@ def test_exactly_its_share_of_the_known_points(flow, num_points, contamination):
     x = draws(num_points, seed=0)
     expected = math.floor(round(contamination * num_points, 6))
     too_few = contamination > 0 and not expected
-    with pytest.warns(UserWarning, match="takes at least") if too_few else nullcontext():
+    with pytest.warns(UserWarning, match="requires at least") if too_few else nullcontext():
         detector = gmnvp.OutlierDetector(flow, x, contamination=contamination)
     outliers = detector.is_outlier(x)
     assert outliers.dtype == bool

@@ -1,4 +1,4 @@
-"""What statistics are made of is checked: probabilities, labels, shares and log-densities."""
+"""Checks of the inputs of statistics: probabilities, labels, shares and log-densities."""
 
 import warnings
 
@@ -26,7 +26,7 @@ FUNCTIONS = [calibration.reliability, calibration.calibration_error, plotting.pl
         ([[1.2, -0.2], [0.5, 0.5]], [0, 1], "`probs` must hold probabilities"),
         ([[np.nan, 1.0], [0.5, 0.5]], [0, 1], "`probs` must hold probabilities"),
         ([[np.inf, -np.inf], [0.5, 0.5]], [0, 1], "`probs` must hold probabilities"),
-        (GOOD, [0.5, 1], "`labels` must hold numbers of components.* row 0, got 0.5"),
+        (GOOD, [0.5, 1], "`labels` must hold indices of components.* row 0, got 0.5"),
         (GOOD, [0, 2], r"`labels` must hold .*0 \.\. 1.* row 1, got 2"),
         (GOOD, [-2, 0], "`labels` must hold .* row 0, got -2"),
         (GOOD, [np.nan, 0], "`labels` must hold .* row 0, got nan"),

@@ -1,4 +1,4 @@
-"""ActNorm: the first data come out standardised, and only the first set it."""
+"""ActNorm: the first data are standardised, and later data have no effect."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_agrees_with_tfp_and_is_never_stale(shape):
 
 
 def test_chain_is_initialised_from_the_data_on():
-    """The second standardises what the first and the couplings between hand on."""
+    """The second standardises the output of the first and of the couplings in between."""
     flow = perturb(real_nvp(3, 4, (5,), normalization="act_norm", dtype=tf.float64))
     chain = SinglePassChain([tfb.Shift(tf.constant(3.0, tf.float64)), flow])
     x = data()

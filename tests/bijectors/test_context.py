@@ -195,18 +195,18 @@ def test_without_a_context_nothing_changes():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda flow, x: flow.log_prob(x), "takes a `context` of size 2"),
-        (lambda flow, x: flow.sample(3), "takes a `context` of size 2"),
-        (lambda flow, x: gmnvp.posterior(flow, x), "takes a `context` of size 2"),
+        (lambda flow, x: flow.log_prob(x), "requires a `context` of size 2"),
+        (lambda flow, x: flow.sample(3), "requires a `context` of size 2"),
+        (lambda flow, x: gmnvp.posterior(flow, x), "requires a `context` of size 2"),
         (lambda flow, x: flow.log_prob(x, context=x), r"must have shape \[..., 2\], got \(4, 3\)"),
         (lambda flow, x: flow.log_prob(x, context=x[:3, :2]), "do not broadcast"),
         (lambda flow, x: gmnvp.condition(gmnvp.condition(flow, x[:, :2]), x), "takes no context"),
         (lambda flow, x: gmnvp.condition(gmnvp.gaussian_mixture_flow(3), x), "takes no context"),
-        (lambda flow, x: gmnvp.gaussian_mixture_flow(3, gate_units=()), "give `context_size`"),
+        (lambda flow, x: gmnvp.gaussian_mixture_flow(3, gate_units=()), "pass `context_size`"),
         (lambda flow, x: gmnvp.real_nvp(3, context_size=-1), "`context_size` must be"),
         (
             lambda flow, x: make_flow(gate_units=(), reparameterize=True),
-            "gate are not reparameterised",
+            "does not support `gate_units`",
         ),
     ],
 )

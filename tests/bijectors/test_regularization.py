@@ -141,7 +141,7 @@ def test_no_operation_more_where_neither_is_used():
         ({"conditioner": "residual", "hidden_units": ()}, r"`hidden_units` .*\(\)"),
         ({"normalization": "batch"}, "`normalization` must be one of .*'act_norm'.*got 'batch'"),
         ({"mixing": "qr"}, "`mixing` must be one of .*'lu'.*got 'qr'"),
-        ({"dropout": 0.1, "conditioner_fn": lambda a, b: None}, "`dropout` is of our own"),
+        ({"dropout": 0.1, "conditioner_fn": lambda a, b: None}, "`dropout` has no effect"),
     ],
 )
 def test_options_out_of_range(kwargs, message):

@@ -134,7 +134,7 @@ def knots(spline, parameters):
     compiled=st.sampled_from([None, False]),
 )
 def test_nothing_is_ever_nan_in_float32(num_bins, bound, scale, seed, compiled):
-    """On the knots, beside them, far outside, and for extreme parameters."""
+    """On and near the knots, far outside, and for extreme parameters."""
     spline = RationalQuadratic(num_bins, bound)
     parameters = parameters_of(spline, 1, size=1, scale=scale, seed=seed, dtype=np.float32)
     far = np.array([0.0, 1e3, -1e3, 1e30, -1e30], np.float32)
@@ -267,7 +267,7 @@ def test_unknown_sizes(shape):
         (lambda: Affine(max_log_scale=-1.0), "`max_log_scale` .*got -1.0"),
         (lambda: real_nvp(3, coupling="cubic"), "`coupling` .*\"spline\".*got 'cubic'"),
         (lambda: real_nvp(3, coupling=None), "`coupling` .*got None"),
-        (lambda: real_nvp(3, coupling="spline", max_log_scale=2.0), "`max_log_scale` goes with"),
+        (lambda: real_nvp(3, coupling="spline", max_log_scale=2.0), "`max_log_scale` requires"),
     ],
 )
 def test_settings_out_of_range(make, message):

@@ -182,28 +182,18 @@ def test_load_csv(tmp_path, delimiter, header):
     assert table.columns == (("a", "b", "c") if header else ("column_1", "column_2", "column_3"))
 
 
-def test_load_csv_chooses_and_orders_columns(tmp_path):
-    file = tmp_path / "t.csv"
-    file.write_text("id,x,y\nu,1,2\nv,3,4\n")
-    table = datasets.load_csv(file, columns=["y", "x"])
-    np.testing.assert_array_equal(table.values, [[2, 1], [4, 3]])
-    assert table.columns == ("y", "x")
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"t\.csv is empty"),
+        ("", "has 0 rows of data; at least 2"),
         ("a,b\n", "has 0 rows of data; at least 2"),
-        ("a,b\n1,2\n3,x\n", r"row 3, column 'b' \(number 2\): 'x' is not a number; give numbers"),
-        ("1,2\n\n3,\n5,\n", r"row 3, column 'column_2' \(number 2\): the value is missing"),
-        ("a,b\n1,2\nNA,3\n", r"row 3, column 'a' \(number 1\): the value is missing"),
-        ("a,b\n1,nan\n3,4\n", r"row 2, column 'b' \(number 2\): 'nan' is not finite"),
-        ("a,b\n1,2\n-inf,4\n", r"row 3, column 'a' \(number 1\): '-inf' is not finite"),
-        ("a;b\n1,5;2\n3;4\n", "row 2, column 'a'.*'1,5' is not a number; .* decimal point"),
-        ("a,b\n1_0,2\n3,4\n", "row 2, column 'a'.*'1_0' is not a number"),
-        ("a,b\n1,2\n3,4,5\n", "row 3 has 3 cells where the first row has 2"),
-        ('a,b\n1,2\n"3,4\n', "is not a CSV file"),
+        ("a,b\n1,2\n3,x\n", r"row 2 of data, column 'b': 'x' is not a finite number\. For any"),
+        ("1,2\n\n3,\n", "row 2 of data, column 'column_2': '' is not a finite number"),
+        ("a,b\n1,2\nNA,3\n", "row 2 of data, column 'a': 'NA' is not a finite number"),
+        ("a,b\n1,2\n-inf,4\n", "row 2 of data, column 'a': '-inf' is not a finite number"),
+        ("a;b\n1,5;2\n3;4\n", "row 1 of data, column 'a': '1,5' is not a finite number"),
+        ("a,b\n1,2\n3,4,5\n", "has rows of different lengths.*pandas"),
+        ("a,b,c\n1,2\n3,4\n", "has 3 names for 2 columns"),
     ],
 )
 def test_load_csv_names_the_fault(tmp_path, text, message):
@@ -215,21 +205,13 @@ def test_load_csv_names_the_fault(tmp_path, text, message):
 
 
 def test_load_csv_other_faults(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.csv does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         datasets.load_csv(tmp_path / "none.csv")
-    with pytest.raises(ValueError, match="is not a file"):
-        datasets.load_csv(tmp_path)
     file = tmp_path / "t.csv"
     file.write_bytes(b"a,b\n\xff\xfe,2\n")
     with pytest.raises(ValueError, match="not a CSV file in UTF-8"):
         datasets.load_csv(file)
-    file.write_text("width,height,width\n1,2,3\n4,5,6\n")
-    with pytest.raises(ValueError, match="no column 'heigth'; did you mean 'height'"):
-        datasets.load_csv(file, columns=["heigth"])
-    with pytest.raises(ValueError, match="2 columns called 'width'"):
-        datasets.load_csv(file, columns=["width"])
-    with pytest.raises(TypeError, match="sequence of names"):
-        datasets.load_csv(file, columns="width")
+    file.write_text("a,b\n1,2\n3,4\n")
     with pytest.raises(ValueError, match="2 rows of data; at least 3"):
         datasets.load_csv(file, min_rows=3)
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from support import COVARIANCE_TYPES, full_covariances, mixture_with, points
 from test_em import assert_same_parameters, blobs, em_step
 
-from tfp_gmnvp.em import first_fit, maximization, sufficient_statistics
+from tfp_gmnvp.em import initial_parameters, maximization, sufficient_statistics
 from tfp_gmnvp.mixtures import MixtureParameters, as_mixture
 
 each_covariance_type = pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
@@ -129,7 +129,7 @@ COLLAPSED = {
 @pytest.mark.parametrize("data", COLLAPSED)
 def test_collapsed_data_stays_finite(covariance_type, dtype, data):
     z = tf.constant(COLLAPSED[data], dtype)
-    parameters = first_fit(z, 2, covariance_type, seed=0, num_iterations=3)
+    parameters = initial_parameters(z, 2, covariance_type, seed=0, num_iterations=3)
     for _ in range(3):
         parameters, log_likelihood = em_step(z, parameters, covariance_type, 1e-4)
         for value in (*parameters, log_likelihood):

@@ -38,7 +38,7 @@ def statistics_of(z, parameters, covariance_type, sample_weight=None):
 
 
 def em_step(z, parameters, covariance_type, floor=0.0):
-    """The next parameters, and the mean log-likelihood of the present ones."""
+    """The next parameters, and the mean log-likelihood of the current ones."""
     statistics, log_likelihood = statistics_of(z, parameters, covariance_type)
     return maximization(statistics, covariance_type, covariance_floor=floor), log_likelihood
 

@@ -1,4 +1,4 @@
-"""What EM is known by: it never lowers the likelihood, and Fisher's identity."""
+"""Theorems about EM: it never lowers the likelihood, and Fisher's identity holds."""
 
 import numpy as np
 import pytest

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import COVARIANCE_TYPES, full_covariances, points
 
-from tfp_gmnvp.em import first_fit, k_means_plus_plus
+from tfp_gmnvp.em import initial_parameters, k_means_plus_plus
 
 CENTERS = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 
@@ -110,7 +110,7 @@ def test_fewer_points_than_clusters():
     with pytest.raises(ValueError, match="got 2 points for 3 clusters"):
         k_means_plus_plus(tf.zeros([2, 1]), 3, seed=0)
     with pytest.raises(ValueError, match="got 2 points for 3 clusters"):
-        first_fit(tf.zeros([2, 1]), 3, "full", seed=0)
+        initial_parameters(tf.zeros([2, 1]), 3, "full", seed=0)
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
@@ -118,7 +118,7 @@ def test_fewer_points_than_clusters():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_first_fit_finds_the_blobs(covariance_type, num_iterations, dtype):
     x, which = blobs(dtype=dtype)
-    parameters = first_fit(x, 3, covariance_type, seed=1, num_iterations=num_iterations)
+    parameters = initial_parameters(x, 3, covariance_type, seed=1, num_iterations=num_iterations)
     assert {p.dtype for p in parameters} == {tf.as_dtype(dtype)}
     np.testing.assert_allclose(parameters.probs, np.full(3, 1 / 3), atol=1e-5)
     order = np.linalg.norm(CENTERS[:, np.newaxis] - parameters.loc, axis=-1).argmin(axis=1)
@@ -139,8 +139,8 @@ def test_first_fit_finds_the_blobs(covariance_type, num_iterations, dtype):
 
 def test_first_fit_goes_on_by_em():
     x = blobs(stddev=4.0)[0]
-    fits = [first_fit(x, 3, "full", seed=0, num_iterations=n) for n in range(3)]
-    again = first_fit(x, 3, "full", seed=0, num_iterations=1)
+    fits = [initial_parameters(x, 3, "full", seed=0, num_iterations=n) for n in range(3)]
+    again = initial_parameters(x, 3, "full", seed=0, num_iterations=1)
     assert np.abs(fits[1].loc - fits[0].loc).max() > 1e-2
     assert np.abs(fits[2].loc - fits[1].loc).max() > 1e-2
     np.testing.assert_array_equal(fits[1].loc, again.loc)
@@ -149,7 +149,7 @@ def test_first_fit_goes_on_by_em():
 def test_first_fit_respects_weights_and_floor():
     x, which = blobs()
     weight = np.array([1.0, 2.0, 3.0])[which]
-    parameters = first_fit(
+    parameters = initial_parameters(
         x, 3, "diag", seed=1, sample_weight=weight, num_iterations=0, covariance_floor=0.5
     )
     np.testing.assert_allclose(np.sort(parameters.probs), [1 / 6, 2 / 6, 3 / 6], atol=1e-5)

@@ -1,4 +1,4 @@
-"""Float32 statistics of ten million rows, beside float64's."""
+"""Float32 statistics of ten million rows against float64's."""
 
 import numpy as np
 import pytest

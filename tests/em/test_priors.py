@@ -1,4 +1,4 @@
-"""Maximum a posteriori EM against numerical optimisation, and what it is known by."""
+"""Maximum a posteriori EM against numerical optimisation, and its monotonicity."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Components that lost their mass."""
+"""Repair of collapsed components."""
 
 import numpy as np
 import pytest

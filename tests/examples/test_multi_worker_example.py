@@ -1,4 +1,4 @@
-"""The example's workers: one is killed, all are started again, and training goes on."""
+"""The example's workers: one is killed, all are restarted, and training resumes."""
 
 import json
 import pathlib

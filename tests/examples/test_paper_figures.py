@@ -1,4 +1,4 @@
-"""The main job, small: what it writes, and what it says of bad input."""
+"""The main job at a small budget: its output, and its errors."""
 
 import json
 import pathlib
@@ -19,7 +19,7 @@ def run(*arguments):
 
 @pytest.fixture
 def refusal(monkeypatch, capsys):
-    """What the script says last of arguments that it refuses, run within this process."""
+    """The last line of the script's error for invalid arguments, run within this process."""
 
     def run_and_read(*arguments):
         monkeypatch.setattr(sys, "argv", [SCRIPT, *map(str, arguments)])
@@ -62,7 +62,7 @@ def test_takes_a_table_of_three_columns(tmp_path):
     ("content", "message"),
     [
         ("a,b\n" + "1,x\n" * 60, "b"),
-        ("a,b\n" + "1,2\n" * 59 + "1,\n", "61"),
+        ("a,b\n" + "1,2\n" * 59 + "1,\n", "row 60"),
         ("a,b\n1,2\n3,4\n", "50"),
         ("a\n" + "1\n" * 60, "at least two"),
     ],

@@ -1,4 +1,4 @@
-"""Exports give the flow's own values wherever they load, and are written whole or not at all."""
+"""Exports give the flow's own values on any loader, and are written atomically."""
 
 import functools
 import json
@@ -71,7 +71,7 @@ def inputs_of(flow, size=7):
 
 
 def expected_values(flow, inputs):
-    """What the signatures should return, from the flow itself."""
+    """The expected outputs of the signatures, from the flow itself."""
     x, z = tf.constant(inputs["x"]), tf.constant(inputs["z"])
     log_prob = flow.log_prob(x)
     probs = posterior(flow, x).probs_parameter()
@@ -110,7 +110,7 @@ def contents(directory):
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory):
-    """Exports a case when it is first asked for."""
+    """Exports a case when it is first needed."""
     directory = tmp_path_factory.mktemp("exports")
 
     @functools.cache
@@ -322,7 +322,7 @@ class TestCommandLine:
 
 
 class TestWriting:
-    """What is at the path before and after, when all goes well and when it does not."""
+    """The contents of the path before and after a successful export and a failed one."""
 
     @pytest.fixture
     def flow(self, small_flow):
@@ -330,7 +330,7 @@ class TestWriting:
 
     @pytest.fixture
     def written(self, flow, tmp_path, monkeypatch):
-        """A stand-in for a SavedModel, and `tf.saved_model.save` as quick as it."""
+        """A fast stand-in for `tf.saved_model.save`."""
 
         def save(module, directory, signatures):
             Path(directory, "variables").mkdir(parents=True)
@@ -426,7 +426,7 @@ class TestErrors:
         assert not os.listdir(tmp_path)
 
     def test_a_model_is_told_where_its_flow_is(self, small_flow, tmp_path):
-        with pytest.raises(TypeError, match="`distribution` is one"):
+        with pytest.raises(TypeError, match="Use its `distribution`"):
             export_flow(tfp_gmnvp.FlowModel(small_flow), tmp_path / "flow")
 
     def test_urls(self, small_flow):

@@ -1,4 +1,4 @@
-"""What is exported answers inputs of its own shape alone, wherever it runs, and empty batches."""
+"""Exported graphs accept empty batches, and inputs of their own shape alone."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tables: which columns are refused, and that a flow asks for those of its training."""
+"""Tables: invalid columns, and checks against the columns of training."""
 
 import copy
 import types
@@ -68,7 +68,7 @@ MAKES_POINTS = {
 @pytest.mark.parametrize("dtype", OTHERS)
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_column_that_holds_no_numbers_is_named(dtype, alone):
-    """Alone in a table, some of them turn into numbers without a word."""
+    """Alone in a table, some of them are silently converted to numbers."""
     columns = {"odd one": OTHERS[dtype]} if alone else {"a": X, "odd one": OTHERS[dtype]}
     with pytest.raises(TypeError, match=rf"`x` must .*column 'odd one' \({dtype}.*astype"):
         batched.as_points(make_model().distribution, pd.DataFrame(columns))
@@ -125,9 +125,9 @@ USES = {
 def test_columns_in_another_order_are_refused(model, use):
     before = [v.numpy() for v in model.distribution.variables]
     order = r"must have its columns in the order of training, 'height', 'weight', got 'weight', "
-    with pytest.raises(ValueError, match=rf"{order}'height': give `table\[\['height', 'weight'\]"):
+    with pytest.raises(ValueError, match=rf"{order}'height': use `table\[\['height', 'weight'\]"):
         USES[use](model, table(["weight", "height"]))
-    with pytest.raises(ValueError, match=r"columns of training, .*; it lacks 'weight'"):
+    with pytest.raises(ValueError, match=r"columns of training, .*; missing: 'weight'"):
         USES[use](model, table().rename(columns={"weight": "mass"}))
     for variable, value in zip(model.distribution.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
@@ -250,7 +250,7 @@ def test_contexts_have_names_too(tmp_path):
 
 
 class Polars:
-    """What a table of polars' offers of what matters here."""
+    """A stand-in for a polars table."""
 
     class Dtype:
         def __init__(self, name):

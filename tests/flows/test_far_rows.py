@@ -1,4 +1,4 @@
-"""A few rows far out: they do not press the others together, and are found."""
+"""Outliers in the data: they do not compress the other rows, and are detected."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from support import COVARIANCE_TYPES, full_covariances, random_parameters
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import em
-from tfp_gmnvp.bijectors import Tails, draw_in, spread_of
+from tfp_gmnvp.bijectors import Tails, column_spread, compress_tails
 from tfp_gmnvp.em import sufficient_statistics
 from tfp_gmnvp.em.robust import capped_variance
 from tfp_gmnvp.flows import batched
@@ -57,7 +57,7 @@ def test_the_others_are_described_as_if_they_were_not_there(update):
 
 @pytest.mark.one_keras
 def test_ordinary_tails_are_left_alone():
-    """Mean and standard deviation are what they were: for normal, Laplace, moons, clusters."""
+    """Without outliers, mean and standard deviation are used: normal, Laplace, moons, clusters."""
     rng = np.random.default_rng(0)
     for x in (
         rng.normal(size=[5000, 2]),
@@ -67,7 +67,7 @@ def test_ordinary_tails_are_left_alone():
         np.concatenate([rng.normal(size=[900, 2]), 100 + rng.normal(size=[100, 2])]),
         np.append(np.zeros(990), np.ones(10))[:, np.newaxis],
     ):
-        loc, scale, bound = spread_of(x)
+        loc, scale, bound = column_spread(x)
         assert np.isinf(bound).all()
         np.testing.assert_allclose(loc, x.mean(axis=0), rtol=1e-9)
         np.testing.assert_allclose(scale, x.std(axis=0), rtol=1e-9)
@@ -77,7 +77,7 @@ def test_ordinary_tails_are_left_alone():
 @pytest.mark.one_keras
 def test_a_robust_spread_is_that_of_the_others():
     x = np.random.default_rng(0).normal(3.0, 2.0, size=[5000, 1])
-    loc, scale, bound = spread_of(np.concatenate([x, np.full([50, 1], 1e6)]))
+    loc, scale, bound = column_spread(np.concatenate([x, np.full([50, 1], 1e6)]))
     assert 2.0 < bound[0] < 3.0
     np.testing.assert_allclose(loc, 3.0, atol=0.15)
     np.testing.assert_allclose(scale, 2.0, rtol=0.05)
@@ -86,7 +86,7 @@ def test_a_robust_spread_is_that_of_the_others():
 @pytest.mark.one_keras
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
 def test_tails_are_a_bijector(dtype):
-    tails = draw_in(np.array([3.0, np.inf, 3.0]), dtype=dtype)
+    tails = compress_tails(np.array([3.0, np.inf, 3.0]), dtype=dtype)
     x = np.array([[1e4, 1e4, -1e4], [3.0, -50.0, 10.0], [12.0, 0.0, -10.5], [0.0, 0.0, 0.0]])
     x = tf.constant(x, dtype)
     z = tails.inverse(x)

@@ -1,4 +1,4 @@
-"""What a flow is asked as a distribution: what it cannot have, dtypes, the space to move in."""
+"""Flows as distributions: quantities without closed form, dtypes, event-space bijectors."""
 
 import numpy as np
 import pytest

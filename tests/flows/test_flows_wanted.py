@@ -1,4 +1,4 @@
-"""What is no flow, but holds one; formats that hold no flow; one point for many; no points."""
+"""Arguments that are not flows, or hold one; other formats; single points; no points."""
 
 import keras_models
 import numpy as np
@@ -44,10 +44,10 @@ FUNCTIONS = {
 @pytest.mark.parametrize(
     ("value", "hint"),
     [
-        (MODEL, "Its `distribution` is one"),
-        (gmnvp.FlowLayer(FLOW), "Its `distribution` is one"),
-        (DETECTOR, "Its `flow` is one"),
-        (FIT, "Its `model.distribution` is one"),
+        (MODEL, "Use its `distribution`"),
+        (gmnvp.FlowLayer(FLOW), "Use its `distribution`"),
+        (DETECTOR, "Use its `flow`"),
+        (FIT, "Use its `model.distribution`"),
         (X, "got array"),
     ],
     ids=["model", "layer", "detector", "fit", "array"],

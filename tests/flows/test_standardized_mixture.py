@@ -1,4 +1,4 @@
-"""Where the flow is not kept, nothing of it is: a plain mixture of standardised data."""
+"""Plain mixtures of standardised data, which have no parameters of a flow."""
 
 import numpy as np
 import pytest

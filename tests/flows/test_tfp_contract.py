@@ -1,4 +1,4 @@
-"""The flow keeps to what TFP documents of every distribution; where it cannot, it says so."""
+"""Flows follow TFP's documented contract of distributions; otherwise errors say so."""
 
 import copy
 import pickle
@@ -64,13 +64,13 @@ def test_one_point_and_batches_agree():
 @pytest.mark.parametrize("standardize", [None, DATA])
 @pytest.mark.parametrize("shape", [[], [4, 1], [4, 3]])
 def test_points_of_another_size_are_refused(shape, standardize):
-    """A single number would otherwise be stretched to a vector by the standardization."""
+    """Otherwise the standardization would broadcast a single number to a vector."""
     with pytest.raises(ValueError, match=r"vectors of size 2|rank at least 1"):
         small_flow(standardize).log_prob(points(*shape))
 
 
 def test_points_of_another_dtype_are_refused():
-    with pytest.raises(TypeError, match="of dtype float64, as the flow is, got float32"):
+    with pytest.raises(TypeError, match="of dtype float64, the flow's, got float32"):
         small_flow().log_prob(points(4, 2, dtype=np.float32))
 
 

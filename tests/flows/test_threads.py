@@ -61,7 +61,7 @@ def test_each_thread_is_handed_its_own_log_det():
 
 
 class CopyAtEpochEnd(keras.callbacks.Callback):
-    """Hands the readers a copy, and notes its values while nobody else could change it."""
+    """Gives the readers a copy, and stores its values while no other thread can change it."""
 
     def __init__(self, flow, x):
         super().__init__()

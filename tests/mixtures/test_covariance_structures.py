@@ -1,4 +1,4 @@
-"""What every covariance structure must do, whatever it is: one suite for all of them."""
+"""One test suite for all covariance structures."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_what_is_assigned_is_read(name, dtype):
     structure, parameters = structure_named(name), random_parameters(3, 4, name)
     assert parameters.covariance.shape.is_compatible_with(structure.shape(3, 4))
     mixture = mixture_with(parameters, name, dtype=dtype)
-    assert mixtures.structure_of(mixture).name == name
+    assert mixtures.mixture_structure(mixture).name == name
     covariance = structure.read(mixture.components_distribution)
     assert covariance.dtype == dtype
     np.testing.assert_allclose(covariance, parameters.covariance, rtol=1e-4, atol=1e-5)
@@ -230,7 +230,7 @@ def test_one_component_is_factor_analysis(name):
     loadings = rng.standard_normal([6, RANK])
     z = rng.standard_normal([500, RANK]) @ loadings.T + 0.5 * rng.standard_normal([500, 6])
     structure, points_ = structure_named(name), tf.constant(z)
-    parameters = em.first_fit(points_, 1, name, rank=RANK, seed=0, num_iterations=300)
+    parameters = em.initial_parameters(points_, 1, name, rank=RANK, seed=0, num_iterations=300)
     _, log_prob = statistics_of(points_, parameters, structure)
     oracle = FactorAnalysis(n_components=RANK, tol=1e-10, max_iter=5000).fit(z)
     np.testing.assert_allclose(log_prob / len(z), oracle.score(z), atol=2e-3)
@@ -244,7 +244,7 @@ def test_shared_factors_are_those_of_the_pooled_points():
     noise += 0.4 * rng.standard_normal([400, 5])
     which = np.repeat([0, 1], 200)
     z = noise + 100.0 * which[:, np.newaxis]
-    parameters = em.first_fit(
+    parameters = em.initial_parameters(
         tf.constant(z),
         2,
         "tied_low_rank",
@@ -261,7 +261,7 @@ def test_shared_factors_are_those_of_the_pooled_points():
 
 
 def test_a_rank_is_refused_where_there_are_no_factors():
-    with pytest.raises(ValueError, match=r"`rank` goes with .*'low_rank' or 'tied_low_rank'"):
+    with pytest.raises(ValueError, match=r"`rank` requires .*'low_rank' or 'tied_low_rank'"):
         mixtures.gaussian_mixture(2, 2, "full", rank=1)
     with pytest.raises(ValueError, match=r"`rank` must be a whole number >= 1"):
         mixtures.gaussian_mixture(2, 2, "tied_low_rank")

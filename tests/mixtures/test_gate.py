@@ -14,7 +14,7 @@ def make_mixture(covariance_type="full", dtype=np.float64):
     gate = perturb(MLP(2, 3, hidden_units=(5,), dtype=dtype, seed=0), scale=1.0)
     mixture = mixtures.gated_mixture(gate, 3, 2, covariance_type, dtype=dtype)
     parameters = random_parameters(3, 2, covariance_type, dtype=dtype)
-    mixtures.start_mixture(mixture, parameters)
+    mixtures.assign_initial_parameters(mixture, parameters)
     return mixture, parameters
 
 
@@ -75,5 +75,5 @@ def test_em_leaves_the_gate_alone_and_keeps_the_average_weights():
 def test_without_a_context_there_is_no_density():
     mixture, _ = make_mixture()
     for call in (lambda: mixture.log_prob(points(4, 2)), lambda: mixture.sample(3)):
-        with pytest.raises(ValueError, match="weights of this mixture hang on a `context`"):
+        with pytest.raises(ValueError, match="weights of this mixture depend on a `context`"):
             call()

@@ -31,7 +31,7 @@ each_covariance_type = pytest.mark.parametrize("covariance_type", COVARIANCE_TYP
 
 
 class Plain(tfd.Distribution):
-    """Components that are no composite tensor, the least TFP asks for."""
+    """Minimal components that are not composite tensors."""
 
     def __init__(self):
         super().__init__(tf.float32, tfd.NOT_REPARAMETERIZED, False, True)

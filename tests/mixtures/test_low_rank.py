@@ -112,7 +112,7 @@ def test_parameters_come_back_as_assigned():
     [
         ({"covariance_type": "low_rank"}, "`rank` must be a whole number"),
         ({"covariance_type": "low_rank", "rank": 0}, "`rank` must be a whole number"),
-        ({"covariance_type": "diag", "rank": 2}, "`rank` goes with"),
+        ({"covariance_type": "diag", "rank": 2}, "`rank` requires"),
         ({"covariance_type": "lowrank"}, "Did you mean 'low_rank'"),
     ],
 )
@@ -170,7 +170,7 @@ def test_one_component_is_factor_analysis():
     z = 1000.0 * factor_data()
     oracle = FactorAnalysis(2, tol=1e-10, max_iter=5000, svd_method="lapack").fit(z)
     step = tf.function(lambda *p: em.maximization(statistics_of(z, Parameters(*p))[0], TYPE))
-    parameters = em.first_fit(z, 1, TYPE, rank=2, seed=0, covariance_floor=0.0)
+    parameters = em.initial_parameters(z, 1, TYPE, rank=2, seed=0, covariance_floor=0.0)
     for _ in range(300):
         parameters = step(*parameters)
     _, log_likelihood = em_step(z, parameters)

@@ -31,7 +31,7 @@ def fake_machine(monkeypatch):
 
 
 def warnings_of(*dtypes):
-    """What making mixtures of these dtypes warns of."""
+    """The warnings of mixtures of these dtypes."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for dtype in dtypes:

@@ -102,7 +102,7 @@ def test_a_whole_figure_is_new_or_the_one_that_is_given(name, flow, x):
 
 
 def test_nothing_is_cut_off_in_a_figure_of_the_users(flow, x):
-    """Legends stand beside the axes, and a figure of matplotlib's defaults leaves no room."""
+    """Legends are next to the axes, and a figure with matplotlib's defaults leaves no room."""
     for name in ("plot_latents", "plot_density", "plot_history", "plot_selection"):
         figure = plt.figure()
         ON_AXES[name](flow, x)

@@ -1,4 +1,4 @@
-"""Sparse and ragged points are refused in one sentence, which says what makes them dense."""
+"""Errors for sparse and ragged points say how to make them dense."""
 
 import numpy as np
 import pytest
@@ -12,9 +12,9 @@ X = points()
 SPARSE = tf.sparse.from_dense(X)
 RAGGED = tf.RaggedTensor.from_tensor(X)
 ARRAYS = {
-    "sparse": (SPARSE, r"dense rows, got a SparseTensor: give `tf.sparse.to_dense\(x\)`"),
-    "ragged": (RAGGED, r"dense rows, got a RaggedTensor: give `x.to_tensor\(\)`"),
-    "scipy": (scipy.sparse.csr_matrix(X), r"dense rows, got a csr_matrix: give `x.toarray\(\)`"),
+    "sparse": (SPARSE, r"dense rows, got a SparseTensor: use `tf.sparse.to_dense\(x\)`"),
+    "ragged": (RAGGED, r"dense rows, got a RaggedTensor: use `x.to_tensor\(\)`"),
+    "scipy": (scipy.sparse.csr_matrix(X), r"dense rows, got a csr_matrix: use `x.toarray\(\)`"),
 }
 
 

@@ -100,7 +100,7 @@ def test_layers_that_differ_in_training_are_refused(layer, is_alone):
             return keras.Sequential([dense(size), layer()])
         return keras.Sequential([dense(5), keras.Sequential([layer()]), dense(size)])
 
-    with pytest.raises(ValueError, match=r"does something else in training.*`LayerNormalization`"):
+    with pytest.raises(ValueError, match=r"behaves differently in training.*`LayerNormalization`"):
         flow_over(network)
 
 

@@ -110,7 +110,7 @@ def test_the_first_fit_is_on_the_latents_under_the_contexts():
         variable.assign_add(0.3 * noise)
     model.initialize_mixture((x, context))
     z = gmnvp.condition(model.distribution, context).bijector.inverse(x)
-    expected = em.first_fit(z, 2, "full", seed=model._seed, num_seedings=4)
+    expected = em.initial_parameters(z, 2, "full", seed=model._seed, num_seedings=4)
     present = mixtures.mixture_parameters(model.distribution.distribution)
     for value, other in zip(present, expected, strict=True):
         np.testing.assert_allclose(value, other, atol=1e-4)
@@ -197,4 +197,4 @@ def test_what_is_no_pair_is_refused(data):
             method(data(x, context))
     rows = tf.data.Dataset.from_tensor_slices((x,)).batch(40)
     with pytest.raises(ValueError, match=r"must hold pairs \(points, context\)"):
-        conditional.points_and_condition(model.distribution, next(iter(rows))[0])
+        conditional.points_and_context(model.distribution, next(iter(rows))[0])

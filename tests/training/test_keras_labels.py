@@ -206,7 +206,7 @@ def test_data_sets_of_what_are_no_labels_are_refused():
     too_many = tf.data.Dataset.from_tensor_slices((x, np.full(120, 2))).batch(40)
     model = make_model("gradient")
     model.initialize_mixture(x)
-    with pytest.raises(ValueError, match="`y in a batch` must hold numbers of components"):
+    with pytest.raises(ValueError, match="`y in a batch` must hold indices of components"):
         model.fit(too_many, verbose=0)
 
 

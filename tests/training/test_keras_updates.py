@@ -263,12 +263,12 @@ def test_restarts_keep_the_best():
         return float(tf.reduce_sum(mixture.log_prob(x)))
 
     seeds = tfp.random.split_seed([7, 0], n=5)
-    each = [log_likelihood(em.first_fit(x, 4, "full", seed=s, **arguments)) for s in seeds]
-    best = log_likelihood(em.first_fit(x, 4, "full", seed=7, n_init=5, **arguments))
+    each = [log_likelihood(em.initial_parameters(x, 4, "full", seed=s, **arguments)) for s in seeds]
+    best = log_likelihood(em.initial_parameters(x, 4, "full", seed=7, n_init=5, **arguments))
     assert len(set(each)) > 1
     assert best == pytest.approx(max(each))
     with pytest.raises(ValueError, match="`n_init` must be"):
-        em.first_fit(x, 4, "full", seed=0, n_init=0)
+        em.initial_parameters(x, 4, "full", seed=0, n_init=0)
 
 
 @pytest.mark.one_keras

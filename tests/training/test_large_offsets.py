@@ -195,7 +195,7 @@ def test_digits_that_nothing_can_save_are_missed_at_once(form, tmp_path):
 @pytest.mark.one_keras
 def test_what_float32_has_rounded_is_told_even_to_a_flow_that_standardises():
     x = timestamps()
-    with pytest.raises(ValueError, match=r"Give the rows in float64 \(they are float32 here\)"):
+    with pytest.raises(ValueError, match=r"Pass the rows in float64 \(these are float32\)"):
         batched.as_points(make_flow(x), x.astype(np.float32))
 
 

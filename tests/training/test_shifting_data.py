@@ -68,10 +68,10 @@ def parameters(covariance_type):
     )
 
 
-def part(mixture, present, z, sample_weight=None):
+def part(mixture, current, z, sample_weight=None):
     covariance_type = mixture.components_distribution.covariance_type
     responsibilities, _ = em.expectation(mixtures.component_log_joint(mixture, z))
-    reference = mixtures.structure_of(mixture).reference(present.loc, present.covariance)
+    reference = mixtures.mixture_structure(mixture).reference(current.loc, current.covariance)
     statistics = em.sufficient_statistics(
         z, responsibilities, reference, covariance_type, sample_weight=sample_weight
     )
@@ -80,13 +80,13 @@ def part(mixture, present, z, sample_weight=None):
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical", "low_rank"])
 def test_chance_is_no_movement_and_a_shift_is_all_movement(covariance_type):
-    present = parameters(covariance_type)
-    mixture = mixtures.as_mixture(present, covariance_type)
+    current = parameters(covariance_type)
+    mixture = mixtures.as_mixture(current, covariance_type)
     drawn = [mixture.sample(200, seed=[0, i]) for i in range(40)]
-    by_chance = [part(mixture, present, z) for z in drawn]
+    by_chance = [part(mixture, current, z) for z in drawn]
     assert np.mean(np.array(by_chance) > 0) <= 0.1
     shift = tf.constant([2.0, 2.0], tf.float64)
-    assert min(part(mixture, present, z + shift) for z in drawn) > 0.5
+    assert min(part(mixture, current, z + shift) for z in drawn) > 0.5
     weight = tf.constant(np.random.default_rng(0).uniform(size=200))
-    scaled = [part(mixture, present, drawn[0] + shift, a * weight) for a in (1e-3, 1.0, 1e3)]
+    scaled = [part(mixture, current, drawn[0] + shift, a * weight) for a in (1e-3, 1.0, 1e3)]
     np.testing.assert_allclose(scaled, scaled[0], rtol=1e-6)

@@ -159,8 +159,8 @@ def test_clusters_are_found_in_whatever_units(unit, covariance_type):
 def test_the_first_fit_does_not_hang_on_units():
     x, _ = clusters_of_unlike_units(0, unit=1.0)
     scale = np.array([2.0**-20, 2.0**13], np.float32)
-    first = em.first_fit(tf.constant(x), 3, "full", seed=0)
-    scaled = em.first_fit(tf.constant(x * scale), 3, "full", seed=0)
+    first = em.initial_parameters(tf.constant(x), 3, "full", seed=0)
+    scaled = em.initial_parameters(tf.constant(x * scale), 3, "full", seed=0)
     np.testing.assert_allclose(scaled.probs, first.probs, rtol=1e-3)
     np.testing.assert_allclose(scaled.loc / scale, first.loc, rtol=1e-2, atol=1e-2)
 
@@ -175,10 +175,10 @@ def test_weights_are_copies_of_rows_at_the_start(covariance_type):
     weights = np.where(np.arange(60) < 50, 1.0 + np.arange(60) % 3, 0.0)
     copies = np.repeat(x, weights.astype(int), axis=0)
     options = {"rank": 2 if covariance_type == "low_rank" else None, "seed": 0}
-    weighted = em.first_fit(
+    weighted = em.initial_parameters(
         tf.constant(x), 1, covariance_type, sample_weight=tf.constant(weights), **options
     )
-    repeated = em.first_fit(tf.constant(copies), 1, covariance_type, **options)
+    repeated = em.initial_parameters(tf.constant(copies), 1, covariance_type, **options)
     for actual, expected in zip(weighted, repeated, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-6)
 

@@ -1,1 +1,1 @@
-"""Checks of arguments and arrays, seeds and files, for every room. They import nothing of ours."""
+"""Helpers for all rooms: checks of arguments, seeds and files. They import no other room."""

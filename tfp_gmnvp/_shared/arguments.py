@@ -1,4 +1,4 @@
-"""What users give as arguments, checked at once: numbers, choices and sizes of layers."""
+"""Checks of scalar arguments: numbers, choices and sizes of layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 
 
 def check_choice(name: str, value, choices: Sequence) -> None:
-    """Raises a `ValueError` unless this is one of some strings, or `None` where that is one.
+    """Raises a `ValueError` unless the value is one of the choices, strings or `None`.
 
     #### Examples
 
@@ -36,15 +36,15 @@ def check_choice(name: str, value, choices: Sequence) -> None:
 
 
 def as_tuple(name: str, value, of: str = "whole numbers") -> tuple:
-    """What a sequence holds.
+    """Checks that a value is a sequence, and returns it as a tuple.
 
     Args:
-      name: what it is called.
+      name: name of the argument in errors.
       value: anything.
-      of: what it is to hold.
+      of: what it must hold, for the error.
 
     Raises:
-      TypeError: if it is none, or a string.
+      TypeError: if it is not a sequence, or a string.
 
     #### Examples
 
@@ -57,10 +57,10 @@ def as_tuple(name: str, value, of: str = "whole numbers") -> tuple:
 
 
 def as_sizes(name: str, value) -> tuple[int, ...]:
-    """Widths of layers, possibly none.
+    """Checks the widths of layers, and returns them as a tuple.
 
     Raises:
-      TypeError: if it is no sequence.
+      TypeError: if it is not a sequence.
       ValueError: if it holds anything but whole numbers >= 1.
 
     #### Examples
@@ -75,17 +75,17 @@ def as_sizes(name: str, value) -> tuple[int, ...]:
 
 
 def check_number(name: str, value, is_good: Callable[[float], bool], must: str) -> None:
-    """Raises an error unless this is a finite number that is good.
+    """Raises an error unless the value is a finite number within its range.
 
     Args:
-      name: what it is called.
+      name: name of the argument in errors.
       value: anything.
-      is_good: of a number, whether it is within its range.
-      must: what it must be, for the error.
+      is_good: returns whether a number is within the range.
+      must: what the number must be, for the error.
 
     Raises:
-      TypeError: if it is no number.
-      ValueError: if it is not good, or not finite.
+      TypeError: if it is not a number.
+      ValueError: if it is out of range or not finite.
 
     #### Examples
 
@@ -99,7 +99,7 @@ def check_number(name: str, value, is_good: Callable[[float], bool], must: str) 
 
 
 def check_whole_number(name: str, value, smallest: int = 1) -> None:
-    """Raises a `ValueError` unless this is a whole number that is large enough.
+    """Raises a `ValueError` unless the value is a whole number >= `smallest`.
 
     #### Examples
 
@@ -111,7 +111,7 @@ def check_whole_number(name: str, value, smallest: int = 1) -> None:
 
 
 def did_you_mean(found, choices: Sequence) -> str:
-    """The end of an error's sentence that suggests the nearest choice, if one is near.
+    """Returns the end of an error message, which suggests the nearest choice, if any.
 
     #### Examples
 

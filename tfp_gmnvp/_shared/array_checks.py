@@ -1,4 +1,4 @@
-"""What users give, checked before anything is touched: points, labels, weights, numbers."""
+"""Checks of array arguments: points, labels and weights."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ __all__ = [
     "check_finite",
     "check_labels",
     "check_points",
+    "check_resolvable",
     "check_rows",
     "check_some_weight",
     "check_tensor_dtype",
-    "check_told_apart",
     "check_weight_values",
     "check_weights",
 ]
 
 _CHUNK = 65_536
 _ROWS_TO_TELL_APART = 4096
-_FEWEST_SPACINGS = 4.5  # that hold a tenth of the rows: a normal's standard deviation is 18 then
+_FEWEST_SPACINGS = 4.5  # for a tenth of the rows; 18 in a normal's standard deviation
 
 
 def as_array(x, name: str = "x"):
-    """Lists and tables as arrays, and all else as it is.
+    """Converts lists and tables to arrays; anything else is returned unchanged.
 
     Args:
-      x: anything; a list, a masked array and what has a `to_numpy` become arrays.
-      name: what it is called in errors.
+      x: anything; lists, masked arrays and objects with `to_numpy` become arrays.
+      name: name of the argument in errors.
 
     Raises:
       ValueError: if rows have different lengths, or entries are masked.
@@ -61,14 +61,15 @@ def check_points(x, event_shape: Sequence[int], dtype=tf.float32, *, name: str =
     """Raises an error unless an array holds points, `[N, *event_shape]`, all finite.
 
     Args:
-      x: an array or tensor; of an `np.memmap`, which may be large, only shape and dtype are seen.
+      x: an array or tensor; of an `np.memmap`, which may be large, only shape and dtype are
+        checked.
       event_shape: the shape of a point.
-      dtype: float dtype that the points are cast to, whose range they must not leave.
-      name: what the array is called in errors.
+      dtype: float dtype that the points are cast to, whose range they must be in.
+      name: name of the array in errors.
 
     Raises:
       TypeError: if it does not hold numbers.
-      ValueError: if its shape is another, or it holds NaN or infinity.
+      ValueError: if it has another shape, or holds NaN or infinity.
 
     #### Examples
 
@@ -87,7 +88,7 @@ def check_points(x, event_shape: Sequence[int], dtype=tf.float32, *, name: str =
 
 
 def check_tensor_dtype(name: str, value, dtype) -> None:
-    """Raises a `TypeError` if a tensor has another dtype; what is no tensor is converted by TFP.
+    """Raises a `TypeError` if a tensor has another dtype; TFP converts anything else.
 
     #### Examples
 
@@ -98,7 +99,7 @@ def check_tensor_dtype(name: str, value, dtype) -> None:
     dtype, found = tf.as_dtype(dtype), tf.as_dtype(value.dtype)
     if found != dtype:
         raise TypeError(
-            f"`{name}` must be a tensor of dtype {dtype.name}, as the flow is, got "
+            f"`{name}` must be a tensor of dtype {dtype.name}, the flow's, got "
             f"{found.name}: cast it by `tf.cast({name}, tf.{dtype.name})`, or build the flow with "
             f"`dtype=tf.{found.name if found.is_floating else 'float64'}`."
         )
@@ -119,11 +120,11 @@ def check_enough(name: str, x, num_components: int) -> None:
 
 
 def check_finite(name: str, x: np.ndarray, dtype=tf.float32, rows=None) -> None:
-    """Raises a `ValueError` if there are NaN or infinity, or what is so in the dtype."""
+    """Raises a `ValueError` if an array holds NaN, infinity, or values that overflow the dtype."""
     highest = float(tf.as_dtype(dtype).max)
 
     def is_finite(values):
-        return np.abs(values.astype(np.float64)) <= highest  # which is false of NaN
+        return np.abs(values.astype(np.float64)) <= highest  # False for NaN
 
     check_rows(name, x, is_finite, f"finite numbers in {tf.as_dtype(dtype).name}", rows)
 
@@ -136,7 +137,7 @@ def check_labels(
     name: str = "y",
     hint: str = " More classes take more components.",
 ) -> None:
-    """Raises a `ValueError` unless all labels are numbers of components, or -1.
+    """Raises a `ValueError` unless all labels are indices of components, or -1.
 
     #### Examples
 
@@ -146,14 +147,14 @@ def check_labels(
         name,
         y,
         lambda values: np.isin(values, np.arange(-1, num_components)),
-        f"numbers of components, 0 .. {num_components - 1}, or -1 where there is no label",
+        f"indices of components, 0 .. {num_components - 1}, or -1 where there is no label",
         rows,
         hint=hint,
     )
 
 
 def check_weights(weights, num_points: int, *, name: str = "sample_weight") -> None:
-    """Raises an error unless these are weights `[N]`, finite and not negative.
+    """Raises an error unless an array holds weights `[N]`, finite and not negative.
 
     #### Examples
 
@@ -181,24 +182,24 @@ def check_some_weight(weights, *, name: str = "sample_weight") -> None:
         )
 
 
-def check_told_apart(name: str, x, dtype, *, loc, scale, hint: str) -> None:
-    """Raises a `ValueError` if a dtype cannot tell the rows of a column apart.
+def check_resolvable(name: str, x, dtype, *, loc, scale, hint: str) -> None:
+    """Raises a `ValueError` if a dtype cannot resolve the values of a column.
 
-    It is so where a tenth of the different values, five at least, lie within four of the dtype's
-    spacings. A few rows say nothing of that, and a constant column has nothing to tell apart.
+    That is, if a tenth of the distinct values, at least five, lie within four spacings of the
+    dtype. Fewer than ten rows, and constant columns, are not checked.
 
     Args:
-      name: what the points are called.
-      x: points `[N, D]`; no more than 4,096 rows are looked at.
+      name: name of the points in errors.
+      x: points `[N, D]`; at most 4,096 rows are checked.
       dtype: float dtype that `(x - loc) / scale` is cast to.
       loc: `[D]`.
       scale: positive, `[D]`.
-      hint: what would do, the error's last sentence.
+      hint: the last sentence of the error, with a remedy.
 
     #### Examples
 
     >>> x = np.linspace(0.0, 1.0, 50)[:, np.newaxis]
-    >>> check_told_apart("x", x, tf.float32, loc=[0.0], scale=[1.0], hint="")
+    >>> check_resolvable("x", x, tf.float32, loc=[0.0], scale=[1.0], hint="")
     """
     x = np.asarray(x[:: max(1, len(x) // _ROWS_TO_TELL_APART)], np.float64)
     if len(x) < 10:
@@ -215,25 +216,25 @@ def check_told_apart(name: str, x, dtype, *, loc, scale, hint: str) -> None:
         if number > 1 and np.any(width < _FEWEST_SPACINGS * spacing):
             unit = scale[column]
             raise ValueError(
-                f"`{name}` would lose what tells its rows apart: column {column} lies about "
+                f"`{name}` would lose the differences between its rows: column {column} lies about "
                 f"{np.median(x[:, column]):.6g} with a spread of {x[:, column].std():.3g}, where "
-                f"{tf.as_dtype(dtype).name} tells numbers no nearer than "
-                f"{spacing[np.argmin(width / spacing)] * unit:.3g} apart. {hint}"
+                f"{tf.as_dtype(dtype).name} resolves differences of "
+                f"{spacing[np.argmin(width / spacing)] * unit:.3g} at best. {hint}"
             )
 
 
 def check_rows(
     name: str, array: np.ndarray, is_good: Callable, must_be: str, rows=None, hint: str = ""
 ) -> None:
-    """Raises a `ValueError` that counts the rows with a bad entry, and shows the first.
+    """Raises a `ValueError` if a row has an invalid entry, with their number and the first of them.
 
     Args:
-      name: what the array is called.
+      name: name of the array in errors.
       array: `[N, ...]`.
-      is_good: of some rows, whether each entry is good.
-      must_be: what good entries are.
-      rows: the numbers of the rows in the whole `[N]`; `None` for 0 .. N-1.
-      hint: what follows.
+      is_good: returns which entries of a chunk of rows are valid.
+      must_be: description of valid entries.
+      rows: indices of the rows in the whole array, `[N]`; `None` for 0 .. N-1.
+      hint: the end of the error.
     """
     count, first = 0, None
     for start in range(0, len(array), _CHUNK):
@@ -257,7 +258,7 @@ def _shown(row):
 
 
 def check_dtype(name: str, x) -> None:
-    """Raises a `TypeError` unless the dtype is that of real numbers."""
+    """Raises a `TypeError` unless an array has a dtype of real numbers."""
     if not hasattr(x, "dtype"):
         raise TypeError(f"`{name}` must be an array of real numbers, got {x!r}.")
     try:
@@ -267,12 +268,12 @@ def check_dtype(name: str, x) -> None:
     if dtype is None or not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
         raise TypeError(
             f"`{name}` must hold real numbers, got dtype {getattr(x.dtype, 'name', x.dtype)}: "
-            "convert it, for one by `np.asarray(..., dtype=float)`."
+            "convert it, for example by `np.asarray(..., dtype=float)`."
         )
 
 
 def check_weight_values(name: str, weights: np.ndarray, rows=None) -> None:
-    """Raises a `ValueError` if a weight is negative, or not finite."""
+    """Raises a `ValueError` if a weight is negative or not finite."""
 
     def is_weight(values):
         return (values >= 0) & (values < np.inf)

@@ -1,4 +1,4 @@
-"""Sparse and ragged tensors are no rows of numbers: refused, with what makes them so."""
+"""Errors for sparse and ragged tensors, which say how to convert them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ __all__ = ["check_dense", "check_dense_batches"]
 
 
 def check_dense(name: str, x) -> None:
-    """Raises a `TypeError` if this is a sparse or ragged tensor, or a sparse matrix of SciPy's.
+    """Raises a `TypeError` if the value is a sparse or ragged tensor, or a SciPy sparse matrix.
 
     Args:
-      name: what it is called.
+      name: name of the argument in errors.
       x: anything.
 
     Raises:
-      TypeError: which says what makes it dense.
+      TypeError: which says how to make it dense.
 
     #### Examples
 
@@ -24,7 +24,7 @@ def check_dense(name: str, x) -> None:
     remedy = _remedy(x, name)
     if remedy:
         kind = type(x).__name__
-        raise TypeError(f"`{name}` must hold dense rows, got a {kind}: give `{remedy}`.")
+        raise TypeError(f"`{name}` must hold dense rows, got a {kind}: use `{remedy}`.")
 
 
 def check_dense_batches(name: str, batches: tf.data.Dataset) -> None:

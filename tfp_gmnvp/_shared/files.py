@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and weights that are loaded whole or not at all."""
+"""Atomic writing of files, and loading of weights that is undone on errors."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 
 import tensorflow as tf
 
-__all__ = ["all_or_none", "written_whole"]
+__all__ = ["atomic_write", "restored_on_error"]
 
 
 @contextlib.contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[str]:
-    """Gives the path of a file to write, which takes the place of `path` when all went well.
+def atomic_write(path: str | os.PathLike) -> Iterator[str]:
+    """Yields the path of a temporary file, which replaces `path` if no error occurs.
 
-    A process that is killed meanwhile leaves what was at `path` before, and a hidden directory
-    beside it.
+    If the process is killed meanwhile, `path` is unchanged, and a hidden directory remains next to
+    it.
 
     Args:
       path: of a local file.
 
     Yields:
-      A path that ends in the same name, in the same file system.
+      A path with the same file name, in the same file system.
 
     #### Examples
 
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     with written_whole(directory + "/a") as path:
+    ...     with atomic_write(directory + "/a") as path:
     ...         _ = Path(path).write_text("whole")
     ...     print(os.listdir(directory))
     ['a']
@@ -42,24 +42,24 @@ def written_whole(path: str | os.PathLike) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def all_or_none(variables: Sequence[tf.Variable], path: str | os.PathLike) -> Iterator[None]:
-    """Gives variables their values back if what loads them from a file fails.
+def restored_on_error(variables: Sequence[tf.Variable], path: str | os.PathLike) -> Iterator[None]:
+    """Restores the values of variables if loading them from a file fails.
 
     Args:
-      variables: that are to be loaded.
-      path: of the file, for the error.
+      variables: the variables that are loaded.
+      path: path of the file, for the error.
 
     Raises:
-      ValueError, OSError: if loading fails: that the variables are as they were, and why.
+      ValueError, OSError: if loading fails.
 
     #### Examples
 
     >>> variable = tf.Variable(1.0)
-    >>> with all_or_none([variable], "weights.h5"):
+    >>> with restored_on_error([variable], "weights.h5"):
     ...     _ = variable.assign(2.0)
     ...     raise ValueError("No more weights.")
     Traceback (most recent call last):
-    ValueError: `filepath` 'weights.h5' does not fit this model, and the model stays ...
+    ValueError: `filepath` 'weights.h5' does not fit this model; the model is unchanged...
     """
     before = [tf.identity(variable) for variable in variables]
     try:
@@ -70,4 +70,4 @@ def all_or_none(variables: Sequence[tf.Variable], path: str | os.PathLike) -> It
         kind = OSError if isinstance(error, OSError) else ValueError
         what = "cannot be read" if kind is OSError else "does not fit this model"
         path = os.fspath(path)
-        raise kind(f"`filepath` {path!r} {what}, and the model stays as it was: {error}") from error
+        raise kind(f"`filepath` {path!r} {what}; the model is unchanged: {error}") from error

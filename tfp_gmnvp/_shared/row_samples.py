@@ -1,4 +1,4 @@
-"""Which rows a seed draws as a sample of all rows."""
+"""Random samples of rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["row_numbers"]
 
 
 def row_numbers(num_rows: int, *, size: int, seed, y=None, sample_weight=None) -> np.ndarray:
-    """The numbers of a sample's rows, ascending: of weight above zero, and labelled ones beyond.
+    """Draws the sorted indices of a sample of rows with positive weight, plus labelled rows.
 
     #### Examples
 

@@ -1,4 +1,4 @@
-"""Seeds that give the same values every time, and random numbers from them."""
+"""Stateless seeds, and random numbers that are the same with and without XLA."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import tensorflow_probability as tfp
 
 __all__ = ["RNG", "standard_normal", "stateless_seed", "symmetric_uniform"]
 
-#: How random numbers are made: what XLA chooses by itself takes 50 times as long on a CPU.
+#: The random number generator: XLA's default takes 50 times as long on a CPU.
 RNG = "philox"
 
 
 def stateless_seed(seed) -> tf.Tensor:
-    """Makes a stateless seed of an integer, too, without regard to any global state.
+    """Converts a seed to a stateless one, independent of any global state.
 
-    `tfp.random.sanitize_seed` reads an integer as a stateful seed, whose draws differ from call to
-    call and with `tf.random.set_seed`.
+    `tfp.random.sanitize_seed` takes an integer as a stateful seed, whose draws differ from call to
+    call and depend on `tf.random.set_seed`.
 
     Args:
       seed: integer, also as a scalar tensor, stateless seed `[2]`, or `None`, which draws one.
@@ -46,12 +46,12 @@ def stateless_seed(seed) -> tf.Tensor:
 
 
 def standard_normal(shape, seed: tf.Tensor, dtype=tf.float32) -> tf.Tensor:
-    """Draws of a standard normal, by the inverse of its distribution function.
+    """Draws standard normal numbers by the inverse of the distribution function.
 
         sqrt(2) erf^-1(u),    u uniform in (-1, 1)
 
-    XLA makes them in half the time that it takes for those of `tf.random.stateless_normal`, or
-    less. In float32 none is beyond +-5.3.
+    With XLA it takes at most half as long as `tf.random.stateless_normal`. In float32 no number is
+    beyond +-5.3.
 
     Args:
       shape: of the result.
@@ -70,9 +70,9 @@ def standard_normal(shape, seed: tf.Tensor, dtype=tf.float32) -> tf.Tensor:
 
 
 def symmetric_uniform(shape, seed: tf.Tensor, dtype=tf.float32) -> tf.Tensor:
-    """Draws of the uniform distribution on (-1, 1), the same whether XLA makes them or not.
+    """Draws uniform numbers on (-1, 1), which are the same with and without XLA.
 
-    Those of `tf.random.stateless_uniform` are not, but of the random bits that these are made of.
+    Those of `tf.random.stateless_uniform` are not; only its integers are, which are used here.
 
     The arguments are those of `standard_normal`.
 
@@ -84,13 +84,13 @@ def symmetric_uniform(shape, seed: tf.Tensor, dtype=tf.float32) -> tf.Tensor:
     dtype = tf.as_dtype(dtype)
     whole = {tf.float32: tf.int32, tf.float64: tf.int64}[dtype]
     bits = tf.random.stateless_uniform(shape, seed, None, None, dtype=whole, alg=RNG)
-    # TensorFlow's erfinv is not finite any more for the last number before one.
+    # TensorFlow's erfinv is infinite for the last number before one.
     most = 1.0 - np.finfo(dtype.as_numpy_dtype).eps
     return tf.clip_by_value(tf.cast(bits, dtype) / -float(whole.min), -most, most)
 
 
 def _pair_of_tensor(seed):
-    """Of an integer its two halves, as above; a pair as it is."""
+    """Splits an integer tensor into its two halves, as above; a pair is unchanged."""
     if not seed.dtype.is_integer or seed.shape.rank not in (None, 0, 1):
         _check_pair(seed)
     if seed.shape.rank == 0:

@@ -1,4 +1,4 @@
-"""Tables of pandas, polars and others: columns with names and dtypes."""
+"""Tables of pandas, polars and other libraries: columns with names and dtypes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Names = tuple[str | int, ...]
 
 
 def is_table(x) -> bool:
-    """Whether this is a table of columns with names, as of pandas or polars.
+    """Whether the value is a table with column names, as in pandas or polars.
 
     #### Examples
 
@@ -28,11 +28,11 @@ def is_table(x) -> bool:
 
 
 def as_array(x, name: str = "x"):
-    """`array_checks.as_array`, after a look at the dtypes of a table's columns.
+    """Checks the dtypes of a table's columns, and converts it by `array_checks.as_array`.
 
     Args:
       x: anything.
-      name: what it is called in errors.
+      name: name of the argument in errors.
 
     Raises:
       TypeError: if a column does not hold numbers, by its dtype.
@@ -48,7 +48,7 @@ def as_array(x, name: str = "x"):
 
 
 def column_names(x) -> Names | None:
-    """The names of a table's columns, as strings and whole numbers; `None` of what is no table.
+    """Returns the names of a table's columns, strings or integers; `None` for anything else.
 
     #### Examples
 
@@ -59,7 +59,7 @@ def column_names(x) -> Names | None:
 
 
 def shown_names(names: Sequence) -> str:
-    """Names for an error, the first of them where there are many.
+    """Formats names for an error, at most the first few.
 
     #### Examples
 
@@ -81,13 +81,13 @@ def _check_dtypes(x, name):
         columns = "columns" if len(others) > 1 else "column"
         raise TypeError(
             f"`{name}` must hold real numbers in each column, of a dtype such as float64 or int64, "
-            f"got {columns} {shown}: convert what are numbers, for one by `.astype(float)`, and "
+            f"got {columns} {shown}: convert numbers, for example by `.astype(float)`, and "
             "leave out the rest."
         )
 
 
 def _is_number(dtype) -> bool:
-    """Of NumPy, pandas or polars: floats and integers that cannot be missing but as NaN."""
+    """Whether a dtype of NumPy, pandas or polars is numeric, with NaN alone for missing values."""
     if type(dtype).__name__ == "SparseDtype":
         dtype = dtype.subtype
     if isinstance(dtype, np.dtype):
@@ -97,6 +97,6 @@ def _is_number(dtype) -> bool:
 
 
 def _plain(column) -> str | int:
-    """A name as JSON takes it."""
+    """Converts a name to a type that JSON takes."""
     is_whole = isinstance(column, numbers.Integral) and not isinstance(column, bool)
     return int(column) if is_whole else str(column)

@@ -1,1 +1,1 @@
-"""What a fitted flow says of data: criteria, selection, outliers, calibration, summaries."""
+"""Analysis with fitted flows: criteria, model selection, outliers and calibration."""

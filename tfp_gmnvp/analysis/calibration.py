@@ -1,4 +1,4 @@
-"""Whether a classifier's probabilities are right: confidence beside accuracy."""
+"""Calibration of a classifier's probabilities: confidence against accuracy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfp_gmnvp._shared.array_checks import as_array, check_dtype, check_labels, 
 
 __all__ = ["Reliability", "calibration_error", "reliability"]
 
-_ROUNDING = 1e-3  # of a sum of probabilities, float16's among them
+_ROUNDING = 1e-3  # of a sum of probabilities, also in float16
 
 
 class Reliability(NamedTuple):
@@ -19,7 +19,7 @@ class Reliability(NamedTuple):
 
     Attributes:
       confidence: mean probability of the predicted class, `[B]`.
-      accuracy: share of the points whose class it is, `[B]`.
+      accuracy: share of correct predictions, `[B]`.
       count: number of points, `[B]`.
 
     #### Examples
@@ -34,10 +34,10 @@ class Reliability(NamedTuple):
 
 
 def reliability(probs, labels, *, num_bins: int = 10, equal_mass: bool = False) -> Reliability:
-    """How often predictions are right, by how sure they are.
+    """Computes the accuracy of predictions by their confidence: a reliability diagram.
 
     Args:
-      probs: probabilities p(k | x), `[N, K]`, as of `posterior(flow, x).probs_parameter()`.
+      probs: probabilities p(k | x), `[N, K]`, for example `posterior(flow, x).probs_parameter()`.
       labels: integers `[N]` in -1 .. K-1; points without a label, -1, are left out.
       num_bins: number of bins of [0, 1].
       equal_mass: whether the bins hold equally many points, rather than being equally wide.
@@ -46,9 +46,9 @@ def reliability(probs, labels, *, num_bins: int = 10, equal_mass: bool = False) 
       A `Reliability`, the least confident bin first.
 
     Raises:
-      TypeError: if `probs` or `labels` hold no numbers.
+      TypeError: if `probs` or `labels` do not hold numbers.
       ValueError: if shapes do not fit, rows of `probs` are not in [0, 1] or do not sum to one,
-        `labels` holds anything but -1 .. K-1, or no label at all, or `num_bins` is below one.
+        `labels` holds anything but -1 .. K-1, or no labels, or `num_bins` is below one.
 
     #### Examples
 
@@ -61,7 +61,7 @@ def reliability(probs, labels, *, num_bins: int = 10, equal_mass: bool = False) 
     probs, labels = _checked(probs, labels)
     probs, labels = probs[labels >= 0], labels[labels >= 0]
     if not len(labels):
-        raise ValueError("`labels` must hold a label, 0 .. K-1, of at least one point, got none.")
+        raise ValueError("`labels` must hold a label, 0 .. K-1, for at least one point, got none.")
     confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == labels
     edges = np.linspace(0.0, 1.0, num_bins + 1)
     if equal_mass:
@@ -79,7 +79,7 @@ def reliability(probs, labels, *, num_bins: int = 10, equal_mass: bool = False) 
 
 
 def calibration_error(probs, labels, *, num_bins: int = 10, equal_mass: bool = False) -> float:
-    """The expected calibration error: how far confidence is from accuracy.
+    """Computes the expected calibration error.
 
         ECE = sum_b (N_b / N) |accuracy_b - confidence_b|
 
@@ -107,7 +107,7 @@ def calibration_error(probs, labels, *, num_bins: int = 10, equal_mass: bool = F
 
 
 def _checked(probs, labels):
-    """Both as arrays, float64 `[N, K]` and `[N]`, if they are probabilities and labels."""
+    """Checks probabilities and labels, and returns arrays, float64 `[N, K]` and `[N]`."""
     probs, labels = np.asarray(as_array(probs, "probs")), np.asarray(as_array(labels, "labels"))
     check_dtype("probs", probs)
     check_dtype("labels", labels)
@@ -119,7 +119,7 @@ def _checked(probs, labels):
         )
 
     def is_share(values):
-        return (values >= -_ROUNDING) & (values <= 1 + _ROUNDING)  # which is false of NaN
+        return (values >= -_ROUNDING) & (values <= 1 + _ROUNDING)  # False for NaN
 
     check_rows("probs", probs, is_share, "probabilities, in [0, 1]")
     check_rows(
@@ -127,7 +127,7 @@ def _checked(probs, labels):
         probs,
         lambda rows: np.abs(rows.sum(axis=1) - 1) <= _ROUNDING,
         "rows that sum to one, the probabilities of all K classes",
-        hint=" Of logits take the softmax.",
+        hint=" Apply a softmax to logits.",
     )
     check_labels(labels, probs.shape[1], name="labels", hint="")
     return probs, labels

@@ -1,4 +1,4 @@
-"""How well a flow describes data for the parameters it has: AIC, BIC, ICL and held-out points."""
+"""Criteria for model selection: AIC, BIC, ICL and held-out log-likelihood."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ tfd = tfp.distributions
 
 
 def num_parameters(flow: tfd.TransformedDistribution) -> int:
-    """The number nu of free parameters: the bijector's, and the mixture's.
+    """Counts the free parameters nu of the bijector and the mixture.
 
         nu = nu_bijector + (K - 1) + K D + nu_covariance
         nu_covariance = K D (D + 1) / 2 full, D (D + 1) / 2 tied, K D diag, K spherical,
             K (D (R + 1) - R (R - 1) / 2) low_rank, loadings being the same up to a rotation
 
-    The bijector's are the entries of its trainable variables; the constants of a
-    standardisation are none. The bijector's number is the same for every K, so that differences
-    between mixtures of one kind of flow are those of plain mixtures, while flows of different depth
-    or width, and plain mixtures, can be compared, too.
+    nu_bijector is the number of entries of its trainable variables; the constants of a
+    standardisation do not count. It is the same for every K, so the differences between mixtures
+    under one kind of flow are those of plain mixtures. Flows of different depth or width, and plain
+    mixtures, can be compared, too.
 
     Args:
       flow: a flow over a `gaussian_mixture`.
@@ -34,7 +34,7 @@ def num_parameters(flow: tfd.TransformedDistribution) -> int:
       An integer.
 
     Raises:
-      TypeError: if the flow is none, or its mixture was not made by `gaussian_mixture`.
+      TypeError: if it is not a flow, or its mixture was not made by `gaussian_mixture`.
 
     #### Examples
 
@@ -48,25 +48,25 @@ def num_parameters(flow: tfd.TransformedDistribution) -> int:
     covariance_type = getattr(components, "covariance_type", None)
     if covariance_type is None:
         raise TypeError(
-            "`flow` must have a mixture made by `gaussian_mixture`, whose covariance type says how "
+            "`flow` must have a mixture made by `gaussian_mixture`, whose covariance type sets how "
             f"many parameters are free, got components {type(components).__name__}."
         )
     num_components = int(components.batch_shape[-1])
-    structure = mixtures.structure_of(flow.distribution)
+    structure = mixtures.mixture_structure(flow.distribution)
     of_covariances = structure.num_parameters(num_components, event_size)
     of_mixture = num_components - 1 + num_components * event_size + of_covariances
     return parameter_table.count(flow.bijector.trainable_variables) + of_mixture
 
 
 def bic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
-    """The Bayesian information criterion, the lower the better.
+    """Computes the Bayesian information criterion; lower is better.
 
         BIC = -2 sum_n log p(x_n) + nu log N
 
-    (Schwarz 1978, in the sign and scale of scikit-learn.) For mixtures under one and the same
-    bijector it approximates -2 log-evidence up to a constant. The networks of a flow are seldom at
-    an isolated maximum of the likelihood, as the approximation asks, and flows of different size
-    are better compared by `held_out_log_likelihood`.
+    (Schwarz 1978, in the sign and scale of scikit-learn.) For mixtures under the same
+    bijector it approximates -2 log-evidence up to a constant. The approximation requires an
+    isolated maximum of the likelihood, which networks seldom reach: compare flows of different size
+    by `held_out_log_likelihood`.
 
     Args:
       flow: a flow over a `gaussian_mixture`, trained on x.
@@ -91,11 +91,11 @@ def bic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
 
 
 def aic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
-    """The Akaike information criterion, the lower the better.
+    """Computes the Akaike information criterion; lower is better.
 
         AIC = -2 sum_n log p(x_n) + 2 nu
 
-    (Akaike 1974.) What `bic` says of networks is true of it as well.
+    (Akaike 1974.) The caveat of `bic` about networks applies as well.
 
     Args:
       flow: a flow over a `gaussian_mixture`, trained on x.
@@ -119,13 +119,13 @@ def aic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
 
 
 def icl(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
-    """The integrated completed likelihood, approximated as BIC is; the lower the better.
+    """Computes the integrated completed likelihood by the approximation of BIC; lower is better.
 
         ICL = BIC - 2 sum_n log max_k p(k | x_n)
 
-    It is the BIC of the points together with their likeliest components (Biernacki, Celeux and
-    Govaert 2000), and so charges for clusters that overlap: BIC asks how many
-    components describe the density, ICL how many clusters stand apart.
+    It is the BIC of the points together with their most likely components (Biernacki, Celeux and
+    Govaert 2000), and so penalises clusters that overlap: BIC selects the number of
+    components that describe the density, ICL the number of separate clusters.
 
     Args:
       flow: a flow over a `gaussian_mixture`, trained on x.
@@ -151,11 +151,11 @@ def icl(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
 
 
 def held_out_log_likelihood(flow: tfd.TransformedDistribution, x: np.ndarray) -> MonteCarloEstimate:
-    """The mean log-density of points that the flow was not trained on; the higher the better.
+    """Estimates the mean log-density of points outside of the training data; higher is better.
 
-    It estimates E[log p(x)], which falls short of minus the entropy of the data by the
-    divergence of the flow from their distribution. The standard error is that of the
-    mean over points, for the flow as it is.
+    It estimates E[log p(x)], which is minus the entropy of the data minus the divergence of the
+    flow from their distribution. The standard error is that of the mean over points, for a fixed
+    flow.
 
     Args:
       flow: a flow over a `tfd.MixtureSameFamily`.

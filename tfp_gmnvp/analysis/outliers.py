@@ -1,4 +1,4 @@
-"""Which points are outliers: the quantile of their density among that of known points."""
+"""Outlier detection by the rank of a point's density among known points."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ tfd = tfp.distributions
 
 
 class OutlierDetector:
-    """Scores points by how few of the known points are as unlikely.
+    """Scores points by the share of known points with at least their density.
 
         score(x) = #{n: log p(x_n) >= log p(x)} / N
 
     With no ties the scores of the known points themselves are 1/N, 2/N, ..., 1, and the score of a
-    fresh point of their distribution is uniform on 0, 1/N, ..., 1, however good the flow: it is one
-    minus a conformal p-value, up to 1/N (Bates et al. 2023, arXiv:2104.08279). That
-    takes known points that the flow was not trained on. A flow gives its training points a higher
-    density than fresh ones, the more so the more it overfits, and a detector that is made of them
-    calls more than its share of the fresh points outliers.
+    fresh point of their distribution is uniform on 0, 1/N, ..., 1, for any flow: it is one
+    minus a conformal p-value, up to 1/N (Bates et al. 2023, arXiv:2104.08279). This requires known
+    points that the flow was not trained on. A flow that overfits gives its training points a higher
+    density than fresh ones, so a detector that uses them finds too many outliers among fresh
+    points.
 
     A point is an outlier where its density is at most that of the `floor(contamination N)` least
     likely known points. With no ties these are just as many known points, and a fresh point
@@ -53,13 +53,13 @@ class OutlierDetector:
         *,
         contamination: float = 0.05,
     ):
-        """Notes down the density of known points, under the flow as it is now.
+        """Computes the density of known points under the current flow.
 
         Args:
-          flow: a flow over a `tfd.MixtureSameFamily`. After more training make a new detector.
+          flow: a flow over a `tfd.MixtureSameFamily`. After more training build a new detector.
           x: known points `[N, D]`: held-out ones for calibrated scores, or the training data.
-          contamination: the share, in [0, 1), of the known points that are to be outliers, 0 for
-            none. Another one takes at least `1 / contamination` known points.
+          contamination: the share, in [0, 1), of the known points that count as outliers, 0 for
+            none. A positive share requires at least `1 / contamination` known points.
 
         Raises:
           ValueError: if `contamination` is out of its range, x is not `[N, D]` and finite, or
@@ -67,7 +67,7 @@ class OutlierDetector:
 
         Warns:
           UserWarning: if `contamination` is above zero, but x holds too few points for one of them
-            to be an outlier, so that nothing ever is.
+            to be an outlier, so that no point ever is.
         """
         check_number("contamination", contamination, lambda share: 0 <= share < 1, "be in [0, 1)")
         self.flow, self.contamination = flow, contamination
@@ -82,14 +82,14 @@ class OutlierDetector:
 
     @property
     def threshold(self) -> float:
-        """The log-density in nats at and below which a point is an outlier."""
+        """The log-density in nats; points at or below it are outliers."""
         return self._threshold
 
     def score(self, x: np.ndarray) -> np.ndarray:
-        """The share of the known points that are at least as likely.
+        """Computes the share of the known points that are at least as likely.
 
         Args:
-          x: points `[M, D]`, or of any other leading shape, `[D]` for one.
+          x: points `[M, D]`, or of any other leading shape, for example `[D]`.
 
         Returns:
           float64 array `[M]` in [0, 1]: 1 for a point less likely than all known ones.
@@ -97,14 +97,14 @@ class OutlierDetector:
         Raises:
           ValueError: if x is not `[..., D]` and finite.
         """
-        less_likely = np.searchsorted(self._log_prob, self._log_prob_of(x), side="left")
+        less_likely = np.searchsorted(self._log_prob, self._log_densities(x), side="left")
         return 1.0 - less_likely / len(self._log_prob)
 
     def is_outlier(self, x: np.ndarray) -> np.ndarray:
         """Whether the log-density is at most the threshold.
 
         Args:
-          x: points `[M, D]`, or of any other leading shape, `[D]` for one.
+          x: points `[M, D]`, or of any other leading shape, for example `[D]`.
 
         Returns:
           Boolean array `[M]`.
@@ -112,16 +112,16 @@ class OutlierDetector:
         Raises:
           ValueError: if x is not `[..., D]` and finite.
         """
-        return self._log_prob_of(x) <= self._threshold
+        return self._log_densities(x) <= self._threshold
 
-    def _log_prob_of(self, x):
+    def _log_densities(self, x):
         columns.check_names(x, self._columns)
         x, leading = self._as_rows(array_checks.as_array(x))
         log_prob = batched.log_prob(self.flow, batched.as_points(self.flow, x))
         return np.where(np.isnan(log_prob), -np.inf, log_prob).reshape(leading)
 
     def _as_rows(self, x):
-        """Points as `[M, D]`, and their leading shape; what is of another shape as it is."""
+        """Reshapes points to `[M, D]`, and returns their leading shape; -1 for other shapes."""
         event_shape = tuple(self.flow.event_shape)
         shape = tuple(getattr(x, "shape", ()))
         leading = shape[: len(shape) - len(event_shape)]
@@ -133,8 +133,8 @@ class OutlierDetector:
 def _warn_of_too_few(contamination, num_points):
     needed = math.ceil((1 - 1e-9) / contamination)
     warnings.warn(
-        f"`contamination` of {contamination:g} takes at least {needed} known points for one of "
+        f"`contamination` of {contamination:g} requires at least {needed} known points for one of "
         f"them to be an outlier, and `x` holds {num_points}: the threshold is minus infinity, and "
-        "nothing is an outlier. Give more points or a higher `contamination`, or use `score`.",
+        "nothing is an outlier. Pass more points or a higher `contamination`, or use `score`.",
         stacklevel=3,
     )

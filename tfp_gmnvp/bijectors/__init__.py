@@ -1,12 +1,12 @@
-"""Maps between latents z and data x; they know nothing of mixtures, Keras or files."""
+"""Bijectors between latents z and data x, independent of mixtures, Keras and files."""
 
 from tfp_gmnvp.bijectors.act_norm import ActNorm, initialize
-from tfp_gmnvp.bijectors.affine import Affine, affine
+from tfp_gmnvp.bijectors.affine import Affine
 from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.context import Conditioned, context_size
 from tfp_gmnvp.bijectors.coupling import Coupling
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
-from tfp_gmnvp.bijectors.held import Held
+from tfp_gmnvp.bijectors.frozen import Frozen
 from tfp_gmnvp.bijectors.linear import LULinear
 from tfp_gmnvp.bijectors.networks.activations import Sine
 from tfp_gmnvp.bijectors.networks.mlp import MLP, penalty, uses_dropout
@@ -15,13 +15,13 @@ from tfp_gmnvp.bijectors.real_nvp import real_nvp
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 from tfp_gmnvp.bijectors.spline import RationalQuadratic
 from tfp_gmnvp.bijectors.standardization import (
+    column_spread,
     forward_in_float64,
-    from_spread,
     leading_standardization,
-    spread_of,
     standardization,
+    standardization_from_spread,
 )
-from tfp_gmnvp.bijectors.tails import Tails, draw_in
+from tfp_gmnvp.bijectors.tails import Tails, compress_tails
 
 __all__ = [
     "MLP",
@@ -30,7 +30,7 @@ __all__ = [
     "Conditioned",
     "Coupling",
     "CouplingTransform",
-    "Held",
+    "Frozen",
     "LULinear",
     "RationalQuadratic",
     "ResidualMLP",
@@ -38,16 +38,15 @@ __all__ = [
     "SinglePassBijector",
     "SinglePassChain",
     "Tails",
-    "affine",
+    "column_spread",
+    "compress_tails",
     "context_size",
-    "draw_in",
     "forward_in_float64",
-    "from_spread",
     "initialize",
     "leading_standardization",
     "penalty",
     "real_nvp",
-    "spread_of",
     "standardization",
+    "standardization_from_spread",
     "uses_dropout",
 ]

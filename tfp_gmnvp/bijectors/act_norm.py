@@ -1,4 +1,4 @@
-"""Entry-wise normalisation whose initial values come from data."""
+"""Activation normalisation: an affine bijector that is initialised from data."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class ActNorm(SinglePassBijector):
         )
 
     def initialize(self, x: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
-        """Takes up mean and standard deviation of points; of a constant entry the mean alone.
+        """Sets `loc` and `log_scale` to the mean and log standard deviation of points.
+
+        A constant entry keeps its scale.
 
         Args:
           x: points `[N, D]`.
@@ -63,25 +65,25 @@ class ActNorm(SinglePassBijector):
         self.log_scale.assign(tf.where(variance > smallest, tf.math.log(variance) / 2, 0.0))
         self.is_initialized.assign(True)
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         return self.loc + tf.exp(self.log_scale) * x, tf.reduce_sum(self.log_scale)
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         return (y - self.loc) * tf.exp(-self.log_scale), -tf.reduce_sum(self.log_scale)
 
 
 def initialize(
-    bijector: tfb.Bijector, x: tf.Tensor, sample_weight: tf.Tensor | None = None, **condition
+    bijector: tfb.Bijector, x: tf.Tensor, sample_weight: tf.Tensor | None = None, **call_kwargs
 ):
     """Initialises each `ActNorm` of a chain by the data that reach it, in place.
 
-    An `ActNorm` that is initialised already stays as it is, and without any, nothing is computed.
+    An `ActNorm` that is already initialised is left unchanged. Without any, nothing is computed.
 
     Args:
       bijector: maps latents to data.
       x: data `[N, D]`.
       sample_weight: weights `[N]` or `None`.
-      **condition: what the bijector hangs on, a `context [N, C]` for one.
+      **call_kwargs: further arguments of the bijector's calls, for example a `context` `[N, C]`.
 
     #### Examples
 
@@ -96,7 +98,7 @@ def initialize(
     for part in parts:
         if _is_waiting(part):
             part.initialize(x, sample_weight)
-        x, _ = inverse_and_log_det(part, x, **condition)
+        x, _ = inverse_and_log_det(part, x, **call_kwargs)
 
 
 def _is_waiting(bijector):

@@ -1,4 +1,4 @@
-"""The affine bijector of a coupling, its log-scale bounded."""
+"""Affine couplings with a bounded log-scale."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ import tensorflow_probability as tfp
 from tfp_gmnvp._shared.arguments import check_number
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
 
-__all__ = ["Affine", "affine"]
+__all__ = ["Affine"]
 
 tfb = tfp.bijectors
 
 
 @dataclasses.dataclass(frozen=True)
 class Affine(CouplingTransform):
-    """Affine couplings `x = exp(s) * z + t`; see `affine`.
+    """Affine couplings `x = exp(s) * z + t` with a bounded log-scale `s`.
+
+    The parameters are `t` and a raw log-scale `r`; `s = b tanh(r / b)` lies in `(-b, b)`, and is
+    zero where `r` is zero (Dinh et al. 2017, arXiv:1605.08803, eqs. 4 and 8).
 
     Attributes:
-      max_log_scale: bound on the absolute log-scale, in nats per dimension.
+      max_log_scale: the bound `b` on the absolute log-scale, in nats per dimension.
 
     #### Examples
 
@@ -44,28 +47,14 @@ class Affine(CouplingTransform):
         return 2
 
     def __call__(self, parameters: tf.Tensor) -> tfb.Bijector:
-        """The affine bijector of these parameters `[..., 2 m]`; see `affine`."""
-        return affine(parameters, max_log_scale=self.max_log_scale)
+        """Builds the affine bijector with these parameters.
 
+        Args:
+          parameters: `[..., 2 m]`, the shifts before the raw log-scales.
 
-def affine(parameters: tf.Tensor, *, max_log_scale: float = 1.5) -> tfb.Bijector:
-    """The affine bijector `x = exp(s) * z + t` of a coupling, with a bounded `s`.
-
-    The parameters hold `t` and a raw log-scale `r`; `s = b tanh(r / b)` lies in `(-b, b)`, and is
-    zero where `r` is (Dinh et al. 2017, arXiv:1605.08803, eqs. 4 and 8).
-
-    Args:
-      parameters: `[..., 2 m]`, the shifts before the raw log-scales.
-      max_log_scale: the bound `b`, in nats per dimension.
-
-    Returns:
-      An elementwise `tfb.Bijector` of `[..., m]`.
-
-    #### Examples
-
-    >>> affine(tf.constant([1.0, 2.0, 0.0, 0.0])).forward([5.0, 5.0]).numpy().tolist()
-    [6.0, 7.0]
-    """
-    shift, raw = tf.split(parameters, 2, axis=-1)
-    log_scale = max_log_scale * tf.tanh(raw / max_log_scale)
-    return tfb.Shift(shift)(tfb.Scale(log_scale=log_scale))
+        Returns:
+          An elementwise `tfb.Bijector` of `[..., m]`.
+        """
+        shift, raw = tf.split(parameters, 2, axis=-1)
+        log_scale = self.max_log_scale * tf.tanh(raw / self.max_log_scale)
+        return tfb.Shift(shift)(tfb.Scale(log_scale=log_scale))

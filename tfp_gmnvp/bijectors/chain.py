@@ -1,4 +1,4 @@
-"""Bijectors one after another, evaluated in a single pass."""
+"""The composition of bijectors, evaluated in a single pass."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ tfb = tfp.bijectors
 
 
 class SinglePassChain(SinglePassBijector):
-    """The composition `b_1 o b_2 o ... o b_n` of bijectors, never stale.
+    """The composition `b_1 o b_2 o ... o b_n` of bijectors, without a cache.
 
     As in `tfb.Chain`, `forward` applies the last bijector first:
 
         forward(x) = b_1(b_2(... b_n(x))),    log|det dy/dx| = sum_i log|det db_i|.
 
-    Unlike `tfb.Chain`, it caches nothing. Its parts may be any bijectors of TFP; their own caches
-    are passed by.
+    Unlike `tfb.Chain`, it caches nothing. Its parts may be any bijectors of TFP, whose own caches
+    it bypasses.
 
     #### Examples
 
@@ -45,7 +45,7 @@ class SinglePassChain(SinglePassBijector):
         Args:
           bijectors: at least one bijector. Each is elementwise or takes events of the rank that the
             one after it gives; if all are elementwise, the events are vectors. A
-            `SinglePassChain` among them is taken apart.
+            `SinglePassChain` among them is replaced by its parts.
           name: the prefix of the operations' names.
 
         Raises:
@@ -76,17 +76,17 @@ class SinglePassChain(SinglePassBijector):
         """The parts, the last of which `forward` applies first."""
         return self._bijectors
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         log_det = None
         for bijector, rank in zip(reversed(self._bijectors), self._ranks[:0:-1], strict=True):
-            x, step = forward_and_log_det(bijector, x, event_ndims=rank, **condition)
+            x, step = forward_and_log_det(bijector, x, event_ndims=rank, **call_kwargs)
             log_det = step if log_det is None else log_det + step
         return x, log_det
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         log_det = None
         for bijector, rank in zip(self._bijectors, self._ranks[:-1], strict=True):
-            y, step = inverse_and_log_det(bijector, y, event_ndims=rank, **condition)
+            y, step = inverse_and_log_det(bijector, y, event_ndims=rank, **call_kwargs)
             log_det = step if log_det is None else log_det + step
         return y, log_det
 
@@ -124,8 +124,8 @@ def _event_ranks(bijectors):
         is_elementwise = _is_elementwise(bijector)
         if not is_elementwise and bijector.forward_min_event_ndims != ranks[0]:
             raise ValueError(
-                f"`bijectors` do not go together: {bijector.name} takes events of rank "
-                f"{bijector.forward_min_event_ndims}, and is given some of rank {ranks[0]}."
+                f"`bijectors` are incompatible: {bijector.name} takes events of rank "
+                f"{bijector.forward_min_event_ndims}, but gets events of rank {ranks[0]}."
             )
         ranks.insert(0, ranks[0] if is_elementwise else bijector.inverse_min_event_ndims)
     return ranks
@@ -136,7 +136,7 @@ def _is_elementwise(bijector):
 
 
 def _end_shapes(bijectors):
-    """The shapes of the events at domain and codomain, `None` where any will do."""
+    """The shapes of the events at domain and codomain, `None` where any shape is valid."""
     domain_shape = shape = None
     for i, bijector in reversed(list(enumerate(bijectors))):
         taken = getattr(bijector, "domain_shape", None)
@@ -146,8 +146,8 @@ def _end_shapes(bijectors):
                 domain_shape = earlier.inverse_event_shape(domain_shape)
         elif taken is not None and shape != tf.TensorShape(taken):
             raise ValueError(
-                f"`bijectors` do not go together: {bijector.name} takes events of shape "
-                f"{list(taken)}, and is given some of shape {shape}."
+                f"`bijectors` are incompatible: {bijector.name} takes events of shape "
+                f"{list(taken)}, but gets events of shape {shape}."
             )
         shape = getattr(bijector, "codomain_shape", None) or (
             shape and bijector.forward_event_shape(shape)

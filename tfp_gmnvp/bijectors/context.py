@@ -1,4 +1,4 @@
-"""A context that a flow's networks read beside the vectors: p(x | c) in the place of p(x)."""
+"""Contexts: further inputs of a flow's networks, for a conditional density p(x | c)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ tfb = tfp.bijectors
 
 
 def context_size(module: tf.Module) -> int:
-    """The size C of the context that a bijector is to be told, 0 if none.
+    """The size C of the context that a bijector requires, 0 if none.
 
     #### Examples
 
@@ -25,13 +25,13 @@ def context_size(module: tf.Module) -> int:
     >>> context_size(real_nvp(2, context_size=3)), context_size(real_nvp(2))
     (3, 0)
     """
-    if isinstance(module, Conditioned):  # which has been told
+    if isinstance(module, Conditioned):  # its context is bound
         return 0
     return max(getattr(part, "context_size", 0) for part in (module, *module.submodules))
 
 
 def join_context(inputs: tf.Tensor, context: tf.Tensor | None, size: int) -> tf.Tensor:
-    """A network's inputs with its context beside them.
+    """Concatenates a network's inputs with its context.
 
     Args:
       inputs: `[..., d]`.
@@ -43,8 +43,8 @@ def join_context(inputs: tf.Tensor, context: tf.Tensor | None, size: int) -> tf.
       A tensor `[..., d + C]`; `inputs` itself if `size` is 0.
 
     Raises:
-      ValueError: if there is no context where there should be one, or the other way about, or its
-        shape does not go with that of the inputs.
+      ValueError: if a required context is missing, a context is given to a bijector that takes
+        none, or the shapes of context and inputs are incompatible.
 
     #### Examples
 
@@ -57,8 +57,8 @@ def join_context(inputs: tf.Tensor, context: tf.Tensor | None, size: int) -> tf.
         return inputs
     if context is None:
         raise ValueError(
-            f"This flow takes a `context` of size {size}: give `context=...` to `log_prob` and "
-            "`sample`, or work with `condition(flow, context)`."
+            f"This flow requires a `context` of size {size}: pass `context=...` to `log_prob` and "
+            "`sample`, or use `condition(flow, context)`."
         )
     context = tf.cast(context, inputs.dtype)
     if context.shape.rank != inputs.shape.rank:
@@ -66,14 +66,14 @@ def join_context(inputs: tf.Tensor, context: tf.Tensor | None, size: int) -> tf.
         context = tf.broadcast_to(context, shape)
     if not context.shape.is_compatible_with([*inputs.shape[:-1], size]):
         raise ValueError(
-            f"`context` must have shape {[*inputs.shape[:-1].as_list(), size]} beside these "
+            f"`context` must have shape {[*inputs.shape[:-1].as_list(), size]} for these "
             f"vectors, got {context.shape}."
         )
     return tf.concat([inputs, context], axis=-1)
 
 
 class Conditioned(SinglePassBijector):
-    """A bijector whose networks read a context, at one context or a batch of them.
+    """A conditional bijector that is bound to one context or a batch of contexts.
 
     Its batch shape is that of the contexts: `x [..., D]` and `context [..., C]` broadcast.
 
@@ -118,16 +118,16 @@ class Conditioned(SinglePassBijector):
 
     @property
     def conditional(self) -> tfb.Bijector:
-        """The bijector, which is to be told the context."""
+        """The conditional bijector, without its context."""
         return self._conditional
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         x, context = _broadcast(x, self._context)
-        return forward_and_log_det(self._conditional, x, context=context, **condition)
+        return forward_and_log_det(self._conditional, x, context=context, **call_kwargs)
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         y, context = _broadcast(y, self._context)
-        return inverse_and_log_det(self._conditional, y, context=context, **condition)
+        return inverse_and_log_det(self._conditional, y, context=context, **call_kwargs)
 
     @classmethod
     def _parameter_properties(cls, dtype):
@@ -135,7 +135,7 @@ class Conditioned(SinglePassBijector):
 
 
 def _broadcast(*tensors):
-    """The tensors `[..., size]` with one leading shape."""
+    """Broadcasts tensors `[..., size]` to one leading shape."""
     shapes = [tensor.shape[:-1] for tensor in tensors]
     if all(shape.is_fully_defined() and shape == shapes[0] for shape in shapes):
         return tensors

@@ -1,4 +1,4 @@
-"""One coupling layer: value and log-det from one evaluation of its conditioner."""
+"""Coupling layers: value and log-det from one evaluation of the conditioner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp._shared.arguments import check_whole_number
-from tfp_gmnvp.bijectors.affine import affine
+from tfp_gmnvp.bijectors.affine import Affine
 from tfp_gmnvp.bijectors.single_pass import (
     SinglePassBijector,
     forward_and_log_det,
@@ -19,15 +19,17 @@ __all__ = ["Coupling"]
 
 tfb = tfp.bijectors
 
+_AFFINE = Affine()
+
 
 class Coupling(SinglePassBijector):
-    """A coupling: one part of the vector stands still and tells how the other part moves.
+    """A coupling layer: one part of the vector is kept and parametrises the map of the other part.
 
     With `z = (z_a, z_b)` and a bijector `g` whose parameters are the conditioner's output,
 
         x_a = z_a,    x_b = g(z_b; conditioner(z_a)),    log|det dx/dz| = log|det dg/dz_b|.
 
-    Going either way takes one evaluation of the conditioner (Dinh et al. 2017,
+    Forward and inverse both take one evaluation of the conditioner (Dinh et al. 2017,
     arXiv:1605.08803, section 3.2).
 
     #### Examples
@@ -43,18 +45,18 @@ class Coupling(SinglePassBijector):
         event_size: int,
         *,
         first_moves: bool = False,
-        bijector_fn: Callable[[tf.Tensor], tfb.Bijector] = affine,
+        bijector_fn: Callable[[tf.Tensor], tfb.Bijector] = _AFFINE,
         dtype=tf.float32,
         name: str = "coupling",
     ):
         """Builds the coupling.
 
         Args:
-          conditioner: maps the part that stands still `[..., a]` to the parameters of `g`.
+          conditioner: maps the part that is kept, `[..., a]`, to the parameters of `g`.
           event_size: size D of the vectors; the first part has `D // 2` entries.
-          first_moves: whether the first part moves rather than the second.
-          bijector_fn: maps the conditioner's output to the bijector `g` of the moving part, for one
-            an `Affine` or a `RationalQuadratic`.
+          first_moves: whether the first part is transformed rather than the second.
+          bijector_fn: maps the conditioner's output to the bijector `g` of the other part, for
+            example an `Affine` or a `RationalQuadratic`.
           dtype: float dtype of the vectors.
           name: prefix of the operations' names.
 
@@ -72,18 +74,18 @@ class Coupling(SinglePassBijector):
 
     @property
     def conditioner(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """The map from the part that stands still to the parameters of the one that moves."""
+        """The map from the part that is kept to the parameters of the bijector of the other."""
         return self._conditioner
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         still, moving = self._split(x)
-        bijector = self._bijector_fn(self._conditioner(still, **condition))
+        bijector = self._bijector_fn(self._conditioner(still, **call_kwargs))
         moving, log_det = forward_and_log_det(bijector, moving)
         return self._join(still, moving), log_det
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         still, moving = self._split(y)
-        bijector = self._bijector_fn(self._conditioner(still, **condition))
+        bijector = self._bijector_fn(self._conditioner(still, **call_kwargs))
         moving, log_det = inverse_and_log_det(bijector, moving)
         return self._join(still, moving), log_det
 

@@ -1,4 +1,4 @@
-"""What a coupling asks of the map that moves a part of the vector."""
+"""The interface of the elementwise transforms in couplings."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class CouplingTransform(abc.ABC):
     """A family of elementwise bijectors, whose parameters are a conditioner's output.
 
     A subclass is a frozen dataclass, whose fields are its settings. It is the identity where all
-    parameters are zero, so that a flow starts as the identity. That a `.keras` file can hold one of
-    your own, it is registered with Keras.
+    parameters are zero, so that a flow starts as the identity. Register your own with Keras, so
+    that a `.keras` file can hold it.
 
     #### Examples
 
@@ -36,17 +36,17 @@ class CouplingTransform(abc.ABC):
     @property
     @abc.abstractmethod
     def num_parameters(self) -> int:
-        """How many parameters each entry takes."""
+        """The number of parameters per entry."""
 
     @abc.abstractmethod
     def __call__(self, parameters: tf.Tensor) -> tfb.Bijector:
         """The bijector of parameters `[..., m * num_parameters]`, which takes `[..., m]`."""
 
     def get_config(self) -> dict:
-        """The settings, from which `from_config` makes a copy."""
+        """Returns the settings, as `from_config` takes them."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_config(cls, config: dict) -> CouplingTransform:
-        """Builds the object of what `get_config` returned."""
+        """Builds the object from what `get_config` returned."""
         return cls(**config)

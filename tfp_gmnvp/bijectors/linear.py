@@ -1,4 +1,4 @@
-"""An invertible matrix by its LU factors."""
+"""An invertible linear map, parametrised by its LU factors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["LULinear"]
 class LULinear(SinglePassBijector):
     """The linear bijector with `z = L U P x`, which mixes all entries and always has an inverse.
 
-    P is a permutation that stays, L lower triangular with a diagonal of ones, and U upper
-    triangular with a positive diagonal, kept by its logarithms (Kingma and Dhariwal 2018,
+    P is a fixed permutation, L lower triangular with a diagonal of ones, and U upper
+    triangular with a positive diagonal, stored as logarithms (Kingma and Dhariwal 2018,
     arXiv:1807.03039, section 3.2):
 
         log|det dx/dz| = -sum_i log U_ii.
 
-    It is data that are multiplied, as they are what a flow trains on; from latents to data two
-    triangular systems are solved. It starts as the permutation alone.
+    `inverse`, which training evaluates, is a matrix product; `forward` solves two triangular
+    systems. It starts as the permutation.
 
     #### Examples
 
@@ -44,7 +44,7 @@ class LULinear(SinglePassBijector):
 
         Args:
           event_size: size D of the vectors.
-          permutation: what the bijector starts as: `tfb.Permute(permutation)`; `None` for the
+          permutation: the initial value, `tfb.Permute(permutation)`; `None` for the
             identity.
           dtype: float dtype of the vectors and variables.
           name: prefix of the variables' and operations' names.
@@ -67,7 +67,7 @@ class LULinear(SinglePassBijector):
             name=name,
         )
 
-    def _forward_and_log_det(self, z, **condition):
+    def _forward_and_log_det(self, z, **call_kwargs):
         lower, upper, log_det = self._factors()
         columns = tf.transpose(tf.reshape(z, [-1, self.event_size]))
         columns = tf.linalg.triangular_solve(lower, columns)
@@ -75,7 +75,7 @@ class LULinear(SinglePassBijector):
         x = tf.gather(tf.transpose(columns), self._permutation, axis=-1)
         return tf.ensure_shape(tf.reshape(x, tf.shape(z)), z.shape), -log_det
 
-    def _inverse_and_log_det(self, x, **condition):
+    def _inverse_and_log_det(self, x, **call_kwargs):
         lower, upper, log_det = self._factors()
         matrix = tf.gather(lower @ upper, self._permutation, axis=-1)
         rows = tf.matmul(tf.reshape(x, [-1, self.event_size]), matrix, transpose_b=True)

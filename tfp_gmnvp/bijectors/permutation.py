@@ -1,4 +1,4 @@
-"""A fixed reordering of a vector's entries, whose gradient is another one."""
+"""Fixed permutations of a vector's entries."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Permutation", "as_permutation"]
 
 
 class Permutation(SinglePassBijector):
-    """The reordering `forward(z)[i] = z[permutation[i]]` of the entries of a vector.
+    """The permutation `forward(z)[i] = z[permutation[i]]` of the entries of a vector.
 
-    Its transpose is its inverse, so that its gradient, too, is computed by a gather. That of a
-    gather in general, and so of `tfb.Permute`, is a scatter, which is slow.
+    Its gradient is computed by a gather with the inverse permutation. The gradient of
+    `tfb.Permute` is a scatter, which is slow.
 
     #### Examples
 
@@ -25,7 +25,7 @@ class Permutation(SinglePassBijector):
     """
 
     def __init__(self, permutation: Sequence[int], *, name: str = "permutation"):
-        """Builds the reordering.
+        """Builds the permutation.
 
         Args:
           permutation: the numbers 0 .. D-1 in any order.
@@ -44,22 +44,22 @@ class Permutation(SinglePassBijector):
             name=name,
         )
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         return _reorder(x, self._permutation, self._inverse_permutation), tf.zeros([], x.dtype)
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         return _reorder(y, self._inverse_permutation, self._permutation), tf.zeros([], y.dtype)
 
 
 def as_permutation(permutation: Sequence[int], event_size: int) -> np.ndarray:
-    """The numbers 0 .. D-1 in some order, as an int32 array `[D]`.
+    """Checks a permutation of 0 .. D-1 and returns it as an int32 array `[D]`.
 
     Args:
       permutation: the numbers.
       event_size: D.
 
     Raises:
-      ValueError: if the numbers are others, or one of them is there twice.
+      ValueError: if it does not hold each of 0 .. D-1 once.
 
     #### Examples
 

@@ -1,4 +1,4 @@
-"""The stack of couplings that is a Real NVP."""
+"""Real NVP: a stack of couplings."""
 
 from __future__ import annotations
 
@@ -46,39 +46,39 @@ def real_nvp(
     seed=None,
     name: str = "real_nvp",
 ) -> tfb.Bijector:
-    """A Real NVP: affine couplings, each of which moves the part that the last one kept.
+    """Builds a Real NVP: couplings, each of which transforms the part that the last one kept.
 
     `x = forward(z)` maps latents to data; the paper's f is `inverse` (Dinh, Sohl-Dickstein and
-    Bengio 2017, arXiv:1605.08803). Between pairs of couplings the entries are shuffled, the same
-    way in every flow of these sizes, and at the end put back, so that the pairs see different
-    partitions (with D > 2) and the whole is the identity until it is trained.
+    Bengio 2017, arXiv:1605.08803). Between pairs of couplings the entries are permuted, in the
+    same way in every flow of these sizes, and the last permutation restores their order. So the
+    pairs see different partitions (with D > 2), and the untrained bijector is the identity.
 
     Args:
       event_size: size D >= 2 of the vectors.
-      num_couplings: number of coupling layers, at least 1; from 2 on every entry moves.
+      num_couplings: number of coupling layers, at least 1; from 2 on every entry is transformed.
       hidden_units: widths of each conditioner's hidden layers.
       activation: of the hidden layers; a callable, a name in `tf.nn` or `tf.math`, or "sine" or a
-        `Sine`, with which couplings fit sharp edges better where there are many points, and
+        `Sine`, with which couplings fit sharp edges better where there are many points, but
         overfit tables of a few hundred rows.
-      coupling: what moves a part: `"affine"`, `"spline"`, or an `Affine` or `RationalQuadratic`
-        with settings of your own, or another `CouplingTransform`.
+      coupling: the elementwise transform: `"affine"`, `"spline"`, or an `Affine` or
+        `RationalQuadratic` with your own settings, or another `CouplingTransform`.
       max_log_scale: for `coupling="affine"`, bound on the absolute log-scale, in nats per
         dimension; `None` for 1.5.
-      normalization: `"act_norm"` for an `ActNorm` at the data's side of each coupling, or `None`.
-      mixing: `"permutation"` for the fixed shuffles, or `"lu"` for an `LULinear` in the place of
-        each, which starts as the shuffle, and one more at the data's end.
+      normalization: `"act_norm"` for an `ActNorm` on the data side of each coupling, or `None`.
+      mixing: `"permutation"` for fixed permutations, or `"lu"` for an `LULinear` instead of each,
+        which starts as that permutation, and one more on the data side.
       conditioner: `"mlp"` for an `MLP`, `"residual"` for a `ResidualMLP`.
-      dropout: share of the hidden units left out in the training steps of a `FlowModel`.
-      l2: what a `FlowModel` adds to its loss in training, times the sum of the squares of the
-        conditioners' kernels.
-      conditioner_fn: builds a conditioner, in place of `conditioner`: called once per coupling as
+      dropout: share of the hidden units that training steps of a `FlowModel` set to zero.
+      l2: weight of the sum of the conditioners' squared kernels, which a `FlowModel` adds to its
+        training loss.
+      conditioner_fn: builds a conditioner, instead of `conditioner`: called once per coupling as
         `conditioner_fn(input_size, output_size)`, it returns a callable from `[N, input_size]` to
-        `[N, output_size]`, a Keras layer for one. The coupling starts as the identity where
-        that callable starts at zero. With a `context_size` its input is the part that stands still
-        and after it the context, and `input_size` is that of both.
-      context_size: size C of a context `[..., C]` that every conditioner reads, too, and that all
-        calls then take: `forward(z, context=c)`, `log_prob(x, bijector_kwargs={"context": c})`. It
-        is best of about unit scale. 0 for none.
+        `[N, output_size]`, for example a Keras layer. The coupling starts as the identity if
+        that callable starts at zero. With a `context_size` its input is the part that is kept,
+        followed by the context, and `input_size` is the size of both.
+      context_size: size C of a context `[..., C]` that every conditioner also reads, and that all
+        calls then require: `forward(z, context=c)`, `log_prob(x, bijector_kwargs={"context": c})`.
+        It should have about unit scale. 0 for none.
       dtype: float dtype of the vectors and variables.
       seed: integer or stateless seed `[2]` of the conditioners' initial values.
       name: prefix of the operations' and variables' names.
@@ -140,12 +140,12 @@ def real_nvp(
 
 
 def _coupling(coupling, max_log_scale):
-    """The object that a name stands for."""
+    """Returns the transform of a name."""
     if isinstance(coupling, str) and coupling == "affine":
         return Affine() if max_log_scale is None else Affine(max_log_scale)
     if max_log_scale is not None:
         raise ValueError(
-            f'`max_log_scale` goes with `coupling="affine"` alone, got `coupling={coupling!r}`.'
+            f'`max_log_scale` requires `coupling="affine"`, got `coupling={coupling!r}`.'
         )
     if isinstance(coupling, str) and coupling == "spline":
         return RationalQuadratic()
@@ -158,7 +158,7 @@ def _coupling(coupling, max_log_scale):
 
 
 def _builder(conditioner, conditioner_fn, context_size, **settings):
-    """What makes a conditioner of its sizes."""
+    """Returns a function that builds a conditioner from its sizes."""
     if not (conditioner_fn is None or callable(conditioner_fn)):
         raise TypeError(f"`conditioner_fn` must be callable, got {conditioner_fn!r}.")
     networks = {"mlp": MLP, "residual": ResidualMLP}
@@ -167,7 +167,7 @@ def _builder(conditioner, conditioner_fn, context_size, **settings):
         return functools.partial(build, context_size=context_size, **settings)
     for name in ("dropout", "l2"):
         if settings[name]:
-            raise ValueError(f"`{name}` is of our own conditioners, not of a `conditioner_fn`.")
+            raise ValueError(f"`{name}` has no effect on a `conditioner_fn`: remove one of them.")
     return functools.partial(_tracked, conditioner_fn, context_size)
 
 
@@ -177,10 +177,10 @@ def _named(argument, name, choices):
 
 
 def _arranged(pairs, event_size, mix, normalize, dtype):
-    """Puts each pair of couplings into an order of its own, and the last one's order right.
+    """Permutes the entries before each pair of couplings, and restores their order at the end.
 
-    The permutations hang on the sizes alone, not on the seed of the weights: weights that were
-    saved from a flow of one seed are right in a flow of another.
+    The permutations depend on the sizes alone, not on the seed of the weights: saved weights fit a
+    flow with another seed.
     """
     natural = order = np.arange(event_size)
     bijectors = []
@@ -221,12 +221,12 @@ def _nothing(event_size, dtype, name):
 
 
 def _reorder(old, new):
-    """The permutation that undoes the order `old` and takes up the order `new`, going forward."""
+    """The permutation that `forward` takes from the order `old` to the order `new`."""
     return np.argsort(new)[old].astype(np.int32)
 
 
 def _tracked(conditioner_fn, context_size, input_size, output_size, *, dtype, seed, name):
-    del seed  # a conditioner of the user's is the user's to seed
+    del seed  # users seed their own conditioners
     input_size += context_size
     return TrackedConditioner(
         conditioner_fn(input_size, output_size),

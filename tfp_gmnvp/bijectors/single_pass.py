@@ -1,16 +1,14 @@
-"""The base of our bijectors: value and log-det from one evaluation, and nothing cached."""
+"""Base class of our bijectors: value and log-det from one evaluation, without a cache."""
 
 from __future__ import annotations
 
 import abc
-import threading
-import weakref
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp._compat import UncachedBijector
 from tfp_gmnvp._shared.array_checks import check_tensor_dtype
 
 __all__ = ["SinglePassBijector", "forward_and_log_det", "inverse_and_log_det"]
@@ -18,92 +16,26 @@ __all__ = ["SinglePassBijector", "forward_and_log_det", "inverse_and_log_det"]
 tfb = tfp.bijectors
 
 
-class _Pass(NamedTuple):
-    """One evaluation of a bijector: the tensors at its two ends and the log-det between them."""
+class SinglePassBijector(UncachedBijector):
+    """A bijector whose value and log-det come from one evaluation and are always current.
 
-    x: weakref.ref
-    y: weakref.ref
-    condition: dict
-    graph: weakref.ref
-    inverse_log_det: tf.Tensor
-
-
-class _HandOver:
-    """Stands where TFP's bijector cache stands, and remembers one log-det for one call.
-
-    `tfb.Bijector` looks values and log-dets up through its class attribute `_cache`. TFP's own
-    cache answers by the identity of the input tensor, so that its answers outlive an update of
-    the variables. This one computes every value anew. Only the log-det that was computed
-    together with a value is kept, for the next call alone.
-    """
-
-    def __init__(self, bijector: SinglePassBijector | None = None):
-        self._bijector = bijector
-
-    def __get__(self, bijector, bijector_class=None):
-        return type(self)(bijector)
-
-    def forward(self, x, **condition):
-        y, log_det = self._bijector._checked_domain(x)._forward_and_log_det(x, **condition)
-        self._keep(x, y, condition, -log_det)
-        return y
-
-    def inverse(self, y, **condition):
-        x, log_det = self._bijector._checked_codomain(y)._inverse_and_log_det(y, **condition)
-        self._keep(x, y, condition, log_det)
-        return x
-
-    def forward_attributes(self, x, **condition):
-        last = self._take(condition)
-        return {"ildj": last.inverse_log_det} if last and last.x() is x else {}
-
-    def inverse_attributes(self, y, **condition):
-        last = self._take(condition)
-        return {"ildj": last.inverse_log_det} if last and last.y() is y else {}
-
-    def _keep(self, x, y, condition, inverse_log_det):
-        self._bijector._last_pass.value = _Pass(
-            weakref.ref(x), weakref.ref(y), condition, weakref.ref(_graph()), inverse_log_det
-        )
-
-    def _take(self, condition):
-        last = getattr(self._bijector._last_pass, "value", None)
-        self._bijector._last_pass.value = None
-        is_same = last and last.graph() is _graph() and _are_same(last.condition, condition)
-        return last if is_same else None
-
-
-def _graph():
-    """The graph that is being built: what one loop iteration computed is not the next one's."""
-    return tf.compat.v1.get_default_graph()
-
-
-def _are_same(a, b):
-    return a.keys() == b.keys() and all(a[name] is b[name] for name in a)
-
-
-class SinglePassBijector(tfb.Bijector):
-    """A bijector whose value and log-det come from one evaluation and are never stale.
-
-    A subclass says how to go either way together with the log-det,
+    A subclass implements both directions together with the log-det,
 
         y, log|det dy/dx| = _forward_and_log_det(x)
         x, log|det dx/dy| = _inverse_and_log_det(y)
 
-    and all of `tfb.Bijector` follows. Unlike in other bijectors of TFP no value is ever cached:
-    `forward` and `inverse` always use the variables as they are now, for a tensor seen before
-    as for a new one. A log-det that was computed along with a value is handed over **once**, to
-    the call that directly follows on the same bijector and thread, if that call asks for the
-    log-det at either end of that value. So `TransformedDistribution.log_prob` (an `inverse`, then
-    a log-det) evaluates each conditioner once.
+    from which all methods of `tfb.Bijector` follow. Unlike TFP's own bijectors it caches no value:
+    `forward` and `inverse` always use the current values of the variables. A log-det that was
+    computed together with a value is reused **once**: by the next call on the same bijector and
+    thread, if that call asks for the log-det at x or y of that value. So
+    `TransformedDistribution.log_prob` (an `inverse`, then a log-det) evaluates each conditioner
+    once.
 
     Two consequences. A log-det asked for directly after a value belongs to that value, even
-    where a variable was assigned in between; asked for again, or on its own, it is computed from
-    the variables as they are. And a gradient tape that is to see such a log-det must have
-    been recording when the value was computed.
+    where a variable was assigned in between; any other log-det is computed from the current
+    values. And a gradient tape that differentiates such a log-det must have recorded the
+    computation of the value.
     """
-
-    _cache = _HandOver()
 
     def __init__(
         self,
@@ -114,11 +46,11 @@ class SinglePassBijector(tfb.Bijector):
         forward_min_event_ndims: int | None = None,
         **kwargs,
     ):
-        """Says what the bijector takes.
+        """Sets the shapes of events.
 
         Args:
           event_size: D, short for `domain_shape=[D]`.
-          domain_shape: shape of the events x; `None` if any will do.
+          domain_shape: shape of the events x; `None` for any.
           codomain_shape: shape of the events y; `None` for that of x.
           forward_min_event_ndims: rank of the events x, where there is no `domain_shape`; `None`
             for vectors.
@@ -128,7 +60,6 @@ class SinglePassBijector(tfb.Bijector):
             domain_shape = [event_size]
         if codomain_shape is None:
             codomain_shape = domain_shape
-        self._last_pass = threading.local()
         self._domain_shape, self._codomain_shape = (
             _as_tuple(domain_shape),
             _as_tuple(codomain_shape),
@@ -142,59 +73,54 @@ class SinglePassBijector(tfb.Bijector):
 
     @property
     def domain_shape(self) -> tuple[int, ...] | None:
-        """The shape of the events x that `forward` takes; `None` if any will do."""
+        """The shape of the events x that `forward` takes; `None` for any."""
         return self._domain_shape
 
     @property
     def codomain_shape(self) -> tuple[int, ...] | None:
-        """The shape of the events y that `inverse` takes; `None` if any will do."""
+        """The shape of the events y that `inverse` takes; `None` for any."""
         return self._codomain_shape
 
     @property
     def event_size(self) -> int | None:
-        """The size of the vectors x; `None` if any will do, or x are no vectors."""
+        """The size of the vectors x; `None` for any size, or where x are not vectors."""
         return self._domain_shape[0] if len(self._domain_shape or ()) == 1 else None
 
-    def __getstate__(self):
-        return {**self.__dict__, "_last_pass": None}
-
-    def __setstate__(self, state):
-        self.__dict__.update(state, _last_pass=threading.local())
-
     @abc.abstractmethod
-    def _forward_and_log_det(self, x: tf.Tensor, **condition) -> tuple[tf.Tensor, tf.Tensor]:
+    def _forward_and_log_det(self, x: tf.Tensor, **call_kwargs) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns y and log|det dy/dx|."""
 
     @abc.abstractmethod
-    def _inverse_and_log_det(self, y: tf.Tensor, **condition) -> tuple[tf.Tensor, tf.Tensor]:
+    def _inverse_and_log_det(self, y: tf.Tensor, **call_kwargs) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns x and log|det dx/dy|."""
 
-    def _call_forward(self, x, name, **condition):
-        check_tensor_dtype("x", x, self.inverse_dtype(**condition))
-        return super()._call_forward(x, name, **condition)
+    def _check_dtype(self, name, value, dtype):
+        check_tensor_dtype(name, value, dtype)
 
-    def _call_inverse(self, y, name, **condition):
-        check_tensor_dtype("y", y, self.forward_dtype(**condition))
-        return super()._call_inverse(y, name, **condition)
+    def _checked_forward_and_log_det(self, x, **call_kwargs):
+        return self._checked_domain(x)._forward_and_log_det(x, **call_kwargs)
 
-    def _forward(self, x, **condition):
-        return self._forward_and_log_det(x, **condition)[0]
+    def _checked_inverse_and_log_det(self, y, **call_kwargs):
+        return self._checked_codomain(y)._inverse_and_log_det(y, **call_kwargs)
 
-    def _inverse(self, y, **condition):
-        return self._inverse_and_log_det(y, **condition)[0]
+    def _forward(self, x, **call_kwargs):
+        return self._forward_and_log_det(x, **call_kwargs)[0]
 
-    def _forward_log_det_jacobian(self, x, **condition):
-        return self._checked_domain(x)._forward_and_log_det(x, **condition)[1]
+    def _inverse(self, y, **call_kwargs):
+        return self._inverse_and_log_det(y, **call_kwargs)[0]
 
-    def _inverse_log_det_jacobian(self, y, **condition):
-        return self._checked_codomain(y)._inverse_and_log_det(y, **condition)[1]
+    def _forward_log_det_jacobian(self, x, **call_kwargs):
+        return self._checked_forward_and_log_det(x, **call_kwargs)[1]
+
+    def _inverse_log_det_jacobian(self, y, **call_kwargs):
+        return self._checked_inverse_and_log_det(y, **call_kwargs)[1]
 
     def _checked_domain(self, x):
-        """Returns itself, if these are events that `forward` takes."""
+        """Checks the shape of events x, and returns the bijector."""
         return self._checked(x, self._domain_shape, self.forward_min_event_ndims)
 
     def _checked_codomain(self, y):
-        """Returns itself, if these are events that `inverse` takes."""
+        """Checks the shape of events y, and returns the bijector."""
         return self._checked(y, self._codomain_shape, self.inverse_min_event_ndims)
 
     def _checked(self, events, shape, rank):
@@ -221,19 +147,17 @@ class SinglePassBijector(tfb.Bijector):
     def _mapped(kind, shape, source, target):
         return shape if source == target else kind(target)
 
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}
 
-
-def forward_and_log_det(bijector: tfb.Bijector, x: tf.Tensor, *, event_ndims: int = 1, **condition):
-    """y and log|det dy/dx| of any bijector, in a single pass if it is one of ours.
+def forward_and_log_det(
+    bijector: tfb.Bijector, x: tf.Tensor, *, event_ndims: int = 1, **call_kwargs
+):
+    """Returns y and log|det dy/dx| of any bijector, in a single pass if it is one of ours.
 
     Args:
-      bijector: takes such events or works elementwise. One of TFP's own is not told the condition.
+      bijector: of such events, or elementwise. TFP's own get no `call_kwargs`.
       x: vectors `[..., D]`, or other events.
       event_ndims: rank of the events at that end, 1 for vectors.
-      **condition: what a `SinglePassBijector` may hang on.
+      **call_kwargs: further arguments of a `SinglePassBijector`'s calls.
 
     Returns:
       y, and the log-det `[...]` or of a shape that broadcasts with it.
@@ -245,19 +169,21 @@ def forward_and_log_det(bijector: tfb.Bijector, x: tf.Tensor, *, event_ndims: in
     ([3.0, 6.0], '2.1972')
     """
     if isinstance(bijector, SinglePassBijector):
-        return bijector._forward_and_log_det(x, **condition)
-    x = tf.identity(x)  # a tensor that no cache of TFP's has seen
+        return bijector._forward_and_log_det(x, **call_kwargs)
+    x = tf.identity(x)  # a new tensor, which is in no cache of TFP
     return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims=event_ndims)
 
 
-def inverse_and_log_det(bijector: tfb.Bijector, y: tf.Tensor, *, event_ndims: int = 1, **condition):
-    """x and log|det dx/dy| of any bijector; see `forward_and_log_det`.
+def inverse_and_log_det(
+    bijector: tfb.Bijector, y: tf.Tensor, *, event_ndims: int = 1, **call_kwargs
+):
+    """Returns x and log|det dx/dy| of any bijector; see `forward_and_log_det`.
 
     Args:
-      bijector: takes such events or works elementwise. One of TFP's own is not told the condition.
+      bijector: of such events, or elementwise. TFP's own get no `call_kwargs`.
       y: vectors `[..., D]`, or other events.
       event_ndims: rank of the events at that end, 1 for vectors.
-      **condition: what a `SinglePassBijector` may hang on.
+      **call_kwargs: further arguments of a `SinglePassBijector`'s calls.
 
     Returns:
       x, and the log-det `[...]` or of a shape that broadcasts with it.
@@ -268,7 +194,7 @@ def inverse_and_log_det(bijector: tfb.Bijector, y: tf.Tensor, *, event_ndims: in
     [2.0, -1.0]
     """
     if isinstance(bijector, SinglePassBijector):
-        return bijector._inverse_and_log_det(y, **condition)
+        return bijector._inverse_and_log_det(y, **call_kwargs)
     y = tf.identity(y)
     return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims=event_ndims)
 

@@ -1,4 +1,4 @@
-"""The monotonic rational-quadratic spline: value and log-det from one evaluation."""
+"""Monotonic rational-quadratic splines: value and log-det from one evaluation."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 __all__ = ["RationalQuadratic"]
 
 _MIN_SHARE = 0.01  # of a bin's width and height, relative to those of equal bins
-_MIN_SLOPE, _MAX_SLOPE = 1e-3, 1e9  # beyond which the log-slope's parts leave float32's range
-_SLOPE_OFFSET = math.log(math.expm1(1 - _MIN_SLOPE))  # so that a slope is one where its raw is zero
+_MIN_SLOPE, _MAX_SLOPE = 1e-3, 1e9  # beyond, the log-slope overflows in float32
+_SLOPE_OFFSET = math.log(math.expm1(1 - _MIN_SLOPE))  # so that a raw slope of zero gives one
 
 
 @dataclasses.dataclass(frozen=True)
 class RationalQuadratic(CouplingTransform):
     """Couplings by monotonic rational-quadratic splines with linear tails.
 
-    Every entry of the moving part goes through a spline `z = g(x)` of its own: within `[-B, B]` a
-    ratio of two quadratics in each of K bins, with a continuous slope; outside the identity, whose
-    slope the spline takes up at `-B` and `B` (Durkan et al. 2019, arXiv:1906.04032, section 3.1).
+    Every transformed entry has a spline `z = g(x)` of its own: within `[-B, B]` a ratio of two
+    quadratics in each of K bins, with a continuous slope; outside the identity, whose slope the
+    spline has at `-B` and `B` (Durkan et al. 2019, arXiv:1906.04032, section 3.1).
     In a bin of width w and height h, whose lower corner is `(x_k, z_k)` and whose slopes at the
     two ends are `d_0` and `d_1`, with `s = h / w`, `t = (x - x_k) / w` and `u = 1 - t`,
 
         z = z_k + h (s t^2 + d_0 t u) / q,       q = s (t^2 + u^2) + (d_0 + d_1) t u,
         dz/dx = s^2 (d_1 t^2 + 2 s t u + d_0 u^2) / q^2.
 
-    Data come in at x, so that it is training that has the closed form; from z to x goes the root of
-    a quadratic. Where a conditioner's output is zero, the spline is the identity. No bin is
+    Training evaluates the closed form from x to z; sampling, from z to x, takes the root of a
+    quadratic. Where a conditioner's output is zero, the spline is the identity. No bin is
     smaller than a hundredth of an equal one, and no slope at a knot is below 0.001 or above 1e9.
 
     Attributes:
       num_bins: number K >= 2 of bins.
-      bound: B, in the units of the latents; the flow's latents should lie within.
+      bound: B, in the units of the latents, which should lie within it.
 
     #### Examples
 
@@ -69,13 +69,13 @@ class RationalQuadratic(CouplingTransform):
         return 3 * self.num_bins - 1
 
     def __call__(self, parameters: tf.Tensor) -> SinglePassBijector:
-        """The splines of these parameters, as a bijector of the moving part.
+        """Builds the splines with these parameters, as a bijector.
 
         Args:
-          parameters: unconstrained, `[..., m * num_parameters]`, those of one entry together.
+          parameters: unconstrained, `[..., m * num_parameters]`, entry by entry.
 
         Returns:
-          A bijector of vectors `[..., m]`, whose `forward` goes from z to x.
+          A bijector of vectors `[..., m]`, whose `forward` maps z to x.
         """
         size = parameters.shape[-1] // self.num_parameters
         shape = tf.concat([tf.shape(parameters)[:-1], [size, self.num_parameters]], axis=0)
@@ -94,7 +94,7 @@ class _Bin(NamedTuple):
 
 
 class _Splines(SinglePassBijector):
-    """Splines side by side, of unconstrained parameters `[..., m, 3 K - 1]`."""
+    """Independent splines with unconstrained parameters `[..., m, 3 K - 1]`."""
 
     def __init__(self, parameters, num_bins, bound, name="splines"):
         self._num_bins, self._bound = num_bins, bound
@@ -104,7 +104,7 @@ class _Splines(SinglePassBijector):
         self._widths, self._heights = self._lengths(widths), self._lengths(heights)
         super().__init__(dtype=parameters.dtype, name=name)
 
-    def _inverse_and_log_det(self, x, **condition):
+    def _inverse_and_log_det(self, x, **call_kwargs):
         inside, x_inside = self._clipped(x)
         at = self._bin(x_inside)
         t = _share((x_inside - at.x) / at.width)
@@ -113,7 +113,7 @@ class _Splines(SinglePassBijector):
         z = at.z + at.height * t * (s * t + at.slope * u) / q
         return tf.where(inside, z, x), _sum_where(inside, _log_slope(at, s, t, u, q))
 
-    def _forward_and_log_det(self, z, **condition):
+    def _forward_and_log_det(self, z, **call_kwargs):
         inside, z_inside = self._clipped(z)
         at = self._bin(z_inside, by_height=True)
         s = at.height / at.width
@@ -163,7 +163,7 @@ def _slope(raw):
 
 
 def _share(position):
-    """A position in a bin, within it: sums of lengths round to a little more than their parts."""
+    """Clips a position to its bin, as sums of lengths may round to more than their parts."""
     return tf.clip_by_value(position, 0.0, 1.0)
 
 
@@ -172,7 +172,7 @@ def _log_slope(at, s, t, u, q):
 
 
 def _root(at, s, v):
-    """Where in its bin the spline reaches the fraction v of the height: t and 1 - t.
+    """Finds t and 1 - t, where the spline reaches the fraction v of the bin's height.
 
     With `e = d_0 (1 - v) - d_1 v`, the quadratic's discriminant is a sum of squares,
     `r^2 = e^2 + 4 s^2 v (1 - v)`, and `t : (1 - t)` is as `2 s v` to `e + r`, or as `r - e` to

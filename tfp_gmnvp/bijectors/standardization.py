@@ -1,4 +1,4 @@
-"""From standardised to the data's own units."""
+"""Standardisation: the bijector from standardised units to the data's own."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
 __all__ = [
     "Spread",
+    "column_spread",
     "forward_in_float64",
-    "from_spread",
     "leading_standardization",
-    "spread_of",
     "standardization",
+    "standardization_from_spread",
 ]
 
 tfb = tfp.bijectors
@@ -31,18 +31,18 @@ _NORMAL_RANGE = 3.2897  # standard deviations between the 5 % and 95 % quantiles
 
 
 class Spread(NamedTuple):
-    """Where the columns of data lie, and how far they spread, `[D]` each, in float64.
+    """Location, scale and tail bound of each column of data, `[D]` each, in float64.
 
     Attributes:
       loc: the mean; the median where there are tails.
-      scale: the standard deviation; where there are tails what the 5 % and 95 % quantiles say of
-        it; of a constant column one.
-      bound: infinite, unless rows lie farther than 20 such robust scales from the median: then
-        where tails begin, in units of the scale, 1.25 times what 95 % of the rows stay within.
+      scale: the standard deviation; estimated from the 5 % and 95 % quantiles where there are
+        tails; one for a constant column.
+      bound: infinite, unless rows lie farther than 20 robust scales from the median. Then it is
+        where tails begin, in units of the scale: 1.25 times the 95 % quantile of the distance.
 
     #### Examples
 
-    >>> spread_of(np.array([[0.0], [2.0]]))
+    >>> column_spread(np.array([[0.0], [2.0]]))
     Spread(loc=array([1.]), scale=array([1.]), bound=array([inf]))
     """
 
@@ -55,9 +55,9 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
     """The affine bijector `x = mean + std * z` of a data set's columns, or pixels.
 
     Its inverse standardises. Mean and standard deviation are kept in float64, in `tf.Variable`s
-    that do not train. A constant column keeps its scale: its `std` is one. Where a column has rows
-    far out, beyond 20 robust standard deviations, its median and the range between its 5 % and 95 %
-    quantiles take their place, so that a few outliers do not press all else together.
+    that are not trainable. A constant column keeps its scale: its `std` is one. Where a column has
+    outliers, beyond 20 robust standard deviations, its median and the range between its 5 % and
+    95 % quantiles are used instead, so that a few outliers do not compress all other rows.
 
     Args:
       data: array-like `[N, D]` or `[N, H, W, C]`, finite, `N >= 1`.
@@ -83,15 +83,18 @@ def standardization(data, *, dtype=tf.float32, name: str = "standardization") ->
             f"`data` must have shape [N, D] or [N, H, W, C] with N >= 1, got {list(data.shape)}."
         )
     array_checks.check_points(data, data.shape[1:], tf.float64, name="data")
-    return from_spread(spread_of(data), dtype=dtype, name=name)
+    return standardization_from_spread(column_spread(data), dtype=dtype, name=name)
 
 
-def from_spread(spread: Spread, *, dtype=tf.float32, name: str = "standardization") -> tfb.Bijector:
-    """The `standardization` of data whose spread is known; see `spread_of`.
+def standardization_from_spread(
+    spread: Spread, *, dtype=tf.float32, name: str = "standardization"
+) -> tfb.Bijector:
+    """Builds the `standardization` of data whose spread is known; see `column_spread`.
 
     #### Examples
 
-    >>> from_spread(spread_of(np.array([[0.0], [4.0]]))).inverse([4.0]).numpy().tolist()
+    >>> spread = column_spread(np.array([[0.0], [4.0]]))
+    >>> standardization_from_spread(spread).inverse([4.0]).numpy().tolist()
     [1.0]
     """
     constant = {"trainable": False, "dtype": tf.float64}
@@ -103,8 +106,8 @@ def from_spread(spread: Spread, *, dtype=tf.float32, name: str = "standardizatio
     )
 
 
-def spread_of(data: np.ndarray) -> Spread:
-    """What `standardization` makes of data; it reads it three times, some rows at a time.
+def column_spread(data: np.ndarray) -> Spread:
+    """Computes the location, scale and tail bound of columns, in three passes over chunks of rows.
 
     Args:
       data: finite, `[N, ...]`.
@@ -115,7 +118,7 @@ def spread_of(data: np.ndarray) -> Spread:
     #### Examples
 
     >>> data = np.append(np.linspace(-1.0, 1.0, 999), 1e4)[:, np.newaxis]
-    >>> loc, scale, bound = spread_of(data)
+    >>> loc, scale, bound = column_spread(data)
     >>> bool(abs(loc[0]) < 0.01), round(scale[0].item(), 1), round(bound[0].item(), 1)
     (True, 0.5, 2.2)
     """
@@ -126,7 +129,7 @@ def spread_of(data: np.ndarray) -> Spread:
     std = np.sqrt(sum(np.square(part - mean).sum(axis=0) for part in rows) / len(data))
     loc, scale, bound = mean, std, np.full(mean.shape, np.inf)
     if data.ndim == 2:
-        some = _some_of(data)
+        some = _row_sample(data)
         lower, median, upper = np.quantile(some, [0.05, 0.5, 0.95], axis=0)
         robust = (upper - lower) / _NORMAL_RANGE
         has_tails = (np.maximum(high - median, median - low) > _FAR * robust) & (robust > 0)
@@ -139,7 +142,7 @@ def spread_of(data: np.ndarray) -> Spread:
 
 
 class _Chunks:
-    """The rows in float64, some at a time, as often as asked for."""
+    """Iterates over chunks of rows in float64, as often as needed."""
 
     def __init__(self, data):
         self.data = data
@@ -149,7 +152,7 @@ class _Chunks:
             yield self.data[start : start + _CHUNK].astype(np.float64)
 
 
-def _some_of(data):
+def _row_sample(data):
     if len(data) <= _ROWS_FOR_QUANTILES:
         return data.astype(np.float64)
     rows = np.random.default_rng(0).choice(len(data), _ROWS_FOR_QUANTILES, replace=False)
@@ -157,7 +160,7 @@ def _some_of(data):
 
 
 def leading_standardization(bijector: tfb.Bijector) -> SinglePassBijector | None:
-    """The standardisation of vectors that data meets first, if there is one.
+    """Returns the outermost bijector, on the data side, if it is a standardisation of vectors.
 
     #### Examples
 
@@ -170,13 +173,13 @@ def leading_standardization(bijector: tfb.Bijector) -> SinglePassBijector | None
     return first if is_one else None
 
 
-def forward_in_float64(bijector: tfb.Bijector, z: tf.Tensor, **condition) -> tf.Tensor:
-    """`forward` of a bijector with a leading standardisation, whose last step is in float64.
+def forward_in_float64(bijector: tfb.Bijector, z: tf.Tensor, **call_kwargs) -> tf.Tensor:
+    """Evaluates `forward` with the last step, the leading standardisation, in float64.
 
     Args:
-      bijector: one that `leading_standardization` finds something in.
+      bijector: one with a `leading_standardization`.
       z: latents `[N, D]`.
-      **condition: what the bijector hangs on.
+      **call_kwargs: further arguments of the bijector's calls.
 
     Returns:
       Points `[N, D]` in float64.
@@ -189,7 +192,7 @@ def forward_in_float64(bijector: tfb.Bijector, z: tf.Tensor, **condition) -> tf.
     """
     if isinstance(bijector, SinglePassChain):
         first, *others = bijector.bijectors
-        z = SinglePassChain(others).forward(z, **condition) if others else z
+        z = SinglePassChain(others).forward(z, **call_kwargs) if others else z
     else:
         first = bijector
     return first.mean + first.std * tf.cast(z, tf.float64)
@@ -198,9 +201,10 @@ def forward_in_float64(bijector: tfb.Bijector, z: tf.Tensor, **condition) -> tf.
 class Standardization(SinglePassBijector):
     """`x = mean + std * z`, entry by entry.
 
-    `mean` and `std` are float64. Its inverse takes points of float64, too, whatever its dtype, from
-    within a `SinglePassChain` or by `_inverse_and_log_det`, and casts what it has standardised.
-    Points of its own dtype meet the mean as a sum of two numbers, which has twice the digits.
+    `mean` and `std` are float64. Inside a `SinglePassChain`, or by `_inverse_and_log_det`, the
+    inverse also takes float64 points, and casts the standardised result to the bijector's dtype.
+    For points of the bijector's dtype, the mean is split into two numbers of that dtype, which
+    together have twice the digits.
     """
 
     def __init__(self, mean, std, dtype=None, name="standardization"):
@@ -214,18 +218,18 @@ class Standardization(SinglePassBijector):
             name=name,
         )
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         high, low, std = self._in_own_dtype()
         return high + (low + std * x), self._log_det()
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         if y.dtype == self.mean.dtype:
             return tf.cast((y - self.mean) / self.std, self.dtype), -self._log_det()
         high, low, std = self._in_own_dtype()
         return ((y - high) - low) / std, -self._log_det()
 
     def _in_own_dtype(self):
-        """The mean as a sum of two numbers, the second for what the first rounds away; the std."""
+        """Returns the mean as the sum of two numbers in the bijector's dtype, and std."""
         high = tf.cast(self.mean, self.dtype)
         low = tf.cast(self.mean - tf.cast(high, self.mean.dtype), self.dtype)
         return high, low, tf.cast(self.std, self.dtype)

@@ -8,19 +8,20 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
-__all__ = ["Tails", "draw_in"]
+__all__ = ["Tails", "compress_tails"]
 
 tfb = tfp.bijectors
 
 _WIDTH = 0.1
-_HIGHEST = 80.0  # whose exponential float32 holds
+_HIGHEST = 80.0  # its exponential is finite in float32
 
 
-def draw_in(bound: np.ndarray, *, dtype=tf.float32, name: str = "tails") -> tfb.Bijector:
-    """The bijector that draws in the tails of those columns that have some.
+def compress_tails(bound: np.ndarray, *, dtype=tf.float32, name: str = "tails") -> tfb.Bijector:
+    """Builds the bijector that compresses the tails of columns with outliers.
 
     Args:
-      bound: of each standardised column, `[D]`, infinite for no tails, as of `spread_of`.
+      bound: where tails begin in each standardised column, `[D]`, infinite for no tails; see
+        `column_spread`.
       dtype: float dtype of the bijector.
       name: the prefix of the variable's name.
 
@@ -29,7 +30,7 @@ def draw_in(bound: np.ndarray, *, dtype=tf.float32, name: str = "tails") -> tfb.
 
     #### Examples
 
-    >>> print(draw_in(np.array([3.0, np.inf])).inverse([[1e4, 7.0]]).numpy().round(1))
+    >>> print(compress_tails(np.array([3.0, np.inf])).inverse([[1e4, 7.0]]).numpy().round(1))
     [[4.2 7. ]]
     """
     bound = np.minimum(bound, tf.as_dtype(dtype).max)
@@ -41,9 +42,9 @@ class Tails(SinglePassBijector):
 
         x = z,    |z| <= c;    x = sign(z) (c + w (exp((|z| - c) / w) - 1)),    |z| > c
 
-    Its slope has no jump. With a width w of 0.1 what is farther out by a factor of ten thousand
-    is one unit farther for all that follows: networks, EM, gradients. So a few outliers draw no
-    component to themselves, and their density is as much lower as the data is farther.
+    Its slope is continuous. With a width w of 0.1, a value that is ten thousand times farther out
+    becomes one unit farther in the latents. So a few outliers do not attract a component or
+    dominate gradients, and their density decreases with the distance in the data.
 
     #### Examples
 
@@ -67,12 +68,12 @@ class Tails(SinglePassBijector):
             domain_shape=bound.shape, dtype=bound.dtype, parameters=parameters, name=name
         )
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         beyond = tf.nn.relu(tf.abs(x) - self.bound) / self.width
         far = tf.sign(x) * (self.bound + self.width * tf.math.expm1(tf.minimum(beyond, _HIGHEST)))
         return tf.where(beyond > 0, far, x), tf.reduce_sum(beyond, axis=-1)
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         logarithm = tf.math.log1p(tf.nn.relu(tf.abs(y) - self.bound) / self.width)
         near = tf.sign(y) * (self.bound + self.width * logarithm)
         return tf.where(logarithm > 0, near, y), -tf.reduce_sum(logarithm, axis=-1)

@@ -1,4 +1,4 @@
-"""The components of the toy densities: each samples, and knows its log-density in the plane."""
+"""Components of toy densities, with samples and log-density in the plane."""
 
 import dataclasses
 import functools
@@ -15,7 +15,7 @@ _CHUNK_ELEMENTS = 2**21
 
 
 class Component(Protocol):
-    """What a `ToyDensity` asks of its components."""
+    """The interface of a `ToyDensity`'s components."""
 
     @property
     def bounds(self) -> np.ndarray:
@@ -33,7 +33,7 @@ class Component(Protocol):
 
 
 def log_sum_exp(values: np.ndarray) -> np.ndarray:
-    """`log sum_j exp(values[..., j])`, without overflow, and `-inf` where all are.
+    """`log sum_j exp(values[..., j])`, without overflow; `-inf` where all values are `-inf`.
 
     Args:
       values: array `[..., J]`; may hold `-inf`.
@@ -121,7 +121,7 @@ class NoisyCurve:
 
 @dataclasses.dataclass(frozen=True)
 class SwirledGaussian:
-    """A diagonal Gaussian turned about the origin by an angle that grows with the radius.
+    """A diagonal Gaussian rotated about the origin by an angle that grows with the radius.
 
         x = R(angle + rate * exp(|y|)) y,   y ~ N(loc, diag(scale_diag)^2)
 

@@ -1,4 +1,4 @@
-"""The mixture that every toy density is: it samples, and knows its log-density and entropy."""
+"""Toy densities: mixtures with samples, log-density and entropy."""
 
 import dataclasses
 import functools
@@ -23,7 +23,7 @@ class ToyDensity:
     With samples x_n of it, a model q is scored by `KL(p || q) ~ mean(log p(x_n) - log q(x_n))`.
 
     Args:
-      name: what `by_name` knows it by.
+      name: the name for `by_name`.
       components: the K components (arms, rings, squares, ...), which are also the labels.
       exact_entropy: entropy in nats where there is a closed form; else it is integrated.
 
@@ -99,7 +99,7 @@ class ToyDensity:
         return log_sum_exp(np.stack(by_component, axis=-1)) - np.log(len(self.components))
 
     def entropy(self) -> float:
-        """The entropy `-int p log p` in nats, to about 1e-4: the least loss a model can reach.
+        """The entropy `-int p log p` in nats, to about 1e-4: the lowest possible loss.
 
         Returns:
           A float: the closed form where there is one, else a sum over a grid, computed once.

@@ -1,4 +1,4 @@
-"""Images made continuous: uniform dequantisation, and flips."""
+"""Uniform dequantisation and augmentation of images."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["dequantize", "image_batches"]
 
 
 def dequantize(images: np.ndarray, *, seed: int, dtype=np.float32) -> np.ndarray:
-    """Adds noise, uniform in [0, 1), to whole-numbered pixels.
+    """Adds uniform noise in [0, 1) to integer pixels.
 
     The mean log-density of dequantised images is at most the log-probability of the images
     themselves under the model that it implies (Theis, van den Oord and Bethge 2016,
-    arXiv:1511.01844, section 3.1); so without the noise there is no such comparison, and a density
-    of whole numbers has no bound.
+    arXiv:1511.01844, section 3.1); without the noise there is no such bound, and the density of
+    integers can grow without limit.
 
     Args:
       images: whole numbers `[N, H, W, C]`, or `[N, H, W]` for images of one channel.
@@ -25,7 +25,7 @@ def dequantize(images: np.ndarray, *, seed: int, dtype=np.float32) -> np.ndarray
       An array `[N, H, W, C]` of pixels in [0, L], where the images have L levels.
 
     Raises:
-      ValueError: if the images have another shape, or pixels that are no whole numbers.
+      ValueError: if the images have another shape, or pixels that are not whole numbers.
 
     #### Examples
 
@@ -36,7 +36,7 @@ def dequantize(images: np.ndarray, *, seed: int, dtype=np.float32) -> np.ndarray
     images = _whole_numbered(images)
     images = images.astype(dtype)
     noise = np.random.default_rng(seed).random(images.shape, dtype)
-    return np.minimum(images + noise, np.nextafter(images + 1, images))  # however it rounds
+    return np.minimum(images + noise, np.nextafter(images + 1, images))  # despite rounding
 
 
 def image_batches(
@@ -47,7 +47,7 @@ def image_batches(
     flip: bool = False,
     dtype=tf.float32,
 ) -> tf.data.Dataset:
-    """Batches to train on, shuffled and dequantised anew in every pass over them.
+    """Builds training batches, shuffled and dequantised anew in every pass.
 
     Each pass has its own order, noise and flips. Those of all passes follow from the seed (and from
     `tf.random.set_seed`, as everything in `tf.data` does).
@@ -64,7 +64,7 @@ def image_batches(
       A `tf.data.Dataset` of tensors `[n, H, W, C]`, which `FlowModel.fit` takes.
 
     Raises:
-      ValueError: if the images have another shape, or pixels that are no whole numbers.
+      ValueError: if the images have another shape, or pixels that are not whole numbers.
 
     #### Examples
 

@@ -1,4 +1,4 @@
-"""Two-dimensional toy densities whose log-density and entropy are known, to score models by KL."""
+"""Two-dimensional toy densities with known log-density and entropy, to score models by KL."""
 
 import difflib
 import functools
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def two_moons(noise: float = 0.05) -> ToyDensity:
-    """Two interleaved half circles of radius 1 with noise, as scikit-learn's `make_moons`.
+    """Two interleaved half circles of radius 1 with noise, as in scikit-learn's `make_moons`.
 
     The arcs are `(cos t, sin t)` and `(1 - cos t, 1/2 - sin t)`, t uniform on [0, pi].
 
@@ -64,7 +64,7 @@ def circles(radii: Sequence[float] = (1.0, 0.4), noise: float = 0.05) -> ToyDens
 
 
 def spirals(noise: float = 0.08) -> ToyDensity:
-    """Two arms that wind one and a half times about the origin, each the other's negative.
+    """Two spiral arms of one and a half turns, each the other's negative.
 
     An arm is `(t / 3) (cos t, sin t)` with `t = 3 pi sqrt(u)`, u uniform on [0, 1], and noise.
 
@@ -153,7 +153,7 @@ TOY_DENSITIES: Mapping[str, Callable[..., ToyDensity]] = types.MappingProxyType(
 
 
 def by_name(name: str, **parameters) -> ToyDensity:
-    """The toy density called `name`.
+    """Builds the toy density of a name.
 
     Args:
       name: a key of `TOY_DENSITIES`.
@@ -163,7 +163,7 @@ def by_name(name: str, **parameters) -> ToyDensity:
       The `ToyDensity`.
 
     Raises:
-      ValueError: if there is none of that name; the nearest name is suggested.
+      ValueError: if the name is unknown; the error suggests the nearest name.
 
     >>> by_name("two_moons", noise=0.1).name
     'two_moons'

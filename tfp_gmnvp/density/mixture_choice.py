@@ -214,7 +214,7 @@ def fit_candidate(
     """
     z = tf.constant(z, tf.float64)
     settings = {"num_iterations": 20, "n_init": n_init, "seed": seed}
-    start = em.first_fit(z, **settings, **_arguments(candidate, z.shape[1]))
+    start = em.initial_parameters(z, **settings, **_arguments(candidate, z.shape[1]))
     return _em(candidate, start, num_iterations=200)(z, *start)
 
 
@@ -239,7 +239,7 @@ def _held_out(candidate, z, folds, seed, report) -> float:
     total, run = 0.0, None
     for fold in folds:
         others = tf.constant(np.delete(z, fold, axis=0))
-        start = em.first_fit(others, seed=seed, num_iterations=0, **arguments)
+        start = em.initial_parameters(others, seed=seed, num_iterations=0, **arguments)
         run = run or _em(candidate, start, num_iterations=50)
         mixture = mixtures.as_mixture(run(others, *start), candidate.covariance_type)
         total += float(tf.reduce_sum(mixture.log_prob(tf.constant(z[fold]))))
@@ -254,7 +254,7 @@ def _description(candidate) -> str:
 
 
 def _arguments(candidate, event_size) -> dict:
-    """Of `first_fit`."""
+    """Of `initial_parameters`."""
     return {
         "num_components": candidate.num_components,
         "covariance_type": candidate.covariance_type,

@@ -9,13 +9,13 @@ from tfp_gmnvp.em.e_step import (
     merge,
     worst_explained,
 )
-from tfp_gmnvp.em.initialization import first_fit, k_means_plus_plus
-from tfp_gmnvp.em.labels import known_log_joint
+from tfp_gmnvp.em.initialization import initial_parameters, k_means_plus_plus
+from tfp_gmnvp.em.labels import labelled_log_joint
 from tfp_gmnvp.em.m_step import (
-    above_zero,
     m_step,
     maximization,
     points_variance,
+    positive_variance,
     total_variance,
 )
 from tfp_gmnvp.em.repair import repair
@@ -30,20 +30,20 @@ from tfp_gmnvp.em.statistics import (
 __all__ = [
     "EStep",
     "SufficientStatistics",
-    "above_zero",
     "add",
     "as_statistics",
     "components_at_floor",
     "e_step",
     "expectation",
     "expected_statistics",
-    "first_fit",
+    "initial_parameters",
     "k_means_plus_plus",
-    "known_log_joint",
+    "labelled_log_joint",
     "m_step",
     "maximization",
     "merge",
     "points_variance",
+    "positive_variance",
     "repair",
     "scale",
     "sufficient_statistics",

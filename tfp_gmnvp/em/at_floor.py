@@ -1,4 +1,4 @@
-"""Which components of a mixture are as narrow as their lower bound allows."""
+"""Components whose covariance rests on its lower bound."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.em.m_step import total_variance
-from tfp_gmnvp.mixtures import MixtureParameters, mixture_parameters, structure_of
+from tfp_gmnvp.mixtures import MixtureParameters, mixture_parameters, mixture_structure
 
 __all__ = ["components_at_floor"]
 
@@ -17,7 +17,7 @@ _CLOSE = 4.0  # twice the standard deviation: float32 resolves the smallest eige
 
 
 def components_at_floor(mixture: tfd.MixtureSameFamily, covariance_floor: float) -> tuple[int, ...]:
-    """The components whose covariance is at the floor in some direction, or near it.
+    """Returns the components whose covariance is at or near the floor in some direction.
 
     Args:
       mixture: made by `gaussian_mixture`.
@@ -34,7 +34,7 @@ def components_at_floor(mixture: tfd.MixtureSameFamily, covariance_floor: float)
     >>> components_at_floor(as_mixture(parameters, "diag"), covariance_floor=1e-6)
     (1,)
     """
-    structure = structure_of(mixture)
+    structure = mixture_structure(mixture)
     parameters = MixtureParameters(*(tf.cast(p, tf.float64) for p in mixture_parameters(mixture)))
     floor = covariance_floor * total_variance(parameters, structure)
     is_near = structure.narrowest(parameters.covariance, floor).numpy() <= _CLOSE

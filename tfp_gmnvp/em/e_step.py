@@ -6,24 +6,24 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfp_gmnvp.em.labels import known_log_joint
+from tfp_gmnvp.em.labels import labelled_log_joint
 from tfp_gmnvp.em.statistics import SufficientStatistics, add, sufficient_statistics
 from tfp_gmnvp.mixtures import (
     MixtureParameters,
+    finite_log_joint,
     mixture_parameters,
-    ordered_log_joint,
-    structure_of,
+    mixture_structure,
 )
 
 __all__ = ["EStep", "e_step", "expectation", "expected_statistics", "merge", "worst_explained"]
 
 
 class EStep(NamedTuple):
-    """The result of an E-step: all that the M-step needs to know of the points.
+    """The result of an E-step: everything that the M-step needs.
 
     Attributes:
       statistics: the sufficient statistics.
-      log_prob: sum_n w_n log p(z_n), or log p(z_n, y_n) where there is a label; in nats.
+      log_prob: sum_n w_n log p(z_n), or log p(z_n, y_n) for labelled points; in nats.
       worst_log_prob: the lowest log-densities, at most K.
       worst_z: their latents.
 
@@ -44,10 +44,10 @@ class EStep(NamedTuple):
 def expectation(
     log_joint: tf.Tensor, *, inverse_temperature: float | tf.Tensor = 1.0
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The E-step: `r_nk = pi_k N(z_n | mu_k, Sigma_k) / p(z_n)`.
+    """Computes responsibilities `r_nk = pi_k N(z_n | mu_k, Sigma_k) / p(z_n)`.
 
-    Deterministic annealing takes them proportional to a power beta of the joint density instead,
-    so that at first, beta being small, every component is responsible for every point (Ueda and
+    With deterministic annealing they are proportional to a power beta of the joint density. While
+    beta is small, every component is responsible for every point (Ueda and
     Nakano 1998, "Deterministic annealing EM algorithm", eq. 11).
 
     Args:
@@ -56,8 +56,8 @@ def expectation(
 
     Returns:
       The responsibilities `[N, K]`, and log p(z_n) `[N]` in nats. Where the log-joint is minus
-      infinity for all components they share a point alike: it does not tell them apart, while
-      `ordered_log_joint` does.
+      infinity for all components, their responsibilities are equal; `finite_log_joint` avoids
+      this.
 
     #### Examples
 
@@ -75,7 +75,7 @@ def expectation(
 def e_step(
     mixture, z: tf.Tensor, labels=None, sample_weight=None, inverse_temperature=1.0
 ) -> EStep:
-    """The E-step of one batch of latents, its sums in float64.
+    """The E-step of one batch of latents, with sums in float64.
 
     Args:
       mixture: the mixture of the latents.
@@ -94,7 +94,7 @@ def e_step(
     >>> e_step(mixture, tf.zeros([2, 1]), tf.constant([0, 0])).statistics.mass.numpy().tolist()
     [2.0, 0.0]
     """
-    log_joint = known_log_joint(ordered_log_joint(mixture, z), labels)
+    log_joint = labelled_log_joint(finite_log_joint(mixture, z), labels)
     current = mixture_parameters(mixture)
     statistics, log_prob = expected_statistics(
         mixture, current, z, log_joint, sample_weight, inverse_temperature
@@ -117,7 +117,7 @@ def expected_statistics(
     sample_weight,
     inverse_temperature,
 ):
-    """The statistics of latents about the mixture's reference points, and log p(z_n) `[N]`.
+    """Computes the statistics of latents about the mixture's reference points, and log p(z_n).
 
     Args:
       mixture: the mixture of the latents.
@@ -137,7 +137,7 @@ def expected_statistics(
     >>> statistics.mass.shape.as_list(), log_prob.shape.as_list()
     ([2], [5])
     """
-    structure = structure_of(mixture)
+    structure = mixture_structure(mixture)
     responsibilities, log_prob = expectation(log_joint, inverse_temperature=inverse_temperature)
     reference = structure.reference(current.loc, current.covariance)
     statistics = sufficient_statistics(
@@ -147,7 +147,7 @@ def expected_statistics(
 
 
 def merge(a: EStep, b: EStep) -> EStep:
-    """The E-step of two batches together.
+    """Merges the E-steps of two batches.
 
     #### Examples
 
@@ -165,9 +165,9 @@ def merge(a: EStep, b: EStep) -> EStep:
 
 
 def worst_explained(log_prob: tf.Tensor, z: tf.Tensor, number: int, sample_weight=None):
-    """The `number` lowest log-densities, the lowest first, and their latents.
+    """Returns the `number` lowest log-densities, ascending, and their latents.
 
-    Points of weight zero count as well explained.
+    Points of weight zero come last.
 
     #### Examples
 

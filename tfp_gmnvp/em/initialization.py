@@ -1,4 +1,4 @@
-"""Where a mixture starts: k-means++ and the first fit."""
+"""Initialisation of a mixture: k-means++ and a few steps of EM."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import tensorflow_probability as tfp
 from tfp_gmnvp._shared.arguments import check_whole_number
 from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp.em.e_step import expectation
-from tfp_gmnvp.em.labels import known_log_joint
-from tfp_gmnvp.em.m_step import above_zero, maximization
+from tfp_gmnvp.em.labels import labelled_log_joint
+from tfp_gmnvp.em.m_step import maximization, positive_variance
 from tfp_gmnvp.em.statistics import sufficient_statistics
 from tfp_gmnvp.mixtures import (
     MixtureParameters,
@@ -22,7 +22,7 @@ from tfp_gmnvp.mixtures import (
     covariance_structure,
 )
 
-__all__ = ["first_fit", "k_means_plus_plus"]
+__all__ = ["initial_parameters", "k_means_plus_plus"]
 
 _MAX_ANCHORS = 50
 
@@ -35,10 +35,10 @@ def k_means_plus_plus(
     sample_weight: tf.Tensor | None = None,
     given: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Spreads centers over points: each is drawn by its squared distance to those before.
+    """Draws cluster centers by k-means++, each by its squared distance to the previous ones.
 
-    Of `2 + log K` candidates for each center the one that leaves the smallest sum of squared
-    distances is taken (Arthur and Vassilvitskii 2007, "k-means++: the advantages of careful
+    Of `2 + log K` candidates for each center it takes the one with the smallest sum of squared
+    distances (Arthur and Vassilvitskii 2007, "k-means++: the advantages of careful
     seeding", section 2.2, and the greedy variant of its conclusions).
 
     Args:
@@ -46,10 +46,10 @@ def k_means_plus_plus(
       num_clusters: K, at most N.
       seed: integer or stateless seed `[2]`.
       sample_weight: the points' weights `[N]`; `None` gives each the weight one.
-      given: centers `[M, D]` that there are already, which new ones keep away from; or `None`.
+      given: existing centers `[M, D]`, which count as previous ones; or `None`.
 
     Returns:
-      The new centers `[K, D]`, points all.
+      The new centers `[K, D]`, each one of the points.
 
     Raises:
       ValueError: if there are fewer points than clusters.
@@ -87,7 +87,7 @@ def k_means_plus_plus(
     return centers
 
 
-def first_fit(
+def initial_parameters(
     points: tf.Tensor,
     num_components: int,
     covariance_type: str,
@@ -103,25 +103,26 @@ def first_fit(
     labels: tf.Tensor | None = None,
     dtype: tf.DType | None = None,
 ) -> MixtureParameters:
-    """The first mixture: k-means++ centers, nearest-center covariances, and some steps of EM.
+    """Estimates initial parameters: k-means++, an M-step of the clusters, and some steps of EM.
 
-    Distances are in units of each column's standard deviation, so that units make no difference.
+    Distances are in units of each column's standard deviation, so the result does not depend on
+    units.
 
-    Where points are labelled, the components that have labels are set down on their points: each
-    other point belongs to the component of the nearest labelled point or center. There it stays:
-    steps of EM without the bijector's would prefer clusters to classes.
+    Components with labelled points start from these: every other point belongs to the component of
+    the nearest labelled point or center. No steps of EM follow, as without training the bijector
+    they would fit clusters instead of classes.
 
     Args:
       points: `[N, D]`.
       num_components: K, at most N.
       covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
-      rank: of covariances of type 'low_rank', whose loadings start at random.
+      rank: number of factors of covariances of type 'low_rank', whose loadings start at random.
       seed: integer or stateless seed `[2]`.
-      num_iterations: EM iterations after the first M-step; there are none where there are labels.
+      num_iterations: EM iterations after the first M-step; none if there are labels.
       n_init: number of starts, of which the one with the highest likelihood, or posterior
         density under a prior, is kept.
       num_seedings: number of draws of centers for each start, of which the one with the highest
-        likelihood after the first M-step goes on; far cheaper than as many starts.
+        likelihood after the first M-step is used; much cheaper than as many starts.
       covariance_floor: as in `maximization`.
       prior: as in `maximization`.
       sample_weight: the points' weights `[N]`.
@@ -138,16 +139,16 @@ def first_fit(
     #### Examples
 
     >>> points = tf.constant([[0.0], [0.2], [9.0], [9.2]])
-    >>> parameters = first_fit(points, 2, "full", seed=0)
+    >>> parameters = initial_parameters(points, 2, "full", seed=0)
     >>> parameters.probs.numpy().tolist()
     [0.5, 0.5]
-    >>> parameters = first_fit(points, 2, "full", seed=0, labels=tf.constant([1, -1, 0, -1]))
+    >>> labels = tf.constant([1, -1, 0, -1])
+    >>> parameters = initial_parameters(points, 2, "full", seed=0, labels=labels)
     >>> parameters.loc.numpy().round().ravel().tolist()
     [9.0, 0.0]
     """
     check_whole_number("n_init", n_init)
     check_whole_number("num_seedings", num_seedings)
-    structure = covariance_structure(covariance_type, rank)
     structure = covariance_structure(covariance_type, rank)
     m_step = functools.partial(
         maximization,
@@ -190,7 +191,7 @@ def _several(seed, number):
 
 
 def _highest(candidates, height):
-    """The first of the candidates with the greatest height that is a number."""
+    """Returns the first candidate with the highest objective that is not NaN."""
     if len(candidates) == 1:
         return candidates[0]
     heights = [height(candidate) for candidate in candidates]
@@ -200,9 +201,9 @@ def _highest(candidates, height):
 
 
 def _stddev(points, sample_weight):
-    """The spread of each column, `[D]`, by the points' weights; never quite zero."""
+    """The weighted standard deviation of each column, `[D]`, always positive."""
     mean, variance = _moments(points, sample_weight)
-    return tf.sqrt(above_zero(variance, mean))
+    return tf.sqrt(positive_variance(variance, mean))
 
 
 def _moments(points, sample_weight):
@@ -214,7 +215,7 @@ def _moments(points, sample_weight):
 def _start(points, num_components, seed, sample_weight, labels, stddev):
     """Responsibilities `[N, K]` by the nearest center, or labelled point, and references.
 
-    Distances are in units of each column's spread, so that no unit of the data counts.
+    Distances are in units of each column's standard deviation.
     """
     points = points / stddev
     k_means = functools.partial(k_means_plus_plus, points, sample_weight=sample_weight, seed=seed)
@@ -238,7 +239,7 @@ def _start(points, num_components, seed, sample_weight, labels, stddev):
 
 
 def _labelled_points(points, labels, num_components):
-    """The points of each label, no more than suffice to say where it is."""
+    """The points of each label, at most `_MAX_ANCHORS`."""
     return [tf.boolean_mask(points, labels == k)[:_MAX_ANCHORS] for k in range(num_components)]
 
 
@@ -251,7 +252,7 @@ def _run(points, start, num_iterations, *, structure, m_step, sample_weight, lab
         parameters = m_step(statistics)
         if iteration < num_iterations:
             log_joint = component_log_joint(as_mixture(parameters, structure), points)
-            responsibilities, _ = expectation(known_log_joint(log_joint, labels))
+            responsibilities, _ = expectation(labelled_log_joint(log_joint, labels))
             reference = structure.reference(parameters.loc, parameters.covariance)
     return parameters
 
@@ -259,7 +260,7 @@ def _run(points, start, num_iterations, *, structure, m_step, sample_weight, lab
 def _objective(points, parameters, structure, prior, sample_weight, labels):
     """The log-likelihood, or the log of the posterior density up to a constant; a float."""
     log_joint = component_log_joint(as_mixture(parameters, structure), points)
-    log_prob = tf.reduce_logsumexp(known_log_joint(log_joint, labels), axis=-1)
+    log_prob = tf.reduce_logsumexp(labelled_log_joint(log_joint, labels), axis=-1)
     if sample_weight is not None:
         log_prob = log_prob * tf.cast(sample_weight, log_prob.dtype)
     objective = tf.reduce_sum(log_prob)
@@ -272,7 +273,7 @@ def _objective(points, parameters, structure, prior, sample_weight, labels):
 def _draw(weight, num_samples, seed):
     """Indices drawn with probabilities proportional to `weight`."""
     is_any = weight > 0
-    # Not the logarithm of zero, which `tf.debugging.enable_check_numerics` takes for a fault.
+    # No logarithm of zero, which `tf.debugging.enable_check_numerics` reports as an error.
     logits = tf.where(is_any, tf.math.log(tf.where(is_any, weight, 1.0)), weight.dtype.min / 2)
     return tf.random.stateless_categorical(logits[tf.newaxis], num_samples, seed)[0]
 

@@ -1,14 +1,14 @@
-"""Points whose component is known: a label is the number of a component, or -1 for none."""
+"""Labelled points: a label is the index of a component, or -1 for none."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-__all__ = ["known_log_joint"]
+__all__ = ["labelled_log_joint"]
 
 
-def known_log_joint(log_joint: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
-    """The log-joint with the components that labels exclude at minus infinity.
+def labelled_log_joint(log_joint: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
+    """Sets the log-joint of components that labels exclude to minus infinity.
 
     Its log-sum-exp over k is log p(z_n, y_n) for a labelled point and log p(z_n) for another; its
     softmax, the responsibilities, is one-hot for a labelled point and p(k | z_n) for another.
@@ -22,7 +22,7 @@ def known_log_joint(log_joint: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor
 
     #### Examples
 
-    >>> known = known_log_joint(tf.math.log([[0.1, 0.3], [0.1, 0.3]]), tf.constant([0, -1]))
+    >>> known = labelled_log_joint(tf.math.log([[0.1, 0.3], [0.1, 0.3]]), tf.constant([0, -1]))
     >>> tf.nn.softmax(known).numpy().round(2).tolist()
     [[1.0, 0.0], [0.25, 0.75]]
     """

@@ -15,10 +15,10 @@ from tfp_gmnvp.mixtures import (
     assign_parameters,
     covariance_structure,
     mixture_parameters,
-    structure_of,
+    mixture_structure,
 )
 
-__all__ = ["above_zero", "m_step", "maximization", "points_variance", "total_variance"]
+__all__ = ["m_step", "maximization", "points_variance", "positive_variance", "total_variance"]
 
 
 def maximization(
@@ -29,28 +29,28 @@ def maximization(
     prior: Prior | None = None,
     dtype: tf.DType | None = None,
 ) -> MixtureParameters:
-    """The M-step: the parameters that best explain the statistics.
+    """The M-step: the parameters that maximise the expected log-likelihood.
 
         pi_k = mass_k / sum_j mass_j,    mu_k = c_k + d_k,    d_k = first_k / mass_k
         Sigma_k = second_k / mass_k - d_k d_k^T
 
-    Among covariances that are at least `covariance_floor` times the points' total variance (or what
-    is left of it without outliers, see `robust`) in every direction (entry by entry on the
-    diagonal), the maximum is that Sigma_k with its smaller eigenvalues lifted; so that EM under the
-    floor still never lowers the likelihood. The step of 'low_rank' is that of `factor_analysis`,
-    with the floor on its variances.
+    The floor bounds covariances from below, in every direction (entry by entry on the diagonal), by
+    `covariance_floor` times the points' total variance (without outliers, see `robust`). The
+    maximum under this constraint is Sigma_k with its smaller eigenvalues raised to the bound, so
+    that EM under the floor never lowers the likelihood. The step of 'low_rank' is that of
+    `factor_analysis`, with the floor on its variances.
 
     Args:
       statistics: the statistics of all points.
       covariance_type: one of `COVARIANCE_TYPES`, or a structure.
       covariance_floor: relative to the points' variance, so without unit. Even at 0 no variance is
-        below what the dtype tells from none; see `CovarianceStructure.resolution`.
-      prior: of weights and covariances, whose posterior is maximized then; `None` for none.
-      dtype: that the mixture is evaluated in; `None` for that of the statistics.
+        below the resolution of the dtype; see `CovarianceStructure.resolution`.
+      prior: of weights and covariances, for the maximum of their posterior; `None` for none.
+      dtype: dtype that the mixture is evaluated in; `None` for that of the statistics.
 
     Returns:
       `MixtureParameters` in the dtype of the statistics. A component without mass stays
-      at its reference point, with the smallest covariance there is.
+      at its reference point, with the smallest valid covariance.
 
     #### Examples
 
@@ -76,11 +76,11 @@ def maximization(
 
 
 def _maximum(statistics, structure):
-    """The masses, never quite zero, the new means less the centers, and the parameters."""
+    """The positive masses, the new means minus the centers, and the parameters."""
     reference, mass, first, second = statistics
     tiny = np.finfo(mass.dtype.as_numpy_dtype).tiny
     mass = tf.maximum(mass, tiny)
-    probs = tf.maximum(mass / tf.reduce_sum(mass), tiny)  # whose logarithm is finite
+    probs = tf.maximum(mass / tf.reduce_sum(mass), tiny)  # with a finite logarithm
     step = first / mass[:, tf.newaxis]
     covariance = structure.m_step(reference, mass, second, step)
     return mass, step, MixtureParameters(probs, structure.centers(reference) + step, covariance)
@@ -96,10 +96,10 @@ def _variance(parameters, statistics, mass, step, structure):
 def total_variance(
     parameters: MixtureParameters, covariance_type: str | CovarianceStructure
 ) -> tf.Tensor:
-    """The variance of a mixture's points, entry by entry; never quite zero.
+    """Computes the total variance of a mixture, entry by entry; always positive.
 
-    What an M-step gives has the variance of the points themselves, whatever the responsibilities;
-    except for structures that keep only a part of it, see `points_variance`.
+    After an M-step it is the variance of the points, whatever the responsibilities; except for
+    structures that keep only a part of the points' variance, see `points_variance`.
 
     Args:
       parameters: of a mixture.
@@ -125,14 +125,14 @@ def _without_outliers(variance, parameters, structure):
         return variance
     center = tf.reduce_sum(probs[:, tf.newaxis] * loc, axis=0)
     capped = capped_variance(variance, probs, loc, structure.variances(covariance))
-    return above_zero(capped, center)
+    return positive_variance(capped, center)
 
 
-def above_zero(variance: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
-    """A variance of points, and where they are all but equal what keeps it off zero.
+def positive_variance(variance: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
+    """Bounds a variance of points away from zero.
 
-    That is a millionth of the other entries', or what the dtype resolves about the center. An entry
-    with a spread of its own keeps it, however small: entries may have any units.
+    The bound of an almost constant entry is a millionth of the mean variance, or the resolution of
+    the dtype at the center. Other entries are unchanged, however small: they may have any units.
 
     Args:
       variance: of each entry, `[D]`.
@@ -143,7 +143,7 @@ def above_zero(variance: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
 
     #### Examples
 
-    >>> variance = above_zero(tf.constant([0.0, 2.0]), tf.zeros([2]))
+    >>> variance = positive_variance(tf.constant([0.0, 2.0]), tf.zeros([2]))
     >>> [f"{entry:.0e}" for entry in variance.numpy()]
     ['1e-06', '2e+00']
     """
@@ -156,7 +156,7 @@ def above_zero(variance: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
 def points_variance(
     statistics: SufficientStatistics, covariance_type: str | CovarianceStructure
 ) -> tf.Tensor:
-    """The variance of the points that statistics sum up, entry by entry; never quite zero.
+    """Computes the variance of points from their statistics, entry by entry; always positive.
 
     Args:
       statistics: of all points.
@@ -179,10 +179,10 @@ def points_variance(
 
 
 def _total(probs, loc, within):
-    """The variance of points, of that within components and that of their means."""
+    """Computes the total variance from the variance within components and that of their means."""
     center = tf.reduce_sum(probs[:, tf.newaxis] * loc, axis=0)
     variance = tf.reduce_sum(probs[:, tf.newaxis] * (within + tf.square(loc - center)), axis=0)
-    return above_zero(variance, center)
+    return positive_variance(variance, center)
 
 
 def m_step(
@@ -195,19 +195,19 @@ def m_step(
     current: MixtureParameters | None = None,
     min_share: float | tf.Tensor = 1e-3,
 ) -> None:
-    """The M-step, with collapsed components mended.
+    """Updates a mixture by an M-step, and repairs collapsed components.
 
-    There is none, and the mixture stays as it is, where the points have no mass, or where the
-    bijector has diverged: so the loss shows that, to `TerminateOnNaN` for example, rather than an
-    error of the eigenvalue decomposition.
+    The mixture is unchanged if the points have no mass, or if the bijector has diverged. So the
+    loss shows the divergence, for example to `TerminateOnNaN`, instead of an error of the
+    eigenvalue decomposition.
 
     Args:
-      mixture: the mixture of the latents, which is assigned what comes out.
-      statistics: of all points, or of as many as they count for beside the prior.
-      worst_z: the worst explained latents `[M, D]`.
+      mixture: the mixture of the latents, whose variables are assigned.
+      statistics: of all points; their mass is their weight against the prior.
+      worst_z: the latents of lowest log-density, `[M, D]`.
       covariance_floor: see `maximization`.
       prior: see `maximization`.
-      current: the mixture's parameters, from where they have been read; `None` reads them.
+      current: the mixture's current parameters; `None` reads them.
       min_share: see `repair`.
 
     #### Examples
@@ -220,27 +220,27 @@ def m_step(
     >>> mixture.mean().numpy().round(3).tolist()
     [2.0]
     """
-    structure = structure_of(mixture)
+    structure = mixture_structure(mixture)
     current = current or mixture_parameters(mixture)
     is_step = _have_mass(statistics)
     parameters = maximization(
-        _chosen(is_step, statistics, as_statistics(current, structure)),
+        _select(is_step, statistics, as_statistics(current, structure)),
         structure,
         covariance_floor=covariance_floor,
         prior=prior,
         dtype=mixture.dtype,
     )
     parameters = repair(parameters, worst_z, structure, min_share=min_share)
-    assign_parameters(mixture, _chosen(is_step, parameters, current))
+    assign_parameters(mixture, _select(is_step, parameters, current))
 
 
 def _have_mass(statistics):
-    """Whether the statistics are finite, and of points whose weights are not all zero."""
+    """Whether the statistics are finite and have mass."""
     is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(s)) for s in statistics])
     return is_finite & tf.reduce_any(statistics.mass > 0)
 
 
-def _chosen(condition, values, others):
-    """The values if the condition holds, else the others, in the dtype of the values."""
+def _select(predicate, values, others):
+    """Selects values where the predicate is true, else the others, in the dtype of the values."""
     pairs = zip(values, others, strict=True)
-    return type(values)(*(tf.where(condition, a, tf.cast(b, a.dtype)) for a, b in pairs))
+    return type(values)(*(tf.where(predicate, a, tf.cast(b, a.dtype)) for a, b in pairs))

@@ -1,4 +1,4 @@
-"""Components that lost their mass are set down again where the data is worst explained."""
+"""Repair of collapsed components: they restart where the log-density is lowest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def repair(
     *,
     min_share: float = 1e-3,
 ) -> MixtureParameters:
-    """Sets collapsed components down on the worst explained points.
+    """Moves collapsed components to the points of lowest log-density.
 
     A component is collapsed if its weight is below `min_share / K`. It gets a point as its
     mean, the average covariance (of type 'low_rank' that of the heaviest component, as loadings
@@ -25,10 +25,10 @@ def repair(
     Args:
       parameters: of the mixture.
       worst_explained: points `[M, D]` of lowest log-density, the lowest first. If they are fewer
-        than the collapsed components, the last one serves for the rest, and without any all
-        components stay as they are.
+        than the collapsed components, the last one is used for the rest; without any, all
+        components are unchanged.
       covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
-      min_share: of an equal share of the mass, below which a component is collapsed.
+      min_share: fraction of an equal share of the mass, below which a component is collapsed.
 
     Returns:
       The parameters, unchanged where no component is collapsed.
@@ -46,7 +46,7 @@ def repair(
     num_places = tf.shape(worst_explained)[0]
     collapsed = (probs < min_share / num_components) & (num_places > 0)
     rank = tf.minimum(tf.cumsum(tf.cast(collapsed, tf.int32)) - 1, num_places - 1)
-    places = tf.concat([tf.cast(worst_explained, loc.dtype), loc[:1]], axis=0)  # at least one
+    places = tf.concat([tf.cast(worst_explained, loc.dtype), loc[:1]], axis=0)  # never empty
     places = tf.gather(places, tf.maximum(rank, 0))
     loc = tf.where(collapsed[:, tf.newaxis], places, loc)
     covariance = covariance_structure(covariance_type).replace(covariance, collapsed, probs)

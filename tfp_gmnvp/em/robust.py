@@ -1,4 +1,4 @@
-"""The variance of a mixture's points that a few far ones do not lift."""
+"""A variance of a mixture's points that is robust to outliers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import tensorflow as tf
 
 __all__ = ["capped_variance"]
 
-_TRIMMED = 0.05  # of the mass, that of the components farthest out
+_TRIMMED = 0.05  # share of the mass, from the components farthest out
 _CAP = 10.0  # times the variance of the rest
 
 
 def capped_variance(
     total: tf.Tensor, probs: tf.Tensor, loc: tf.Tensor, within: tf.Tensor
 ) -> tf.Tensor:
-    """The total variance, but no more than ten times that of 95 % of the mass, entry by entry.
+    """Caps the total variance at ten times that of 95 % of the mass, entry by entry.
 
-    Left out are the components, or parts of their weight, farthest from the median component.
-    Clusters of an ordinary kind leave the total as it is; five outliers in 5,000 rows do not count.
+    The components, or parts of their weight, farthest from the median component are trimmed.
+    Ordinary clusters do not change the total; five outliers in 5,000 rows have no effect.
 
     Args:
       total: the points' variance, `[D]`.

@@ -1,13 +1,13 @@
 """Sufficient statistics of Gaussian mixtures, as pure functions of tensors.
 
-The statistics of component k are taken about a reference point c_k, ordinarily its present mean:
+The statistics of component k are taken about a reference point c_k, usually its current mean:
 
     mass_k   = sum_n w_n r_nk
     first_k  = sum_n w_n r_nk (z_n - c_k)
     second_k = sum_n w_n r_nk (z_n - c_k)(z_n - c_k)^T
 
-They are sums over points, so those of several batches (or of several devices) about the same
-reference add up; and as the points lie about the reference, no digits cancel however far from the
+They are sums over points, so the statistics of several batches (or devices) about the same
+reference add up. As the points lie near the reference, no digits cancel, however far from the
 origin they are.
 """
 
@@ -23,7 +23,7 @@ __all__ = ["SufficientStatistics", "add", "as_statistics", "scale", "sufficient_
 
 
 class SufficientStatistics(NamedTuple):
-    """What the M-step needs to know of the points, about the reference points.
+    """The sufficient statistics of the points, about the reference points.
 
     `second` has shape `[K, D, D]` ('full'), `[D, D]` ('tied'), `[K, D]` ('diag', 'spherical') or
     `[K, D, 1 + R]` ('low_rank', see `factor_analysis.second_moments`).
@@ -55,7 +55,7 @@ def sufficient_statistics(
     Args:
       z: points `[N, D]`.
       responsibilities: `[N, K]`.
-      reference: the points c_k, `[K, D]`; a structure's `reference` where that is more.
+      reference: the points c_k, `[K, D]`; or the `reference` of a structure.
       covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
       sample_weight: the points' weights w_n, `[N]`; `None` gives each the weight one.
 
@@ -80,7 +80,7 @@ def sufficient_statistics(
 
 
 def add(a: SufficientStatistics, b: SufficientStatistics) -> SufficientStatistics:
-    """The statistics of two sets of points together, about the same reference.
+    """Adds the statistics of two sets of points about the same reference.
 
     Args:
       a: statistics.
@@ -102,7 +102,7 @@ def add(a: SufficientStatistics, b: SufficientStatistics) -> SufficientStatistic
 
 
 def scale(statistics: SufficientStatistics, factor: float | tf.Tensor) -> SufficientStatistics:
-    """The statistics with every point's weight multiplied by `factor`.
+    """Scales statistics, as if every point's weight were multiplied by `factor`.
 
     Args:
       statistics: statistics.
@@ -125,7 +125,7 @@ def scale(statistics: SufficientStatistics, factor: float | tf.Tensor) -> Suffic
 def as_statistics(
     parameters: MixtureParameters, covariance_type: str | CovarianceStructure
 ) -> SufficientStatistics:
-    """The statistics, of total mass one, from which the M-step gives these parameters.
+    """Computes statistics, of total mass one, whose M-step gives these parameters.
 
         mass_k = pi_k,    first_k = 0,    second_k = pi_k Sigma_k,    about mu_k
 

@@ -1,4 +1,4 @@
-"""What exported graphs check of their inputs, as nothing but the graph is there when they run."""
+"""Checks of shapes in exported graphs, which run without this package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["checking_shapes", "rows_of_shape"]
 
 
 def checking_shapes(function: Callable, specs: Sequence[tf.TensorSpec]) -> Callable:
-    """The function, with a check of its arguments' shapes in its graph.
+    """Wraps a function, so that its graph checks the shapes of its arguments.
 
     A signature that is loaded takes tensors of any shape, and would broadcast one column to many.
 
@@ -42,7 +42,7 @@ def checking_shapes(function: Callable, specs: Sequence[tf.TensorSpec]) -> Calla
 
 
 def rows_of_shape(specs: Sequence[tf.TensorSpec], tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """The tensors, by operations that fail unless all have these shapes and one number of rows.
+    """Reshapes tensors by operations that fail unless the shapes and numbers of rows agree.
 
     TensorFlow Lite has no operation that checks a shape. It does compare the number of entries as
     it reshapes, if the new shape is not known before, and the sizes of parts as it splits.
@@ -69,7 +69,7 @@ def rows_of_shape(specs: Sequence[tf.TensorSpec], tensors: Sequence[tf.Tensor]) 
 
 
 def _split_and_joined(tensor, spec):
-    """Images, whose height and width a number of entries does not tell."""
+    """Checks height and width of images, which their number of entries alone does not determine."""
     for axis, size in enumerate(spec.shape[:-1]):
         if axis and size > 1:
             tensor = tf.concat(tf.split(tensor, [1, size - 1], axis=axis), axis=axis)

@@ -21,7 +21,7 @@ from tfp_gmnvp.bijectors import context_size
 from tfp_gmnvp.export.checks import checking_shapes, rows_of_shape
 from tfp_gmnvp.flows.conditional import condition
 from tfp_gmnvp.flows.gaussian_mixture_flow import check_flow, posterior, predict_component
-from tfp_gmnvp.mixtures import log_posterior, within_reach
+from tfp_gmnvp.mixtures import clip_to_range, log_posterior
 
 __all__ = ["export_flow", "to_tflite"]
 
@@ -41,11 +41,11 @@ _SAVED_MODEL_ENTRIES = {
 def export_flow(
     flow: tfd.TransformedDistribution, path: str | os.PathLike, *, overwrite: bool = False
 ) -> None:
-    """Writes a flow as a TensorFlow SavedModel, with the values that its variables have now.
+    """Exports a flow as a TensorFlow SavedModel, with the current values of its variables.
 
-    `tf.saved_model.load(path)` needs TensorFlow alone. These are signatures, with named inputs and
-    outputs, and methods of the loaded object (`loaded.log_prob(x)`), for any number N >= 0 of
-    points, in the flow's dtype:
+    `tf.saved_model.load(path)` requires TensorFlow alone. The export has these signatures, with
+    named inputs and outputs, which are also methods of the loaded object (`loaded.log_prob(x)`).
+    They take any number N >= 0 of points in the flow's dtype:
 
     - `log_prob`: `x [N, D]`, or images `[N, H, W, C]`, to `log_prob [N]`, in nats;
     - `posterior`: `x [N, D]` to `posterior [N, K]`, the probabilities p(k | x);
@@ -53,29 +53,29 @@ def export_flow(
     - `inverse`: `x [N, D]` to the latents `z [N, D]`; and `forward`: `z` to `x`;
     - `sample`: `num_samples`, an int32 scalar, and `seed`, int32 `[2]`, to `x [num_samples, D]`,
       which is `flow.sample(num_samples, seed=seed)`;
-    - `describe`: nothing to `event_size` (and of images `event_shape`), `num_components`,
-      `covariance_type`, `context_size`, `dtype` and `version`, that of this package. The same stand
-      in `assets.extra/flow.json`.
+    - `describe`: no input, to `event_size` (for images also `event_shape`), `num_components`,
+      `covariance_type`, `context_size`, `dtype` and the `version` of this package. The file
+      `assets.extra/flow.json` has the same entries.
 
-    A flow with a `context_size` takes `context [N, C]`, too, the last input of each but `describe`,
-    and its samples are `x [num_samples, N, D]`.
+    The signatures of a flow with a `context_size`, except `describe`, have `context [N, C]` as the
+    last input, and samples are `x [num_samples, N, D]`.
 
-    Inputs of another shape are an `InvalidArgumentError`, whoever serves the model. A single
-    context `[1, C]` is that of all points.
+    Inputs of another shape raise an `InvalidArgumentError`, on any server. A single context `[1,
+    C]` applies to all points.
 
     The signature `serving_default` maps `x` to `log_prob`, `posterior` and `component` in one pass.
 
-    The export appears at `path` whole or not at all: it is written beside it, in a hidden
-    directory, and renamed. A process killed between the two renames that replace an older
-    export leaves both in that directory.
+    The export is atomic: it is written to a hidden directory next to `path`, and then renamed. If
+    the process is killed between the two renames that replace an older export, both remain in that
+    directory.
 
     Args:
       flow: a flow over a Gaussian mixture, as `gaussian_mixture_flow` returns.
-      path: the local directory to write; missing parents are made.
+      path: the local directory to write; missing parents are created.
       overwrite: whether to replace a SavedModel at `path`.
 
     Raises:
-      TypeError: if `flow` is no such flow.
+      TypeError: if `flow` is not such a flow.
       FileExistsError: if `path` holds a SavedModel and `overwrite` is false, or anything else.
       ValueError: if `path` is a URL.
 
@@ -105,7 +105,7 @@ def export_flow(
 
 
 def to_tflite(flow: tfd.TransformedDistribution, function: str = "log_prob") -> bytes:
-    """One function of a float32 flow as a TensorFlow Lite model of builtin operators.
+    """Converts one function of a float32 flow to a TensorFlow Lite model of builtin operators.
 
     Its only signature has the input and the output that the function's signature has in
     `export_flow`, for any number N >= 1 of points, and with a context for each. The interpreter
@@ -119,7 +119,7 @@ def to_tflite(flow: tfd.TransformedDistribution, function: str = "log_prob") -> 
       The model, to be written to a file or given to an interpreter.
 
     Raises:
-      TypeError: if `flow` is no such flow.
+      TypeError: if `flow` is not such a flow.
       ValueError: if it is not of dtype float32, or `function` names none of these functions.
 
     #### Examples
@@ -137,7 +137,7 @@ def to_tflite(flow: tfd.TransformedDistribution, function: str = "log_prob") -> 
     call, source, target = functions[function]
 
     def pointwise(*rows):
-        # Seen one by one, points have a static shape. With a dynamic one the converter of
+        # Mapped one by one, points have a static shape. With a dynamic one the converter of
         # TensorFlow 2.21 folds reduce_sum(ones(shape) * constant) to a wrong constant.
         checked = tuple(rows_of_shape(specs, rows))
         return {target: tf.vectorized_map(lambda row: call(*row), checked)}
@@ -151,7 +151,7 @@ def to_tflite(flow: tfd.TransformedDistribution, function: str = "log_prob") -> 
 
 
 class _PointFunction(NamedTuple):
-    """A function of points `[..., D]`, and contexts; the names of what it takes and returns."""
+    """A function of points `[..., D]` and contexts, with the names of its input and output."""
 
     call: Callable[..., tf.Tensor]
     source: str
@@ -173,7 +173,7 @@ def _point_functions(flow):
 
 
 def _of_points(function, flow, source):
-    """The function of the flow at a context, if it takes one, with its argument so named."""
+    """Binds a function to a flow, with a context if it takes one, and names its arguments."""
     if _contexts(flow):
         return {
             "x": lambda x, context: function(condition(flow, context), x),
@@ -182,7 +182,7 @@ def _of_points(function, flow, source):
     return {"x": lambda x: function(flow, x), "z": lambda z: function(flow, z)}[source]
 
 
-def _sample_of(flow):
+def _sample_function(flow):
     if _contexts(flow):
         return lambda num_samples, seed, context: condition(flow, context).sample(
             num_samples, seed=seed
@@ -191,7 +191,7 @@ def _sample_of(flow):
 
 
 class _ExportedFlow(tf.Module):
-    """A flow's functions, traced for any number of points, with the variables that they read."""
+    """A module with a flow's traced functions and their variables."""
 
     def __init__(self, flow):
         super().__init__(name="flow")
@@ -200,12 +200,12 @@ class _ExportedFlow(tf.Module):
             specs = [_points(flow, function.source), *_contexts(flow)]
             setattr(self, name, _traced(function.call, specs))
         specs = [tf.TensorSpec([], tf.int32, "num_samples"), tf.TensorSpec([2], tf.int32, "seed")]
-        self.sample = _traced(_sample_of(flow), [*specs, *_contexts(flow)])
+        self.sample = _traced(_sample_function(flow), [*specs, *_contexts(flow)])
         description = _description(flow)
         self.describe = _traced(lambda: {k: tf.constant(v) for k, v in description.items()}, [])
 
     def signatures(self, flow):
-        """The functions with their outputs named, and `serving_default`."""
+        """Returns the signatures: the functions with named outputs, and `serving_default`."""
         signatures = {
             name: _named(getattr(self, name), function.target)
             for name, function in _point_functions(flow).items()
@@ -220,9 +220,9 @@ class _ExportedFlow(tf.Module):
 
 
 def _all_at_once(flow, x):
-    """log p(x), p(k | x) and its mode from one pass through the bijector."""
+    """Computes log p(x), p(k | x) and its mode in one pass through the bijector."""
     rank = flow.event_shape.rank
-    near = within_reach(x, rank)
+    near = clip_to_range(x, rank)
     z = flow.bijector.inverse(near)
     log_det = flow.bijector.inverse_log_det_jacobian(near, event_ndims=rank)
     log_prob = flow.distribution.log_prob(z) + log_det
@@ -274,14 +274,14 @@ def _description(flow):
 
 @contextlib.contextmanager
 def _replacing(path: Path, overwrite: bool) -> Iterator[Path]:
-    """Gives the path of a directory to write, which is moved to `path` when all went well."""
+    """Yields the path of a temporary directory, which replaces `path` if no error occurs."""
     _check_replaceable(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     workspace = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     new, old = workspace / "new", workspace / "old"
     try:
         yield new
-        _check_replaceable(path, overwrite)  # again, as writing took its time
+        _check_replaceable(path, overwrite)  # again, as `path` may have changed meanwhile
         if path.exists():
             path.rename(old)
         new.rename(path)
@@ -296,12 +296,12 @@ def _check_replaceable(path, overwrite):
         return
     if not _is_saved_model(path):
         raise FileExistsError(
-            f"`path` {str(path)!r} exists and is not a SavedModel, or holds more than one, so that "
-            "it is not replaced even with `overwrite=True`. Give another path."
+            f"`path` {str(path)!r} exists and is not a SavedModel, or holds more than one, so "
+            "it is not replaced even with `overwrite=True`. Choose another path."
         )
     if not overwrite:
         raise FileExistsError(
-            f"`path` {str(path)!r} holds a SavedModel. Give `overwrite=True` to replace it."
+            f"`path` {str(path)!r} holds a SavedModel. Pass `overwrite=True` to replace it."
         )
 
 

@@ -1,1 +1,1 @@
-"""Flows: a bijector over a mixture as one distribution, and what is asked of it."""
+"""Flows: distributions of a bijector over a mixture, and functions of them."""

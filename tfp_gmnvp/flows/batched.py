@@ -1,4 +1,4 @@
-"""A flow's values as NumPy arrays, in batches and in the flow's dtype."""
+"""Evaluation of a flow on NumPy arrays, in batches and in the flow's dtype."""
 
 import dataclasses
 import functools
@@ -25,7 +25,7 @@ __all__ = [
     "inverse",
     "log_prob",
     "log_responsibilities",
-    "mixture_of",
+    "mixture_arrays",
     "require_plane",
     "responsibilities",
 ]
@@ -43,7 +43,7 @@ class Mixture:
 
 
 def event_size(flow: tfd.TransformedDistribution) -> int:
-    """The dimension D of the flow's points, after checking what it is made of."""
+    """Checks that the flow is over a mixture, and returns the dimension D of its points."""
     check_has_mixture(flow)
     return int(flow.distribution.event_shape[-1])
 
@@ -52,23 +52,23 @@ def require_plane(flow: tfd.TransformedDistribution, function: str) -> None:
     """Raises a `ValueError` unless the flow's points are two-dimensional."""
     size = event_size(flow)
     if size != 2:
-        raise ValueError(f"{function} draws flows of 2 dimensions, got {size}; use pair_plot.")
+        raise ValueError(f"{function} requires a flow of 2 dimensions, got {size}; use pair_plot.")
 
 
 def as_points(flow: tfd.TransformedDistribution, x: np.ndarray, name: str = "x") -> np.ndarray:
-    """`x` as an `[N, D]` array of the flow's dtype, or an error that says what is wrong.
+    """Checks points, and returns them as an `[N, D]` array of the flow's dtype.
 
-    It is float64 where the flow makes use of that; see `precision`.
+    The array is float64 where the flow uses its digits; see `precision`.
     """
-    event_size(flow)  # which says what is no flow
+    event_size(flow)  # raises an error if it is not a flow
     points = np.asarray(columns.as_array(x, name, flow))
     array_checks.check_points(points, flow.event_shape, flow.dtype, name=name)
     precision.check_resolution(flow, points, name)
     return points.astype(precision.row_dtype(flow, points.dtype).as_numpy_dtype, copy=False)
 
 
-def mixture_of(flow: tfd.TransformedDistribution) -> Mixture:
-    """The parameters of the latents' mixture."""
+def mixture_arrays(flow: tfd.TransformedDistribution) -> Mixture:
+    """Returns the parameters of the latents' mixture as arrays."""
     base = flow.distribution
     components = base.components_distribution
     probs = base.mixture_distribution.probs_parameter().numpy()
@@ -79,22 +79,22 @@ def mixture_of(flow: tfd.TransformedDistribution) -> Mixture:
 
 
 def inverse(flow: tfd.TransformedDistribution, x: np.ndarray) -> np.ndarray:
-    """Latents z of data x, `[N, D]`."""
+    """Computes the latents z of data x, `[N, D]`."""
     return _in_batches(lambda points: precision.latents_and_log_det(flow, points)[0], x)
 
 
 def forward(flow: tfd.TransformedDistribution, z: np.ndarray) -> np.ndarray:
-    """Data x of latents z, `[N, D]`, in float64 where the flow takes that."""
+    """Computes the data x of latents z, `[N, D]`, in float64 where the flow takes that."""
     return _in_batches(functools.partial(_forward, flow), z)
 
 
 def log_prob(flow: tfd.TransformedDistribution, x: np.ndarray) -> np.ndarray:
-    """Log-density in nats, `[N]`."""
+    """Computes the log-density in nats, `[N]`."""
     return _in_batches(functools.partial(precision.log_prob, flow), x)
 
 
 def log_responsibilities(flow: tfd.TransformedDistribution, z: np.ndarray) -> np.ndarray:
-    """`log p(k | z)`, `[N, K]`, of latents z."""
+    """Computes `log p(k | z)`, `[N, K]`, of latents z."""
 
     def normalised(latents):
         logits = flow.distribution.posterior_marginal(latents).logits_parameter()
@@ -104,12 +104,12 @@ def log_responsibilities(flow: tfd.TransformedDistribution, z: np.ndarray) -> np
 
 
 def responsibilities(flow: tfd.TransformedDistribution, x: np.ndarray) -> np.ndarray:
-    """`p(k | x)`, `[N, K]`, of data x."""
+    """Computes `p(k | x)`, `[N, K]`, of data x."""
     return _in_batches(lambda points: posterior(flow, points).probs_parameter(), x)
 
 
 def draw(flow: tfd.TransformedDistribution, num_samples: int, seed: int) -> np.ndarray:
-    """Samples `[num_samples, D]`; the same integer seed gives the same samples.
+    """Draws samples `[num_samples, D]`; the same integer seed gives the same samples.
 
     They are `flow.sample`'s, in float64 where the flow takes that.
     """
@@ -134,7 +134,7 @@ def _forward(flow, z):
 
 
 def _in_batches(function: Callable[[tf.Tensor], tf.Tensor], points: np.ndarray) -> np.ndarray:
-    # Each batch is a new tensor, so that TFP's cache of bijector values is never asked.
+    # Each batch is a new tensor, so that TFP's cache of bijector values is never used.
     starts = range(0, len(points), _BATCH)
     parts = [function(tf.constant(points[start : start + _BATCH])).numpy() for start in starts]
     return np.concatenate(parts)

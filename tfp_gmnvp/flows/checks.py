@@ -1,4 +1,4 @@
-"""Whether what a function is given is a flow, and if it only holds one, where."""
+"""Checks that an argument is a flow, with hints for objects that hold one."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import operator
 
 import tensorflow_probability as tfp
 
-__all__ = ["check_has_mixture", "check_is_flow", "where_the_flow_is"]
+__all__ = ["check_has_mixture", "check_is_flow", "flow_location_hint"]
 
 tfd = tfp.distributions
 
 _MIXTURE_PARTS = ("mixture_distribution", "components_distribution", "posterior_marginal")
-#: Where models, layers, detectors, fits and selections hold theirs.
+#: Attributes of models, layers, detectors, fits and selections that hold a flow.
 _PLACES = ("distribution", "flow", "model.distribution")
 
 
 def check_is_flow(value, name: str = "flow") -> None:
-    """Raises a `TypeError` unless this is a distribution that has a bijector.
+    """Raises a `TypeError` unless the value is a distribution with a bijector.
 
     #### Examples
 
@@ -29,12 +29,12 @@ def check_is_flow(value, name: str = "flow") -> None:
     if not _is_flow(value):
         raise TypeError(
             f"`{name}` must be a flow, as `gaussian_mixture_flow` returns, got {value!r}"
-            f"{where_the_flow_is(value)}."
+            f"{flow_location_hint(value)}."
         )
 
 
 def check_has_mixture(value, name: str = "flow") -> None:
-    """Raises a `TypeError` unless this is a flow over a mixture.
+    """Raises a `TypeError` unless the value is a flow over a mixture.
 
     #### Examples
 
@@ -42,8 +42,8 @@ def check_has_mixture(value, name: str = "flow") -> None:
     >>> check_has_mixture(gaussian_mixture_flow(2, seed=0))
     """
     check_is_flow(value, name)
-    # By what it offers: TFP makes `MixtureSameFamily(...)` of a class that is no subclass of it
-    # where a part is not a composite tensor.
+    # Duck typing: `tfd.MixtureSameFamily(...)` returns another class if a part is not a
+    # composite tensor.
     if not all(hasattr(value.distribution, part) for part in _MIXTURE_PARTS):
         raise TypeError(
             f"`{name}` must be a flow over a mixture, a `tfd.TransformedDistribution` of a "
@@ -51,14 +51,14 @@ def check_has_mixture(value, name: str = "flow") -> None:
         )
 
 
-def where_the_flow_is(value) -> str:
-    """The end of an error's sentence that says where this holds a flow, if it does.
+def flow_location_hint(value) -> str:
+    """Returns the end of an error message, which names the attribute that holds a flow, if any.
 
     #### Examples
 
     >>> from tfp_gmnvp import FlowModel, gaussian_mixture_flow
-    >>> where_the_flow_is(FlowModel(gaussian_mixture_flow(2, seed=0)))
-    '. Its `distribution` is one'
+    >>> flow_location_hint(FlowModel(gaussian_mixture_flow(2, seed=0)))
+    '. Use its `distribution`'
     """
     for place in _PLACES:
         try:
@@ -66,7 +66,7 @@ def where_the_flow_is(value) -> str:
         except AttributeError:
             continue
         if _is_flow(held):
-            return f". Its `{place}` is one"
+            return f". Use its `{place}`"
     return ""
 
 

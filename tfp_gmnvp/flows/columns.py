@@ -1,4 +1,4 @@
-"""The names of the columns that a flow was trained on, which it remembers and asks for."""
+"""The names of the columns that a flow was trained on, and checks of them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = [
     "Columns",
     "as_array",
     "check_names",
-    "columns_of",
+    "input_columns",
     "known_columns",
     "learned_from",
     "learns_columns",
-    "of_table",
     "remember",
+    "table_to_array",
     "text_labels",
 ]
 
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """The names of a table's columns, as far as they are known.
+    """The names of the columns of points and contexts, if known.
 
     Attributes:
       points: D names, or `None`.
@@ -44,13 +44,13 @@ class Columns:
 
 
 def as_array(x, name: str = "x", flow=None, *, part: str | None = None):
-    """`tables.as_array`, for a flow that may know the columns of its points.
+    """Checks a table's columns against those of a flow, and returns an array.
 
     Args:
       x: anything.
       name: what it is called in errors.
-      flow: whose column names the table must have, in their order; `None` for any.
-      part: 'points' or 'context' of the flow's rows; `None` for as many of both as there are.
+      flow: flow whose column names the table must have, in their order; `None` for any.
+      part: 'points' or 'context' of the flow's rows; `None` to infer it from the number of columns.
 
     Raises:
       TypeError: if a column does not hold numbers, by its dtype.
@@ -66,25 +66,25 @@ def as_array(x, name: str = "x", flow=None, *, part: str | None = None):
     return tables.as_array(x, name)
 
 
-def of_table(x, name: str = "x", flow=None, *, part: str | None = None):
-    """A table as an array, see `as_array`, and all else as it is.
+def table_to_array(x, name: str = "x", flow=None, *, part: str | None = None):
+    """Converts a table to an array, see `as_array`; anything else is returned unchanged.
 
     #### Examples
 
-    >>> of_table([0.0, 1.0])
+    >>> table_to_array([0.0, 1.0])
     [0.0, 1.0]
     """
     return as_array(x, name, flow, part=part) if is_table(x) else x
 
 
 def check_names(x, known: Names | None, name: str = "x") -> None:
-    """Raises a `ValueError` if a table has other columns than the known ones, or another order.
+    """Raises a `ValueError` if a table's columns differ from the known ones, or in their order.
 
-    Names 0, 1, 2, ... are those of a table without names, and fit any others.
+    The names 0, 1, 2, ... of a table without names are compatible with any others.
 
     Args:
-      x: anything; what is no table has no names.
-      known: the names, or `None`.
+      x: anything; only tables have names.
+      known: the known names, or `None`.
       name: what the table is called in errors.
 
     #### Examples
@@ -96,20 +96,20 @@ def check_names(x, known: Names | None, name: str = "x") -> None:
         return
     got = f"got {shown_names(found)}"
     if sorted(map(repr, found)) == sorted(map(repr, known)):
-        hint = f": give `table[{list(known)!r}]`" if len(known) <= MOST_SHOWN else ""
+        hint = f": use `table[{list(known)!r}]`" if len(known) <= MOST_SHOWN else ""
         order = f"must have its columns in the order of training, {shown_names(known)}"
         raise ValueError(f"`{name}` {order}, {got}{hint}.")
     if _is_numbering(found) or _is_numbering(known):
         return
     lacking = [column for column in known if column not in found]
-    lacks = f"; it lacks {shown_names(lacking)}" if lacking else ""
+    lacks = f"; missing: {shown_names(lacking)}" if lacking else ""
     raise ValueError(
         f"`{name}` must have the columns of training, {shown_names(known)}, {got}{lacks}."
     )
 
 
-def columns_of(flow, x) -> Columns:
-    """The names that points come with: a table's, or those of a pair of points and contexts.
+def input_columns(flow, x) -> Columns:
+    """Returns the column names of a table, or of a pair of points and contexts.
 
     Args:
       flow: a flow, with or without a `context_size`.
@@ -118,7 +118,7 @@ def columns_of(flow, x) -> Columns:
     #### Examples
 
     >>> from tfp_gmnvp import gaussian_mixture_flow
-    >>> columns_of(gaussian_mixture_flow(2), [[0.0, 1.0]])
+    >>> input_columns(gaussian_mixture_flow(2), [[0.0, 1.0]])
     Columns(points=None, context=None)
     """
     if isinstance(x, (tuple, list)):
@@ -131,10 +131,10 @@ def columns_of(flow, x) -> Columns:
 
 
 def known_columns(flow) -> Columns:
-    """The names that the flow has learned from the tables that it was trained on.
+    """Returns the column names of the tables that the flow was trained on.
 
-    They stay with the bijector, so that all copies of the flow have them, too; the configuration
-    that is saved with a model holds them, a file of weights does not.
+    The bijector stores them, so that copies of the flow keep them. The configuration that is saved
+    with a model contains them; a file of weights does not.
 
     #### Examples
 
@@ -146,7 +146,7 @@ def known_columns(flow) -> Columns:
 
 
 def remember(flow, columns: Columns):
-    """Notes down names on a flow, where it knows none yet.
+    """Stores column names in a flow, unless it has some already.
 
     Args:
       flow: a flow.
@@ -173,11 +173,11 @@ def remember(flow, columns: Columns):
 
 @contextlib.contextmanager
 def learned_from(flow, x) -> Iterator[None]:
-    """Has a flow know the columns of what it is trained on, unless that is refused.
+    """Stores the columns of training data in a flow, unless the data raises an error.
 
     Args:
-      flow: a flow; anything else is left to whoever checks it.
-      x: what it is trained on, of any kind.
+      flow: a flow; anything else is ignored here.
+      x: the training data, of any kind.
 
     #### Examples
 
@@ -189,7 +189,7 @@ def learned_from(flow, x) -> Iterator[None]:
         yield
         return
     before = known_columns(flow)
-    found = columns_of(flow, x)
+    found = input_columns(flow, x)
     if found != Columns():
         sizes = (flow.event_shape[-1], bijectors.context_size(flow.bijector))
         fits = all(
@@ -206,13 +206,13 @@ def learned_from(flow, x) -> Iterator[None]:
 
 
 def learns_columns(function: Callable) -> Callable:
-    """A decorator for what trains a flow on `x`, its second argument.
+    """Decorates a function that trains a flow on `x`, its second argument.
 
     Args:
-      function: of a flow, or a method of a model that has it as `distribution`.
+      function: takes a flow, or a model with a flow as `distribution`, as its first argument.
 
     Returns:
-      The function that does the same in `learned_from`.
+      The function, run in `learned_from`.
 
     #### Examples
 
@@ -231,11 +231,11 @@ def learns_columns(function: Callable) -> Callable:
 
 
 def text_labels(flow, x=None) -> list[str] | None:
-    """The names of the points' columns to be drawn: of a table, or else of the flow.
+    """Returns axis labels: the column names of a table, or else of the flow.
 
     Args:
       flow: a flow.
-      x: what is drawn, or `None`.
+      x: the data that is plotted, or `None`.
 
     Returns:
       Strings, or `None` where there are no names.
@@ -249,7 +249,7 @@ def text_labels(flow, x=None) -> list[str] | None:
     names = _better(column_names(x), known_columns(flow).points)
     if names is None or _is_numbering(names):
         return None
-    return [str(name).replace("$", r"\$") for name in names]  # no mathematics
+    return [str(name).replace("$", r"\$") for name in names]  # no TeX
 
 
 def _known(flow, part, width) -> Names | None:
@@ -268,7 +268,7 @@ def _is_numbering(names: Names) -> bool:
 
 
 def _better(names: Names | None, others: Names | None) -> Names | None:
-    """The names, or the others where these are none or a mere numbering."""
+    """The names, or the others where the names are missing or mere numbers."""
     if names is None or (_is_numbering(names) and others is not None):
         return others
     return names

@@ -1,4 +1,4 @@
-"""Densities under a condition, p(x | c): flows at a context, and rows of points with contexts."""
+"""Conditional densities p(x | c): flows at a context, and rows of points with contexts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = [
     "as_rows",
     "condition",
     "paired",
-    "points_and_condition",
+    "points_and_context",
     "row_shape",
     "validation_paired",
 ]
@@ -25,12 +25,12 @@ tfd = tfp.distributions
 
 
 def condition(flow: tfd.TransformedDistribution, context) -> tfd.TransformedDistribution:
-    """The flow at a context, or at a batch of them: an ordinary distribution, p(x | c).
+    """Returns the distribution p(x | c) of a flow at a context, or at a batch of contexts.
 
         log p(x | c) = log sum_k pi_k(c) N(f(x; c) | mu_k, Sigma_k) + log|det df(x; c)/dx|
 
-    It goes wherever a distribution goes, into `posterior` and joint distributions for two. Its
-    variables are the flow's.
+    It can be used as any other distribution, for example in `posterior` and joint distributions.
+    It shares the flow's variables.
 
     Args:
       flow: a flow with a `context_size`, as `gaussian_mixture_flow` makes it, or any
@@ -52,7 +52,7 @@ def condition(flow: tfd.TransformedDistribution, context) -> tfd.TransformedDist
     ([5], [4, 5, 2])
     """
     check_is_flow(flow)
-    context = columns.of_table(context, "context", flow, part="context")
+    context = columns.table_to_array(context, "context", flow, part="context")
     bijector = bijectors.Conditioned(flow.bijector, context)
     mixture = mixtures.at_context(flow.distribution, bijector.context)
     conditioned = Flow(mixture, bijector, name=f"conditioned_{flow.name}")
@@ -60,7 +60,7 @@ def condition(flow: tfd.TransformedDistribution, context) -> tfd.TransformedDist
 
 
 class ConditionalFlow(Flow):
-    """A flow whose methods take a `context`: those of the distribution that `condition` makes.
+    """A flow whose methods take a `context`; see `condition`.
 
     #### Examples
 
@@ -77,9 +77,9 @@ class ConditionalFlow(Flow):
             return super()._log_prob(x, **kwargs)
         return condition(self, context).log_prob(x)
 
-    def _call_sample_n(self, sample_shape, seed, *, context=None, **kwargs):
+    def _sample_of_shape(self, sample_shape, seed, *, context=None, **kwargs):
         if context is None:
-            return super()._call_sample_n(sample_shape, seed, **kwargs)
+            return super()._sample_of_shape(sample_shape, seed, **kwargs)
         return condition(self, context).sample(sample_shape, seed)
 
     def _sample_and_log_prob(self, sample_shape, seed, *, context=None, **kwargs):
@@ -89,15 +89,15 @@ class ConditionalFlow(Flow):
 
 
 def paired(flow: tfd.TransformedDistribution, x):
-    """Arrays `(x, context)` as one of rows, which Keras' methods then handle as any other.
+    """Concatenates arrays `(x, context)` to rows, which Keras' methods take as one array.
 
     Args:
       flow: a flow, with or without a `context_size`.
-      x: what a Keras method takes for `x`: with a context a pair of `[N, D]` and `[N, C]`, their
+      x: the argument `x` of a Keras method: with a context a pair of `[N, D]` and `[N, C]`, their
         rows `[N, D + C]`, or data sets whose elements hold such pairs.
 
     Returns:
-      An array `[N, D + C]`; `x` itself if it is no pair of arrays, or the flow takes no context.
+      An array `[N, D + C]`; `x` itself if it is not a pair of arrays, or the flow takes no context.
 
     Raises:
       ValueError: if there is no context, or one of another shape.
@@ -127,14 +127,14 @@ def paired(flow: tfd.TransformedDistribution, x):
 
 
 def validation_paired(flow: tfd.TransformedDistribution, data):
-    """`validation_data` with its pairs as rows: of `((x, context), y, sample_weight)` the first.
+    """Concatenates the pair `(x, context)` of `validation_data` to rows; see `paired`.
 
     Args:
       flow: a flow, with or without a `context_size`.
       data: what `fit` takes, or a pair `(x, context)` alone.
 
     Returns:
-      The same with an array `[N, D + C]` in the place of the pair.
+      The same with an array `[N, D + C]` instead of the pair.
 
     #### Examples
 
@@ -152,7 +152,7 @@ def validation_paired(flow: tfd.TransformedDistribution, data):
 
 
 def row_shape(flow: tfd.TransformedDistribution) -> list[int]:
-    """The shape of a point, or `[D + C]` of a row of point and context.
+    """Returns the shape of a point, or `[D + C]` of a row of point and context.
 
     #### Examples
 
@@ -165,12 +165,12 @@ def row_shape(flow: tfd.TransformedDistribution) -> list[int]:
 
 
 def as_rows(x, dtype, *, keeps_float64: bool = False) -> tf.Tensor:
-    """A batch's points as a tensor, and a pair of points and contexts as one `[n, D + C]`.
+    """Converts a batch of points, or a pair of points and contexts, to one tensor of rows.
 
     Args:
-      x: points, or a pair of them and contexts.
-      dtype: that they are cast to.
-      keeps_float64: whether points of float64, or of whole numbers that need it, become float64
+      x: points, or a pair of points and contexts.
+      dtype: dtype of the result.
+      keeps_float64: whether points of float64, or of integers with as many digits, become float64
         instead; see `precision`.
 
     #### Examples
@@ -187,30 +187,30 @@ def as_rows(x, dtype, *, keeps_float64: bool = False) -> tf.Tensor:
     return tf.cast(x, tf.float64 if keeps_float64 and precision.is_wide(x.dtype) else dtype)
 
 
-def points_and_condition(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tensor, dict]:
-    """The points of a batch, and what the flow is to be told beside them.
+def points_and_context(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tensor, dict]:
+    """Splits a batch into points and the keyword arguments of the flow's calls.
 
     Args:
       flow: a flow, with or without a `context_size`.
       x: points `[n, D]`; with a context the pair, or rows `[n, D + C]`.
 
     Returns:
-      Points `[n, D]` in the flow's dtype, or in float64 where it makes use of that, and
+      Points `[n, D]` in the flow's dtype, or in float64 where the flow uses its digits, and
       `{"context": [n, C]}`, or an empty dict, in the flow's dtype.
 
     Raises:
-      ValueError: if there is no context with the points, or one of another size.
+      ValueError: if the context is missing or has another size.
 
     #### Examples
 
     >>> from tfp_gmnvp import gaussian_mixture_flow
     >>> flow = gaussian_mixture_flow(2, context_size=1)
-    >>> x, condition = points_and_condition(flow, tf.zeros([3, 3]))
-    >>> x.shape.as_list(), condition["context"].shape.as_list()
+    >>> x, call_kwargs = points_and_context(flow, tf.zeros([3, 3]))
+    >>> x.shape.as_list(), call_kwargs["context"].shape.as_list()
     ([3, 2], [3, 1])
     """
     size = bijectors.context_size(flow.bijector)
-    x = columns.of_table(x, "x", flow)
+    x = columns.table_to_array(x, "x", flow)
     x = as_rows(x, flow.dtype, keeps_float64=precision.takes_float64(flow))
     if not size:
         return x, {}
@@ -224,7 +224,7 @@ def points_and_condition(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tenso
 
 
 def _as_arrays(flow, pair):
-    """Points and contexts as arrays; an error of other columns names the part."""
+    """Converts points and contexts to arrays; errors name the part."""
     parts = [("x", "points"), ("context", "context")]
     if len(pair) != 2:
         return [np.asarray(columns.as_array(array)) for array in pair]

@@ -1,4 +1,4 @@
-"""What a flow was built with, so that Keras can write it to a file and build the flow again."""
+"""Configurations of flows: the arguments that rebuild them, as JSON."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ for _part in (Affine, RationalQuadratic, Sine):
     keras.utils.register_keras_serializable(package="tfp_gmnvp")(_part)
 
 _INSTEAD = (
-    "Save the weights with `save_weights`, to be loaded into a model that is built by the same "
+    "Save the weights with `save_weights`, and load them into a model that is built by the same "
     "code, or the density with `export_flow`."
 )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _BuiltWith:
-    """Keeps the arguments where neither `tf.Module` nor a checkpoint looks for variables."""
+    """Hides the arguments from the search of `tf.Module` and checkpoints for variables."""
 
     arguments: Mapping
 
     def __getstate__(self):
-        """What `pickle` takes along: of what it cannot, a word for errors to come."""
+        """The state for `pickle`, with placeholders for arguments that cannot be pickled."""
         known = {k: v if _can_be_pickled(v) else _Lost(repr(v)) for k, v in self.arguments.items()}
         return {"arguments": known}
 
@@ -49,7 +49,7 @@ class _BuiltWith:
 
 
 class _Lost(NamedTuple):
-    """Stands for an argument that could not be pickled along with its flow."""
+    """A placeholder for an argument that could not be pickled."""
 
     was: str
 
@@ -57,18 +57,18 @@ class _Lost(NamedTuple):
 def _can_be_pickled(value):
     try:
         pickle.dumps(value)
-    except Exception:  # each object has errors of its own
+    except Exception:  # objects raise any kind of error
         return False
     return True
 
 
 def record_arguments(flow, arguments: Mapping):
-    """Notes down on a flow the arguments that built it; `copy` does not carry the note over.
+    """Stores in a flow the arguments that built it; `flow.copy` does not keep them.
 
     Args:
       flow: what `gaussian_mixture_flow` or `image_flow` is about to return.
       arguments: its arguments by name, and `factory`, the function's name, if that is
-        `image_flow`. Of the data `standardize` what was computed of it is kept.
+        `image_flow`. Instead of the data `standardize`, what was computed from it is stored.
 
     Returns:
       The flow.
@@ -82,10 +82,10 @@ def record_arguments(flow, arguments: Mapping):
 
 
 def restore_data(flow, values: Sequence) -> None:
-    """Gives a flow what another one had computed of its data, `standardize` in a `flow_config`.
+    """Assigns the variables that start from data, from `standardize` of a `flow_config`.
 
     Args:
-      flow: made of the same config.
+      flow: built from the same config.
       values: of each variable that starts from data.
 
     #### Examples
@@ -105,28 +105,28 @@ def restore_data(flow, values: Sequence) -> None:
 
 
 def _variables_from_data(flow):
-    """The variables of the parts that start from data, in the factory, and not in `fit`."""
+    """The variables that a factory, not `fit`, initialises from data."""
     parts = (flow.bijector, *flow.bijector.submodules)
     kinds = (Standardization, Tails, ChannelActNorm)
     return [v for part in parts if isinstance(part, kinds) for v in part.variables]
 
 
 def _starts(flow):
-    """What those that train start from; the others stay what they are, and are read when asked."""
+    """The initial values of the trainable ones; `None` for others, which are read when needed."""
     return [v.numpy() if v.trainable else None for v in _variables_from_data(flow)]
 
 
 def flow_config(flow) -> dict:
-    """The arguments of the function that built a flow, as JSON takes them.
+    """Returns the arguments of the function that built a flow, as JSON takes them.
 
     Args:
       flow: a flow made by `gaussian_mixture_flow` or `image_flow`.
 
     Returns:
-      A dict of numbers, strings, lists and what Keras makes of registered callables.
+      A dict of numbers, strings, lists and serialised callables.
 
     Raises:
-      ValueError: if the flow was built otherwise, or Keras cannot serialise a callable of it.
+      ValueError: if another function built the flow, or Keras cannot serialise a callable.
 
     #### Examples
 
@@ -138,7 +138,7 @@ def flow_config(flow) -> dict:
     built_with = getattr(flow, "_built_with", None)
     if built_with is None:
         raise ValueError(
-            "This flow's configuration is not known, as it was not built by "
+            "This flow's configuration is unknown, as it was not built by "
             f"`gaussian_mixture_flow` or `image_flow`. {_INSTEAD}"
         )
     arguments = dict(built_with.arguments)
@@ -158,17 +158,17 @@ def flow_config(flow) -> dict:
 
 
 def flow_arguments(config: Mapping) -> dict:
-    """The arguments of the function that built a flow out of a `flow_config`.
+    """Converts a `flow_config` to the arguments of the function that builds the flow.
 
     Args:
       config: what `flow_config` returned.
 
     Returns:
-      A dict to build a flow by, whose variables are yet to be given their values.
+      The arguments of a flow whose variables do not have their values yet.
 
     Raises:
-      ValueError, TypeError: if Keras does not know a callable, which then is to be registered by
-        `keras.utils.register_keras_serializable` before.
+      ValueError, TypeError: if Keras does not know a callable; register it with
+        `keras.utils.register_keras_serializable` first.
 
     #### Examples
 
@@ -189,9 +189,9 @@ def flow_arguments(config: Mapping) -> dict:
 
 
 def _check_known(config):
-    """Raises a `ValueError` where a file names what is neither Keras' own nor registered.
+    """Raises a `ValueError` if a file names an object that is neither Keras' own nor registered.
 
-    Under tf_keras it would be imported from whatever module the file says.
+    tf_keras would import it from any module that the file names.
     """
     if isinstance(config, (list, tuple)):
         for part in config:
@@ -215,7 +215,7 @@ def _check_known(config):
 
 
 def _is_of_keras(module, name):
-    """Whether Keras' own is meant, whose functions are written as if they were Python's."""
+    """Whether an object is Keras' own; Keras saves its functions as if they were builtins."""
     if module == "builtins":
         modules = (keras.activations, keras.initializers, keras.regularizers, keras.constraints)
         return any(callable(getattr(of_keras, str(name), None)) for of_keras in modules)
@@ -223,10 +223,10 @@ def _is_of_keras(module, name):
 
 
 def serialized(name: str, value) -> dict:
-    """What Keras writes of an object, after making sure that it can be read again in safe mode.
+    """Serialises an object with Keras, and checks that safe mode can read it.
 
     Args:
-      name: what the object is called in errors.
+      name: name of the object in errors.
       value: a callable or object that is registered with Keras, or one of Keras' own.
 
     Returns:
@@ -242,20 +242,20 @@ def serialized(name: str, value) -> dict:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a lambda, which is an error here
+            warnings.simplefilter("ignore")  # about lambdas, which are an error here
             config = keras.utils.serialize_keras_object(value)
         keras.utils.deserialize_keras_object(config, safe_mode=True)
     except Exception as error:
         raise ValueError(
-            f"`{name}` {value!r} cannot be saved: Keras has to know it, by "
-            f"`keras.utils.register_keras_serializable`, and can save no lambda. {_INSTEAD}"
+            f"`{name}` {value!r} cannot be saved: register it with Keras, by "
+            f"`keras.utils.register_keras_serializable`; lambdas cannot be saved. {_INSTEAD}"
         ) from error
     return config
 
 
 def _plain(name, value):
     if isinstance(value, _Lost):
-        raise ValueError(f"`{name}` {value.was} was lost as the flow was pickled. {_INSTEAD}")
+        raise ValueError(f"`{name}` {value.was} was lost when the flow was pickled. {_INSTEAD}")
     if name == "dtype":
         return tf.as_dtype(value).name
     if value is None or isinstance(value, (bool, str)):
@@ -272,7 +272,7 @@ def _plain(name, value):
 
 
 def _tensorflow_name(function):
-    """The name by which `activation` finds a function of TensorFlow's own."""
+    """Returns the name of a TensorFlow function, as `activation` takes it."""
     name = getattr(function, "__name__", "")
     is_known = any(getattr(module, name, None) is function for module in (tf.nn, tf.math))
     return name if is_known else None

@@ -1,4 +1,4 @@
-"""A copy of a flow, which stays as it is while the flow trains on."""
+"""Copies of a flow, which further training does not change."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ tfd = tfp.distributions
 
 
 def copy_flow(flow: tfd.TransformedDistribution) -> tfd.TransformedDistribution:
-    """A flow with variables of its own, which have the values that this one's have now.
+    """Copies a flow: new variables with the current values.
 
-    A training step assigns one variable after another. What reads the flow in another thread
-    meanwhile may find some variables as they were before the step, and some after it. A copy that
-    the thread that trains makes between two steps or epochs has those of one moment, and any number
-    of threads may use it.
+    A training step assigns one variable after another, so another thread may read some variables
+    from before the step and some from after it. A copy that the training thread makes between two
+    steps or epochs is consistent, and any number of threads may use it.
 
     Args:
       flow: a flow made by `gaussian_mixture_flow` or `image_flow`.
@@ -28,7 +27,7 @@ def copy_flow(flow: tfd.TransformedDistribution) -> tfd.TransformedDistribution:
       The same kind of distribution.
 
     Raises:
-      ValueError: if the flow was built otherwise, or of callables that Keras cannot serialise.
+      ValueError: if another function built the flow, or Keras cannot serialise a callable.
 
     #### Examples
 

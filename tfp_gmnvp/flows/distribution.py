@@ -1,12 +1,13 @@
-"""The class of our flows: what TFP constructs, and words of ours for what a flow cannot have."""
+"""The distribution class of flows, with helpful errors for quantities without a closed form."""
 
 from __future__ import annotations
 
+import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.distributions import transformed_distribution
 
+from tfp_gmnvp._compat import PlainTransformedDistribution
 from tfp_gmnvp._shared.array_checks import check_tensor_dtype
-from tfp_gmnvp.bijectors import Held, SinglePassBijector, SinglePassChain
+from tfp_gmnvp.bijectors import Frozen, SinglePassBijector, SinglePassChain
 
 __all__ = ["Flow"]
 
@@ -18,7 +19,7 @@ _INSTEAD = {
     "entropy": "`tfp_gmnvp.summaries.entropy(flow)` estimates it",
     "kl_divergence": "`tfp_gmnvp.summaries.kl_divergence(flow, other)` estimates it",
     "cross_entropy": "`-tf.reduce_mean(other.log_prob(flow.sample(10_000, seed=0)))` estimates it",
-    "mode": "search for the highest `flow.log_prob`, for one from the components' means, "
+    "mode": "maximise `flow.log_prob`, for example from the components' means, "
     "`flow.bijector.forward(flow.distribution.components_distribution.loc)`",
     **dict.fromkeys(("mean", "variance", "stddev", "covariance"), _BY_SAMPLES),
     **dict.fromkeys(
@@ -28,13 +29,13 @@ _INSTEAD = {
 }
 
 
-class Flow(transformed_distribution._TransformedDistribution):
+class Flow(PlainTransformedDistribution):
     """The distribution that `tfd.TransformedDistribution` constructs, for bijectors of ours.
 
-    It differs in its words. What has no closed form, such as `entropy` and `cdf`, says what to use
-    instead, unless the parts allow of one after all. Tensors of another dtype are told how to be
-    cast. `experimental_default_event_space_bijector` is the flow's own bijector, so that samplers
-    and surrogate posteriors move in the space of the latents; its variables stay the flow's.
+    It differs in its errors. Quantities without a closed form, such as `entropy` and `cdf`, raise
+    an error that names an alternative. The error for a tensor of another dtype says how to cast it.
+    `experimental_default_event_space_bijector` is the flow's own bijector, so that samplers and
+    surrogate posteriors move in the space of the latents; it does not expose the flow's variables.
 
     Its base is what `tfd.TransformedDistribution(...)` returns for a bijector that is no
     `CompositeTensor`, as ours are not; a subclass of `tfd.TransformedDistribution` would be one.
@@ -57,21 +58,12 @@ class Flow(transformed_distribution._TransformedDistribution):
             return super()._default_event_space_bijector()
         if of_latents is None:
             return None
-        # Not `bijector(...)`, a `tfb.Chain`, whose cache outlives updates of the variables.
+        # Not `bijector(...)`: it is a `tfb.Chain`, whose cache outlives updates of the variables.
         is_plain = isinstance(of_latents, tfb.Identity)
-        return Held(self.bijector if is_plain else SinglePassChain([self.bijector, of_latents]))
+        return Frozen(self.bijector if is_plain else SinglePassChain([self.bijector, of_latents]))
 
-    def _call_log_prob(self, value, name, **kwargs):
+    def _check_value(self, value):
         check_tensor_dtype("x", value, self.dtype)
-        return super()._call_log_prob(value, name, **kwargs)
-
-    def _call_prob(self, value, name, **kwargs):
-        check_tensor_dtype("x", value, self.dtype)
-        return super()._call_prob(value, name, **kwargs)
-
-    def _call_unnormalized_log_prob(self, value, name, **kwargs):
-        check_tensor_dtype("x", value, self.dtype)
-        return super()._call_unnormalized_log_prob(value, name, **kwargs)
 
     def _cross_entropy(self, other):
         try:
@@ -81,7 +73,7 @@ class Flow(transformed_distribution._TransformedDistribution):
 
 
 def _in_our_words(name):
-    """TFP's method of a name, whose `NotImplementedError` says what to use instead."""
+    """Wraps a method of TFP, so that its `NotImplementedError` names an alternative."""
 
     def method(self, *args, **kwargs):
         try:
@@ -100,24 +92,25 @@ def _not_in_closed_form(name):
 for _name in _INSTEAD.keys() - {"kl_divergence", "cross_entropy"}:
     setattr(Flow, f"_{_name}", _in_our_words(_name))
 
-_of_equal_bijectors = transformed_distribution._kl_transformed_transformed
-
 
 def _kl_divergence(a, b, name=None):
+    """The divergence of flows with one bijector, which is that of their latents."""
+    is_transformed = all(isinstance(d, PlainTransformedDistribution.base) for d in (a, b))
+    if not (is_transformed and a.bijector == b.bijector):
+        raise _not_in_closed_form("kl_divergence")
     try:
-        if all(isinstance(d, transformed_distribution._TransformedDistribution) for d in (a, b)):
-            return _of_equal_bijectors(a, b, name)
+        with tf.name_scope(name or "kl_divergence"):
+            return tfd.kl_divergence(a.distribution, b.distribution)
     except NotImplementedError as error:
         raise _not_in_closed_form("kl_divergence") from error
-    raise _not_in_closed_form("kl_divergence")
 
 
-# TFP takes the pair of classes that is nearest to those of the two distributions.
+# TFP selects the function whose pair of classes is nearest to those of the two distributions.
 for _pair in (
     (Flow, Flow),
     (Flow, tfd.Distribution),
     (tfd.Distribution, Flow),
-    (Flow, transformed_distribution._TransformedDistribution),
-    (transformed_distribution._TransformedDistribution, Flow),
+    (Flow, PlainTransformedDistribution.base),
+    (PlainTransformedDistribution.base, Flow),
 ):
     tfd.RegisterKL(*_pair)(_kl_divergence)

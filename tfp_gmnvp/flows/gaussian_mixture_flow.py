@@ -1,4 +1,4 @@
-"""Bijector and mixture as one distribution, and the posterior over its components."""
+"""Real NVP flows with a Gaussian mixture prior, and the posterior over components."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp.bijectors import (
     MLP,
     SinglePassChain,
-    draw_in,
-    from_spread,
+    column_spread,
+    compress_tails,
     real_nvp,
-    spread_of,
+    standardization_from_spread,
 )
 from tfp_gmnvp.flows import columns, precision
-from tfp_gmnvp.flows.checks import check_has_mixture, where_the_flow_is
+from tfp_gmnvp.flows.checks import check_has_mixture, flow_location_hint
 from tfp_gmnvp.flows.conditional import ConditionalFlow
 from tfp_gmnvp.flows.configuration import record_arguments
 from tfp_gmnvp.flows.distribution import Flow
-from tfp_gmnvp.mixtures import gated_mixture, gaussian_mixture, log_posterior, within_reach
+from tfp_gmnvp.mixtures import clip_to_range, gated_mixture, gaussian_mixture, log_posterior
 from tfp_gmnvp.mixtures.components import GaussianComponents
 
 __all__ = [
@@ -57,7 +57,7 @@ def gaussian_mixture_flow(
     name: str | None = None,
     **bijector_arguments,
 ) -> tfd.TransformedDistribution:
-    """A Real NVP with a Gaussian mixture prior.
+    """Builds a Real NVP with a Gaussian mixture prior.
 
         log p(x) = log sum_k pi_k N(f(x) | mu_k, Sigma_k) + log|det df(x)/dx|
 
@@ -70,22 +70,21 @@ def gaussian_mixture_flow(
       rank: see `gaussian_mixture`.
       standardize: data `[N, D]` whose columns' means and standard deviations make up the
         outermost bijector, so that the flow sees standardised data while `log_prob` and samples are
-        in the data's own units; or `None`. A column with rows far out, beyond 20 robust standard
-        deviations, is centred at its median, scaled by its quantiles, and has its tails drawn in,
-        see `Tails`. A float32 flow that standardises takes float64 rows with all their digits
-        wherever they come in as arrays, tables or data sets; a tensor for `log_prob` is of the
-        flow's dtype, and its cast the caller's.
+        in the data's own units; or `None`. A column with outliers, beyond 20 robust standard
+        deviations, is centred at its median and scaled by its quantiles, and its tails are
+        compressed, see `Tails`. A float32 flow that standardises uses all digits of float64 rows in
+        arrays, tables and data sets; `log_prob` takes tensors of the flow's dtype alone.
       reparameterize: whether samples carry gradients with respect to all parameters, the
-        mixture's included, as `tfp.vi.fit_surrogate_posterior` wants; see `gaussian_mixture`.
+        mixture's included, as `tfp.vi.fit_surrogate_posterior` needs; see `gaussian_mixture`.
       context_size: size C of a context, for a density p(x | c): `log_prob(x, context=c)`,
-        `sample(..., context=c)`, or see `condition`. The conditioners read it as it is, so it is
-        best of about unit scale. 0 for none.
-      gate_units: widths of the hidden layers, possibly none, of a gating network that makes the
-        mixture's weights hang on the context; with `None` they do not.
+        `sample(..., context=c)`, or see `condition`. The conditioners do not rescale it, so
+        it should have about unit scale. 0 for none.
+      gate_units: widths of the hidden layers, possibly none, of a gating network, which makes the
+        mixture's weights depend on the context; with `None` they do not.
       dtype: float32 or float64.
       seed: integer or stateless seed `[2]` of all initial values.
-      name: name of the distribution. With `None` it is called after its parts, and a
-        `tfd.JointDistribution*` that holds it finds a name of its own.
+      name: name of the distribution. With `None` it is derived from the parts, and a
+        `tfd.JointDistribution*` that holds the flow chooses a name.
       **bijector_arguments: all other arguments of `real_nvp`, such as `num_couplings`,
         `hidden_units` and `coupling`.
 
@@ -95,7 +94,7 @@ def gaussian_mixture_flow(
 
     Raises:
       ValueError: if an argument is out of its range, or `standardize` is not `[N, D]` and finite.
-      TypeError: if neither this function nor `real_nvp` has an argument of a name.
+      TypeError: if neither this function nor `real_nvp` has an argument of this name.
 
     #### Examples
 
@@ -134,12 +133,12 @@ def gaussian_mixture_flow(
 
 
 def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorical:
-    """The posterior over components, p(k | x) = r_k(f(x)): the responsibilities.
+    """Computes the posterior over components, p(k | x) = r_k(f(x)): the responsibilities.
 
     They are finite at all finite x. Where log p(x) is beyond the range of the dtype and `log_prob`
-    is minus infinity, they are those of the limit: all for the component with the widest covariance
-    in the direction of f(x). Points of more than 2e21 (float32) or 4e169 (float64) count as the
-    point of that size on their ray, as couplings take larger ones out of the range.
+    is minus infinity, they are those of the limit: one for the component with the widest covariance
+    in the direction of f(x). Points beyond 2e21 (float32) or 4e169 (float64) are shrunk to that
+    size along their ray, as couplings would overflow.
 
     Args:
       flow: a flow over a `tfd.MixtureSameFamily`.
@@ -155,13 +154,13 @@ def posterior(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tfd.Categorica
     [5, 3]
     """
     check_has_mixture(flow)
-    x = precision.as_wide(flow, columns.of_table(x, "x", flow))
-    z = precision.latents(flow, within_reach(x, flow.event_shape.rank, dtype=flow.dtype))
+    x = precision.as_wide(flow, columns.table_to_array(x, "x", flow))
+    z = precision.latents(flow, clip_to_range(x, flow.event_shape.rank, dtype=flow.dtype))
     return tfd.Categorical(logits=log_posterior(flow.distribution, z))
 
 
 def predict_component(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tf.Tensor:
-    """The most likely component of every point, argmax_k p(k | x).
+    """Computes the most likely component of every point, argmax_k p(k | x).
 
     Args:
       flow: a flow over a `tfd.MixtureSameFamily`.
@@ -182,7 +181,7 @@ def predict_component(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tf.Ten
 def sample_component(
     flow: tfd.TransformedDistribution, component: int, sample_shape=(), *, seed=None
 ) -> tf.Tensor:
-    """Samples x = forward(z) with z from one component, p(x | k).
+    """Draws samples from one component, p(x | k): x = forward(z) with z from the component.
 
     Args:
       flow: a flow over a `tfd.MixtureSameFamily`.
@@ -194,7 +193,7 @@ def sample_component(
       A tensor `[*sample_shape, D]`, and with the flow's batch shape before D if it has one.
 
     Raises:
-      ValueError: if there is no such component.
+      ValueError: if `component` is out of range.
 
     #### Examples
 
@@ -211,7 +210,7 @@ def sample_component(
         raise TypeError(f"`component` must be a whole number, got {component!r}.") from None
     if not 0 <= component < num_components:
         raise ValueError(f"`component` must be in 0 .. {num_components - 1}, got {component!r}.")
-    if flow.batch_shape.rank != 0:  # that of contexts
+    if flow.batch_shape.rank != 0:  # the batch shape of contexts
         sample_shape = tf.reshape(tf.cast(sample_shape, tf.int32), [-1])
         sample_shape = tf.concat([sample_shape, flow.batch_shape_tensor()], axis=0)
     z = components.sample(sample_shape, seed=stateless_seed(seed))[..., component, :]
@@ -219,7 +218,7 @@ def sample_component(
 
 
 def check_flow(flow, name: str = "flow") -> None:
-    """Raises a `TypeError` unless this is a flow over a Gaussian mixture.
+    """Raises a `TypeError` unless the value is a flow over a Gaussian mixture.
 
     #### Examples
 
@@ -229,12 +228,12 @@ def check_flow(flow, name: str = "flow") -> None:
         return
     raise TypeError(
         f"`{name}` must be a flow over a Gaussian mixture, as `gaussian_mixture_flow` returns, "
-        f"got {flow!r}{where_the_flow_is(flow)}."
+        f"got {flow!r}{flow_location_hint(flow)}."
     )
 
 
 def _is_flow(value):
-    # By what it holds: what TFP returns for non-composite parts is of a private class.
+    # Duck typing: TFP returns a private class for parts that are not composite tensors.
     mixture = getattr(value, "distribution", None)
     return (
         isinstance(value, tfd.Distribution)
@@ -244,7 +243,7 @@ def _is_flow(value):
 
 
 def _with_defaults(bijector_arguments):
-    """All arguments of `real_nvp` that are not this module's: a file keeps them, defaults too."""
+    """Returns the arguments of `real_nvp`, defaults included, which a file stores."""
     ours = inspect.signature(gaussian_mixture_flow).parameters
     parameters = inspect.signature(real_nvp).parameters
     defaults = {name: p.default for name, p in parameters.items() if name not in ours}
@@ -259,11 +258,11 @@ def _with_defaults(bijector_arguments):
 
 
 def _gate(num_components, context_size, gate_units, reparameterize, *, dtype, seed):
-    """The network of the mixture's weights, which starts at zero."""
+    """Builds the gating network of the mixture's weights, which starts at zero."""
     if not context_size:
-        raise ValueError("`gate_units` are of a network that reads a context: give `context_size`.")
+        raise ValueError("`gate_units` require a context: pass `context_size`.")
     if reparameterize:
-        raise ValueError("Samples under a gate are not reparameterised: leave one of the two out.")
+        raise ValueError("`reparameterize` does not support `gate_units`: remove one of the two.")
     gate_units = as_sizes("gate_units", gate_units)
     seed = tf.random.experimental.stateless_fold_in(seed, num_components)
     return MLP(
@@ -272,7 +271,7 @@ def _gate(num_components, context_size, gate_units, reparameterize, *, dtype, se
 
 
 def standardizing(data, event_size: int, *, dtype=tf.float32) -> list[tfp.bijectors.Bijector]:
-    """The outermost bijectors of a flow: a standardisation, and `Tails` where data has far ones.
+    """Builds the outermost bijectors of a flow: a standardisation, and `Tails` for outliers.
 
     Args:
       data: array-like `[N, D]`.
@@ -289,6 +288,6 @@ def standardizing(data, event_size: int, *, dtype=tf.float32) -> list[tfp.biject
     """
     data = np.asarray(tables.as_array(data, "standardize"))
     array_checks.check_points(data, [event_size], tf.float64, name="standardize")
-    spread = spread_of(data)
-    parts, bound = [from_spread(spread, dtype=dtype)], spread.bound
-    return [*parts, draw_in(bound, dtype=dtype)] if np.isfinite(bound).any() else parts
+    spread = column_spread(data)
+    parts, bound = [standardization_from_spread(spread, dtype=dtype)], spread.bound
+    return [*parts, compress_tails(bound, dtype=dtype)] if np.isfinite(bound).any() else parts

@@ -1,4 +1,4 @@
-"""The Real NVP of images over the mixture, as one distribution of pixels."""
+"""Real NVP flows of images with a Gaussian mixture prior."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def image_flow(
     seed=None,
     name: str | None = None,
 ) -> tfd.TransformedDistribution:
-    """The Real NVP of images with a Gaussian mixture prior over the latents of all its scales.
+    """Builds a Real NVP of images with a Gaussian mixture prior over the latents of all scales.
 
         log p(x) = log sum_k pi_k N(f(x) | mu_k, Sigma_k) + log|det df(x)/dx|
 
@@ -118,7 +118,7 @@ def image_flow(
 
 
 def build_flow(config: Mapping) -> tfd.TransformedDistribution:
-    """Builds a flow of its `flow_config`, as it was before training, with what came of its data.
+    """Builds an untrained flow from its `flow_config`.
 
     Args:
       config: what `configuration.flow_config` returned.
@@ -149,9 +149,9 @@ def _checked(images, image_shape, num_levels):
             f"`standardize` must have shape [N, {', '.join(map(str, image_shape))}] with N >= 1, "
             f"got {list(images.shape)}."
         )
-    if not (images.min() >= 0 and images.max() <= num_levels):  # NaN is neither
+    if not (images.min() >= 0 and images.max() <= num_levels):  # False for NaN
         raise ValueError(
-            f"`standardize` must hold pixels in [0, {num_levels}], as `num_levels` says, got "
+            f"`standardize` must hold pixels in [0, {num_levels}], by `num_levels`, got "
             f"values from {images.min()} to {images.max()}."
         )
     return images

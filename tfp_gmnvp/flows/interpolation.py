@@ -1,4 +1,4 @@
-"""Paths between points that are straight in the latent space."""
+"""Interpolation between points along straight lines in the latent space."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ tfd = tfp.distributions
 def interpolate(
     flow: tfd.TransformedDistribution, a: tf.Tensor, b: tf.Tensor, num: int
 ) -> tf.Tensor:
-    """The path from a to b whose latents are a straight line at constant speed.
+    """Interpolates from a to b along a straight line in the latent space.
 
         x_t = forward((1 - t) f(a) + t f(b)),    t = 0, 1/(num - 1), ..., 1
 
     Between points of one component the latents stay at least as likely as the less likely end, as
     a Gaussian's contours are convex; between components the path crosses what lies between
-    them. A great circle about the origin, as is usual for a standard normal prior of many
-    dimensions, would have no such reason: the components have centres and covariances of their own.
+    them. Great circles about the origin, which are usual for standard normal priors in many
+    dimensions, do not suit components with different centres and covariances.
 
     Args:
       flow: any `tfd.TransformedDistribution` with event shape `[D]`.
@@ -57,7 +57,7 @@ def interpolate(
 
 
 def _as_points(flow, name, x):
-    x = columns.of_table(x, name, flow)
+    x = columns.table_to_array(x, name, flow)
     check_tensor_dtype(name, x, flow.dtype)
     x = tf.convert_to_tensor(x, dtype=flow.dtype)
     if x.shape.rank == 0 or not x.shape[-1:].is_compatible_with(flow.event_shape):

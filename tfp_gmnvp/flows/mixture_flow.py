@@ -1,4 +1,4 @@
-"""A plain mixture in the data's own units: a flow whose bijector is a standardisation alone."""
+"""Gaussian mixtures of standardised data: flows without couplings."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def standardized_mixture(
     seed=None,
     name: str | None = None,
 ) -> tfd.TransformedDistribution:
-    """A Gaussian mixture of standardised data, as a flow.
+    """Builds a Gaussian mixture of standardised data, as a flow.
 
         log p(x) = log sum_k pi_k N((x - m) / s | mu_k, Sigma_k) - sum_d log s_d
 
-    Where columns have far outliers their tails are drawn in, as by `gaussian_mixture_flow`.
+    The tails of columns with outliers are compressed, as in `gaussian_mixture_flow`.
 
     Args:
       event_size: size D of the vectors.

@@ -1,7 +1,7 @@
-"""Points of more digits than a flow's dtype has: standardised in float64 before they are cast.
+"""Standardisation in float64 of points with more digits than the flow's dtype.
 
-A timestamp of 1.7e9 is known to 128 seconds in float32. Where data meets a standardisation first,
-rows that come as float64, or as whole numbers of 32 bits and more, keep their digits up to there.
+In float32 a timestamp of 1.7e9 is exact to 128 seconds only. If the outermost bijector is a
+standardisation, it takes rows of float64, and of integers with 32 bits and more, before the cast.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WIDE = (tf.float64, tf.int32, tf.int64, tf.uint32, tf.uint64)
 
 
 def takes_float64(flow: tfd.TransformedDistribution) -> bool:
-    """Whether a flow of fewer digits standardises first, and so makes use of float64 points.
+    """Whether a flow of lower precision standardises first, and so uses the digits of float64.
 
     #### Examples
 
@@ -45,7 +45,7 @@ def takes_float64(flow: tfd.TransformedDistribution) -> bool:
 
 
 def is_wide(dtype) -> bool:
-    """Whether numbers of a dtype may have more digits than float32 has.
+    """Whether a dtype may have more digits than float32.
 
     #### Examples
 
@@ -56,7 +56,7 @@ def is_wide(dtype) -> bool:
 
 
 def row_dtype(flow: tfd.TransformedDistribution, dtype) -> tf.DType:
-    """The dtype that points of a dtype are to have when they reach a flow.
+    """Returns the dtype in which points of a dtype are passed to a flow.
 
     #### Examples
 
@@ -69,10 +69,10 @@ def row_dtype(flow: tfd.TransformedDistribution, dtype) -> tf.DType:
 
 
 def as_wide(flow: tfd.TransformedDistribution, x) -> tf.Tensor:
-    """Points `[..., D]` as a user gives them, as a tensor of float64 or of the flow's dtype.
+    """Converts a user's points `[..., D]` to a tensor of float64 or of the flow's dtype.
 
     Raises:
-      TypeError: if x is a tensor of another dtype that the flow makes no use of.
+      TypeError: if x is a tensor of another dtype that the flow does not take.
 
     #### Examples
 
@@ -87,7 +87,7 @@ def as_wide(flow: tfd.TransformedDistribution, x) -> tf.Tensor:
 
 
 def latents(flow: tfd.TransformedDistribution, x) -> tf.Tensor:
-    """Latents of points `[..., D]` as a user gives them: float64 is made use of, if it can be.
+    """Computes the latents of a user's points `[..., D]`, from float64 where possible.
 
     #### Examples
 
@@ -100,13 +100,13 @@ def latents(flow: tfd.TransformedDistribution, x) -> tf.Tensor:
     return flow.bijector.inverse(x) if x.dtype == flow.dtype else latents_and_log_det(flow, x)[0]
 
 
-def latents_and_log_det(flow: tfd.TransformedDistribution, x: tf.Tensor, **condition):
-    """Latents z = f(x) and log|det df(x)/dx|, of points in the flow's dtype or its `row_dtype`.
+def latents_and_log_det(flow: tfd.TransformedDistribution, x: tf.Tensor, **call_kwargs):
+    """Computes z = f(x) and log|det df(x)/dx| of points in the flow's dtype or its `row_dtype`.
 
     Args:
       flow: a flow.
       x: points `[N, D]`.
-      **condition: what the bijector hangs on.
+      **call_kwargs: further arguments of the bijector's calls.
 
     Returns:
       Latents `[N, D]`, and the log-det, `[N]` or of a shape that broadcasts with it; both in the
@@ -122,14 +122,14 @@ def latents_and_log_det(flow: tfd.TransformedDistribution, x: tf.Tensor, **condi
     """
     bijector = flow.bijector
     if x.dtype == flow.dtype:
-        z = bijector.inverse(x, **condition)
+        z = bijector.inverse(x, **call_kwargs)
         ndims = flow.event_shape.rank
-        return z, bijector.inverse_log_det_jacobian(x, event_ndims=ndims, **condition)
-    return bijector._checked_codomain(x)._inverse_and_log_det(x, **condition)
+        return z, bijector.inverse_log_det_jacobian(x, event_ndims=ndims, **call_kwargs)
+    return bijector._checked_inverse_and_log_det(x, **call_kwargs)
 
 
 def log_prob(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tf.Tensor:
-    """log p(x) of points in the flow's dtype or its `row_dtype`.
+    """Computes log p(x) of points in the flow's dtype or its `row_dtype`.
 
     #### Examples
 
@@ -146,14 +146,14 @@ def log_prob(flow: tfd.TransformedDistribution, x: tf.Tensor) -> tf.Tensor:
 
 
 def check_resolution(flow: tfd.TransformedDistribution, x, name: str = "x") -> None:
-    """Raises a `ValueError` where the flow's dtype cannot tell the points of a column apart.
+    """Raises a `ValueError` if the flow's dtype cannot resolve the values of a column.
 
-    What is looked at is what is cast: points, or what a standardisation makes of them.
+    The values that are cast are checked: points, or standardised points.
 
     Args:
       flow: a flow.
-      x: points `[N, D]`, or `[N, D + C]` with their contexts; of many rows some are looked at.
-      name: what they are called in errors.
+      x: points `[N, D]`, or `[N, D + C]` with their contexts; of many rows a subset is checked.
+      name: name of the points in errors.
 
     #### Examples
 
@@ -162,7 +162,7 @@ def check_resolution(flow: tfd.TransformedDistribution, x, name: str = "x") -> N
     >>> check_resolution(gaussian_mixture_flow(2, standardize=x), x)
     >>> check_resolution(gaussian_mixture_flow(2), x)
     Traceback (most recent call last):
-    ValueError: `x` would lose what tells its rows apart: column 0 lies about 1.7e+09 with a ...
+    ValueError: `x` would lose the differences between its rows: column 0 lies about 1.7e+09 ...
     """
     if len(x.shape) != 2:
         return
@@ -174,9 +174,9 @@ def check_resolution(flow: tfd.TransformedDistribution, x, name: str = "x") -> N
         loc[:size], scale[:size] = first.mean.numpy(), first.std.numpy()
     dtype = tf.as_dtype(flow.dtype)
     hint = (
-        "Give `dtype=tf.float64` to the flow, or give differences from a nearer origin."
+        "Build the flow with `dtype=tf.float64`, or subtract an origin near the data."
         if is_standardized
-        else f"Give the rows in float64 (they are {tf.as_dtype(x.dtype).name} here) to a flow with "
-        "`standardize=x`, which centres them before they are cast, or to one of `dtype=tf.float64`."
+        else f"Pass the rows in float64 (these are {tf.as_dtype(x.dtype).name}) to a flow with "
+        "`standardize=x`, which centres them before the cast, or to one with `dtype=tf.float64`."
     )
-    array_checks.check_told_apart(name, x, dtype, loc=loc, scale=scale, hint=hint)
+    array_checks.check_resolvable(name, x, dtype, loc=loc, scale=scale, hint=hint)

@@ -1,4 +1,4 @@
-"""How exactly a flow inverts itself in its dtype."""
+"""The numerical error of a flow's inverse in its dtype."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ tfd = tfp.distributions
 
 
 def round_trip_error(flow: tfd.TransformedDistribution, x) -> float:
-    """How far points come back from where they were, by way of their latents z = f(x).
+    """Computes the relative error of `forward(inverse(x))`.
 
         max_nd |f^-1(f(x_n))_d - x_nd| / max_n |x_nd - c_d|
 
     with c = 0, or the centre of the standardisation where the flow begins with one.
-    Rounding alone makes it about the resolution of the dtype, 1e-7 or 1e-16. Where it is much
-    more, the flow is steep: it does not invert itself there, and its densities have lost digits,
-    too. A lower `max_log_scale`, weight decay, or `dtype=tf.float64` helps.
+    Rounding alone gives about the resolution of the dtype, 1e-7 or 1e-16. If it is much larger, the
+    flow is so steep that its inverse is inaccurate, and its densities have lost digits, too. A
+    lower `max_log_scale`, weight decay, or `dtype=tf.float64` helps.
 
     Args:
       flow: a flow made by `gaussian_mixture_flow`.
@@ -42,7 +42,7 @@ def round_trip_error(flow: tfd.TransformedDistribution, x) -> float:
     back = batched.forward(flow, batched.inverse(flow, points)).astype(np.float64)
     x = np.asarray(
         array_checks.as_array(x), np.float64
-    )  # as it was given: a cast is part of the way
+    )  # unconverted: the cast is part of the error
     standardization = bijectors.leading_standardization(flow.bijector)
     if standardization is None:
         scale = np.maximum(np.abs(x).max(axis=0), np.finfo(points.dtype).tiny)

@@ -1,4 +1,4 @@
-"""Monte Carlo summaries of a distribution: its entropy, and its divergence from another."""
+"""Monte Carlo estimates of entropy and Kullback-Leibler divergence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp._shared.arguments import check_whole_number
 from tfp_gmnvp._shared.seeds import stateless_seed
-from tfp_gmnvp.flows.checks import where_the_flow_is
+from tfp_gmnvp.flows.checks import flow_location_hint
 
 __all__ = ["MonteCarloEstimate", "entropy", "kl_divergence", "mean_estimate"]
 
@@ -35,7 +35,7 @@ class MonteCarloEstimate(NamedTuple):
 
 
 def mean_estimate(values: np.ndarray) -> MonteCarloEstimate:
-    """The mean of independent values, and its standard error.
+    """Computes the mean of independent values, and its standard error.
 
     Args:
       values: `[N]`, N >= 2.
@@ -48,18 +48,18 @@ def mean_estimate(values: np.ndarray) -> MonteCarloEstimate:
     >>> mean_estimate(np.array([1.0, 3.0]))
     MonteCarloEstimate(estimate=2.0, standard_error=1.0)
     """
-    with np.errstate(invalid="ignore"):  # of infinities
+    with np.errstate(invalid="ignore"):  # for infinities
         error = np.std(values, ddof=1) / np.sqrt(len(values))
     return MonteCarloEstimate(float(np.mean(values)), float(error))
 
 
 def entropy(flow: tfd.Distribution, *, num_samples: int = 10_000, seed=None) -> MonteCarloEstimate:
-    """The differential entropy, by samples.
+    """Estimates the differential entropy by samples.
 
         H[q] = -E_q[log q(x)]
 
-    Made of a flow with `reparameterize=True`, the estimate can be differentiated with respect to
-    all of its variables.
+    The estimate for a flow with `reparameterize=True` is differentiable with respect to all of its
+    variables.
 
     Args:
       flow: a distribution with batch shape `[]` that can be sampled.
@@ -91,13 +91,13 @@ def kl_divergence(
     num_samples: int = 10_000,
     seed=None,
 ) -> MonteCarloEstimate:
-    """The Kullback-Leibler divergence from another distribution, by samples of the flow.
+    """Estimates the Kullback-Leibler divergence from another distribution by samples of the flow.
 
         KL(q || p) = E_q[log q(x) - log p(x)]
 
     Where log p is unnormalised, Z being the integral of its exponential, the estimate is
-    KL(q || p) - log Z, the negative evidence lower bound. As for `entropy`, it can be
-    differentiated.
+    KL(q || p) - log Z, the negative evidence lower bound. Like `entropy`, it is
+    differentiable.
 
     Args:
       flow: the distribution q, with batch shape `[]`, that can be sampled.
@@ -135,7 +135,7 @@ def kl_divergence(
 def _samples(flow, num_samples, seed):
     check_whole_number("num_samples", num_samples, 2)
     if not isinstance(flow, tfd.Distribution):
-        raise TypeError(f"`flow` must be a distribution, got {flow!r}{where_the_flow_is(flow)}.")
+        raise TypeError(f"`flow` must be a distribution, got {flow!r}{flow_location_hint(flow)}.")
     if flow.batch_shape.rank != 0:
         raise ValueError(f"`flow` must have batch shape [], got {flow.batch_shape}.")
     return flow.sample(num_samples, seed=stateless_seed(seed))
@@ -146,8 +146,8 @@ def _log_prob(name, function, x):
     if not log_prob.shape.is_compatible_with(x.shape[:1]):
         raise ValueError(
             f"The log-density of `{name}` must be one number for each sample, of shape "
-            f"{x.shape[:1]} for samples of shape {x.shape}, got shape {log_prob.shape}. Has it "
-            "other events, or a batch shape?"
+            f"{x.shape[:1]} for samples of shape {x.shape}, got shape {log_prob.shape}. Does it "
+            "have other events, or a batch shape?"
         )
     return log_prob
 

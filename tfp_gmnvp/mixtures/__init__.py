@@ -9,14 +9,14 @@ from tfp_gmnvp.mixtures.covariances import (
     Spherical,
     Tied,
     covariance_structure,
-    structure_of,
+    mixture_structure,
 )
 from tfp_gmnvp.mixtures.gate import (
     GatedMixture,
+    assign_initial_parameters,
     at_context,
     gate_variables,
     gated_mixture,
-    start_mixture,
 )
 from tfp_gmnvp.mixtures.gaussian_mixture import gaussian_mixture
 from tfp_gmnvp.mixtures.parameters import (
@@ -26,7 +26,7 @@ from tfp_gmnvp.mixtures.parameters import (
     component_log_joint,
     mixture_parameters,
 )
-from tfp_gmnvp.mixtures.posterior import log_posterior, ordered_log_joint, within_reach
+from tfp_gmnvp.mixtures.posterior import clip_to_range, finite_log_joint, log_posterior
 from tfp_gmnvp.mixtures.priors import Prior
 
 __all__ = [
@@ -41,17 +41,17 @@ __all__ = [
     "Spherical",
     "Tied",
     "as_mixture",
+    "assign_initial_parameters",
     "assign_parameters",
     "at_context",
+    "clip_to_range",
     "component_log_joint",
     "covariance_structure",
+    "finite_log_joint",
     "gate_variables",
     "gated_mixture",
     "gaussian_mixture",
     "log_posterior",
     "mixture_parameters",
-    "ordered_log_joint",
-    "start_mixture",
-    "structure_of",
-    "within_reach",
+    "mixture_structure",
 ]

@@ -1,4 +1,4 @@
-"""Gaussian components of a mixture, all of which evaluate in one contraction."""
+"""Gaussian components of a mixture, evaluated in one contraction."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import tensorflow_probability as tfp
 from tfp_gmnvp._shared.seeds import standard_normal
 from tfp_gmnvp.mixtures.triangular import inverse_tril, log_det_tril, products_with_each
 
-__all__ = ["DiagComponents", "GaussianComponents", "TriLComponents", "Whitening", "are_same"]
+__all__ = ["DiagComponents", "GaussianComponents", "TriLComponents", "Whitening", "equal_scales"]
 
 tfd = tfp.distributions
 tfb = tfp.bijectors
 
 
 class Whitening(NamedTuple):
-    """The linear parts of the maps that whiten the components, from one reading of their scales.
+    """The linear parts of the maps that whiten the components, and their log-determinants.
 
     Attributes:
       linear: maps `[..., 1 or K, D]` to `L_k^-1` times it, `[..., K, D]`; `[..., 1, D]` of a single
         vector where all share one scale.
       log_det_scale: log det L_k, `[K]`.
-      is_same: which components have one and the same scale, bool `[K, K]`.
+      is_same: which components have equal scales, bool `[K, K]`.
 
     #### Examples
 
@@ -43,14 +43,14 @@ class Whitening(NamedTuple):
 class GaussianComponents(tfd.Distribution):
     """K Gaussians over R^D, a batch `[K]` for `tfd.MixtureSameFamily`.
 
-    For points `[..., 1, D]`, which is how a mixture asks, the log-densities `[..., K]` of
+    For points `[..., 1, D]`, as a mixture passes them, the log-densities `[..., K]` of
 
         log N(z | mu_k, L_k L_k^T) = -|L_k^-1 (z - mu_k)|^2 / 2 - log det L_k - D/2 log 2 pi
 
     come from one contraction with all inverse Cholesky factors at once.
 
-    Its subclasses say what `L_k` is. It is not a `CompositeTensor`, so that a mixture of it keeps
-    its variables wherever it goes.
+    Subclasses define `L_k`. The class is not a `CompositeTensor`, so that a mixture of it keeps
+    its variables.
     """
 
     def __init__(self, loc, *, covariance_type, validate_args=False, parameters=None, name=None):
@@ -89,7 +89,7 @@ class GaussianComponents(tfd.Distribution):
         """The linear parts of the maps from points to whitened points."""
 
     def sample_at(self, component: tf.Tensor, seed) -> tf.Tensor:
-        """One sample of each of these components.
+        """Draws one sample of each of these components.
 
         Args:
           component: int32 numbers `[n]` in 0 .. K-1.
@@ -126,7 +126,7 @@ class GaussianComponents(tfd.Distribution):
     def _whiten(self, z):
         """Maps `z [..., 1 or K, D]` to `L_k^-1 (z - mu_k)`, `[..., K, D]`, and gives log det L_k.
 
-        Both come from one reading of the scale, which is computed anew each time that it is read.
+        Both use one reading of the scale, which is computed anew at every reading.
         """
 
     @abc.abstractmethod
@@ -222,7 +222,7 @@ class TriLComponents(GaussianComponents):
             return tf.linalg.matvec(inverse, vectors)
 
         log_det_scale = log_det_tril(scale_tril) + tf.zeros_like(self.loc[..., 0])
-        return Whitening(linear, log_det_scale, are_same(self.loc, scale_tril))
+        return Whitening(linear, log_det_scale, equal_scales(self.loc, scale_tril))
 
     def _whiten(self, z):
         loc, scale_tril = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale_tril)
@@ -294,7 +294,7 @@ class DiagComponents(GaussianComponents):
         return Whitening(
             lambda vectors: vectors / scale_diag,
             _log_det_diag(scale_diag, self.loc),
-            are_same(self.loc, scale_diag),
+            equal_scales(self.loc, scale_diag),
         )
 
     def _whiten(self, z):
@@ -321,16 +321,16 @@ def _log_det_diag(scale_diag, loc):
     return tf.reduce_sum(tf.math.log(scale_diag) + tf.zeros_like(loc), axis=-1)
 
 
-def are_same(loc: tf.Tensor, *scales: tf.Tensor) -> tf.Tensor:
-    """Which components have equal scales, bool `[K, K]`.
+def equal_scales(loc: tf.Tensor, *scales: tf.Tensor) -> tf.Tensor:
+    """Compares the scales of all pairs of components, bool `[K, K]`.
 
     Args:
       loc: means `[K, D]`.
-      *scales: all that makes up their scales, `[K or 1, ...]`.
+      *scales: the tensors that define their scales, `[K or 1, ...]`.
 
     #### Examples
 
-    >>> are_same(tf.zeros([2, 1]), tf.constant([[2.0], [4.0]])).numpy().tolist()
+    >>> equal_scales(tf.zeros([2, 1]), tf.constant([[2.0], [4.0]])).numpy().tolist()
     [[True, False], [False, True]]
     """
     same = tf.ones(tf.concat([tf.shape(loc)[:1]] * 2, axis=0), tf.bool)

@@ -1,11 +1,11 @@
-"""The mixture's class: samples of the chosen component alone, and their pathwise gradients."""
+"""The mixture distribution: samples from one component each, with pathwise gradients."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.distributions import mixture_same_family
 
+from tfp_gmnvp._compat import PlainMixture
 from tfp_gmnvp._shared.seeds import symmetric_uniform
 from tfp_gmnvp.mixtures import pathwise
 from tfp_gmnvp.mixtures.posterior import log_posterior, log_sum_exp
@@ -13,12 +13,12 @@ from tfp_gmnvp.mixtures.posterior import log_posterior, log_sum_exp
 __all__ = ["GaussianMixture", "ReparameterizedMixture"]
 
 
-class GaussianMixture(mixture_same_family._MixtureSameFamily):
+class GaussianMixture(PlainMixture):
     """The mixture that `tfd.MixtureSameFamily` constructs, for `GaussianComponents`.
 
-    It differs in how it samples: a component first, and then from that one alone, where TFP draws
-    from all K and keeps one. And its posterior and the gradient of its log-density are finite at
-    points so far that their log-density is minus infinity in the dtype; see `mixtures.posterior`.
+    It samples a component first, and then from that component alone; TFP draws from all K and
+    keeps one. Its posterior and the gradient of its log-density are finite even at points so far
+    out that their log-density is minus infinity in the dtype; see `mixtures.posterior`.
 
     Its base is what `tfd.MixtureSameFamily(...)` returns for components that are no
     `CompositeTensor`s, as ours are not; a subclass of `tfd.MixtureSameFamily` would be one.
@@ -33,16 +33,16 @@ class GaussianMixture(mixture_same_family._MixtureSameFamily):
 
     def posterior_marginal(self, observations, name="posterior_marginals"):
         """The posterior p(k | z) at points `[..., D]`, a `tfd.Categorical`; see `log_posterior`."""
-        with self._name_and_control_scope(name):
+        with self._named_scope(name):
             return tfp.distributions.Categorical(logits=log_posterior(self, observations))
 
     def posterior_mode(self, observations, name="posterior_mode"):
-        """The likeliest component at points `[..., D]`, int64."""
-        with self._name_and_control_scope(name):
+        """The most likely component at points `[..., D]`, int64."""
+        with self._named_scope(name):
             return tf.argmax(log_posterior(self, observations), axis=-1)
 
     def _log_prob(self, z):
-        return log_sum_exp(self._per_mixture_component_log_prob(z), self, z)
+        return log_sum_exp(self._component_log_joint(z), self, z)
 
     def _sample_n(self, n, seed):
         component_seed, noise_seed = tfp.random.split_seed(
@@ -58,10 +58,9 @@ class GaussianMixture(mixture_same_family._MixtureSameFamily):
         return tfp.bijectors.Identity(validate_args=self.validate_args)
 
     def _sample_component(self, n, seed):
-        """Numbers of components `[n, ...]`: the cumulative weights that a uniform draw is past.
+        """Draws components `[n, ...]` by the inverse of their distribution function.
 
-        Drawn by the inverse of the distribution function, as that takes one random number for each
-        where `tfd.Categorical` takes K.
+        It takes one random number per sample, where `tfd.Categorical` takes K.
         """
         probs = self.mixture_distribution.probs_parameter()
         shape = [n, 1] if probs.shape.rank == 1 else tf.concat([[n], tf.shape(probs)[:-1], [1]], 0)
@@ -73,8 +72,8 @@ class GaussianMixture(mixture_same_family._MixtureSameFamily):
 class ReparameterizedMixture(GaussianMixture):
     """A mixture of Gaussians of any covariance whose samples carry pathwise gradients.
 
-    TFP's own way to attach them needs components with independent coordinates. Seeds give the
-    samples that they give without gradients.
+    TFP's own pathwise gradients need components with independent coordinates. The samples of a
+    seed are the same with and without gradients.
 
     #### Examples
 
@@ -85,12 +84,11 @@ class ReparameterizedMixture(GaussianMixture):
     """
 
     def _sample_n(self, n, seed):
-        return self._reparameterize_sample(super()._sample_n(n, seed), self.event_shape)
+        return self._with_pathwise_gradients(super()._sample_n(n, seed))
 
-    def _reparameterize_sample(self, x, event_shape):
-        del event_shape  # a vector's
+    def _with_pathwise_gradients(self, z):
         return pathwise.reparameterize(
-            x,
+            z,
             self.mixture_distribution.logits_parameter(),
             self.components_distribution.loc,
             self.components_distribution.inverse_scale(),

@@ -4,7 +4,7 @@
     Sigma_k = W_k W_k^T + diag(psi_k)
 
 With `[K, D, R]` loadings W_k and `[K, D]` variances psi_k a covariance takes D (R + 1) numbers
-rather than D^2. They travel as one tensor `[K, D, 1 + R]`, psi_k before W_k; see `pack`.
+rather than D^2. They are stored as one tensor `[K, D, 1 + R]`, psi_k before W_k; see `pack`.
 
 The M-step of W_k and psi_k is one step of the EM whose missing data are the factors f as well
 (Ghahramani and Hinton 1996, "The EM algorithm for mixtures of factor analyzers", equations 13 to
@@ -17,8 +17,8 @@ and the responsibilities' covariance S_k of the points about their mean, it is
     W_k <- S_k B_k^T (I - B_k W_k + B_k S_k B_k^T)^-1,    psi_k <- diag(S_k - W_k B_k S_k).
 
 So of S_k only `S_k B_k^T` and the diagonal are needed, sums of K D (R + 1) numbers: no matrix D x D
-is ever formed. The likelihood never falls, and with the lower bound on psi neither, as each entry
-of psi has its maximum on its own.
+is ever formed. The likelihood never decreases, also with the lower bound on psi, as each entry of
+psi is maximised separately.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["initial_loadings", "loadings_step", "pack", "posterior_map", "second
 
 
 def pack(variance: tf.Tensor, loadings: tf.Tensor) -> tf.Tensor:
-    """The variances psi and loadings W as one tensor.
+    """Packs the variances psi and loadings W into one tensor.
 
     Args:
       variance: psi_k, `[K, D]`.
@@ -47,7 +47,7 @@ def pack(variance: tf.Tensor, loadings: tf.Tensor) -> tf.Tensor:
 
 
 def unpack(covariance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The variances psi `[K, D]` and the loadings W `[K, D, R]` that `pack` put together.
+    """Unpacks the variances psi `[K, D]` and the loadings W `[K, D, R]`.
 
     Args:
       covariance: `[K, D, 1 + R]`.
@@ -92,7 +92,7 @@ def _posterior_precision(covariance):
 
 
 def second_moments(deviation: tf.Tensor, weights: tf.Tensor, covariance: tf.Tensor) -> tf.Tensor:
-    """What the M-step needs of the points' second moments, given the covariances as they are.
+    """Computes the second moments that the M-step needs, given the current covariances.
 
     Args:
       deviation: z_n - c_k, `[K, N, D]`.
@@ -127,7 +127,7 @@ def loadings_step(second: tf.Tensor, step: tf.Tensor, covariance: tf.Tensor) -> 
 
     #### Examples
 
-    The moments of the model itself leave it as it is:
+    The moments of the model itself leave it unchanged:
 
     >>> covariance = tf.constant([[[1.0, 2.0]]])
     >>> moments = tf.constant([[[5.0, 2.0]]])
@@ -140,7 +140,7 @@ def loadings_step(second: tf.Tensor, step: tf.Tensor, covariance: tf.Tensor) -> 
     factor_step = tf.einsum("krd,kd->kr", mapped, step)
     squares -= tf.square(step)
     cross -= step[..., tf.newaxis] * factor_step[:, tf.newaxis]  # S B^T
-    # The posterior covariance I - B W by its precision: no difference, and so never singular.
+    # The posterior covariance I - B W by its precision: without a difference, so never singular.
     identity = tf.eye(weighted.shape[-1], batch_shape=weighted.shape[:-2], dtype=weighted.dtype)
     factor_moments = tf.linalg.cholesky_solve(precision_tril, identity)
     factor_moments += tf.matmul(mapped, cross)
@@ -152,9 +152,9 @@ def loadings_step(second: tf.Tensor, step: tf.Tensor, covariance: tf.Tensor) -> 
 
 
 def initial_loadings(variance: tf.Tensor, rank: int, *, seed) -> tf.Tensor:
-    """Random covariances to start the EM from, half of whose variance is the loadings'.
+    """Draws initial covariances, half of whose variance is explained by random loadings.
 
-    Loadings of zero would stay there: all their directions are alike.
+    Loadings of zero are a stationary point, as all their directions are equal.
 
     Args:
       variance: the total variance of each entry, `[K, D]`.

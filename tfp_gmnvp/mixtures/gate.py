@@ -1,13 +1,13 @@
-"""A mixture whose weights hang on a context, by a gating network, as in a mixture of experts.
+"""A mixture whose weights depend on a context, through a gating network (mixture of experts).
 
     p(z | c) = sum_k pi_k(c) N(z | mu_k, Sigma_k),    pi(c) = softmax(offset + gate(c))
 
-EM's objective splits. Means and covariances have the M-step that they always have, with the
-responsibilities under pi(c_n). The gate's part is
+EM's objective splits. Means and covariances have their usual M-step, with the responsibilities
+under pi(c_n). The gate's part is
 
     Q(gate) = sum_n w_n sum_k r_nk log pi_k(c_n),
 
-which has no maximum in closed form, and is climbed by gradient (Jordan and Jacobs 1994,
+which has no maximum in closed form, and is maximised by gradient ascent (Jordan and Jacobs 1994,
 "Hierarchical mixtures of experts and the EM algorithm", section 4). With fresh responsibilities
 that gradient is the one of log p(z_n | c_n) itself.
 """
@@ -19,20 +19,27 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp._compat import set_parameters
 from tfp_gmnvp.mixtures.distribution import GaussianMixture
 from tfp_gmnvp.mixtures.gaussian_mixture import gaussian_mixture
 from tfp_gmnvp.mixtures.parameters import MixtureParameters, assign_parameters
 
-__all__ = ["GatedMixture", "at_context", "gate_variables", "gated_mixture", "start_mixture"]
+__all__ = [
+    "GatedMixture",
+    "assign_initial_parameters",
+    "at_context",
+    "gate_variables",
+    "gated_mixture",
+]
 
 tfd = tfp.distributions
 
 
 class GatedMixture(GaussianMixture):
-    """A mixture that is one at a context only; `at(context)` is a batch of plain mixtures.
+    """A mixture with context-dependent weights; `at(context)` is a batch of plain mixtures.
 
-    Its `mixture_distribution` holds the weights on average over the contexts, which EM keeps up and
-    needs to fold batches together; the density is of the gate's weights alone.
+    Its `mixture_distribution` holds the average weights over the contexts, which EM updates and
+    needs to merge batches; the density depends on the gate's weights alone.
 
     #### Examples
 
@@ -56,12 +63,12 @@ class GatedMixture(GaussianMixture):
           mixture_distribution: the average weights.
           components_distribution: `GaussianComponents`.
           gate: maps contexts `[..., C]` to log-odds `[..., K]`.
-          offset: what is added to these, `[K]`.
+          offset: added to the log-odds, `[K]`.
           name: prefix of the operations' names.
         """
         parameters = dict(locals())
         super().__init__(mixture_distribution, components_distribution, name=name)
-        self._parameters = self._no_dependency(parameters)
+        set_parameters(self, parameters)
         self._gate, self._offset = gate, offset
 
     @property
@@ -77,9 +84,9 @@ class GatedMixture(GaussianMixture):
     def at(self, context: tf.Tensor) -> GaussianMixture:
         """The mixtures at contexts `[..., C]`, with batch shape `[...]`."""
         context = tf.cast(context, self.dtype)
-        logits = tfp.util.DeferredTensor(  # of the variables as they are when it is read
+        logits = tfp.util.DeferredTensor(  # evaluated each time that it is read
             context,
-            self._log_odds,  # which can be pickled, as a closure cannot
+            self._log_odds,  # a method, as closures cannot be pickled
             shape=context.shape[:-1].concatenate(self.offset.shape),
             also_track=[self.offset, self.gate],
         )
@@ -94,17 +101,17 @@ class GatedMixture(GaussianMixture):
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return super()._parameter_properties(dtype, num_classes)  # those of batches: the parts'
+        return super()._parameter_properties(dtype, num_classes)  # of batches: those of the parts
 
     def _log_prob(self, z, context=None):
         return self._checked(context).log_prob(z)
 
-    def _call_sample_n(self, sample_shape, seed, context=None):
+    def _sample_of_shape(self, sample_shape, seed, context=None):
         return self._checked(context).sample(sample_shape, seed)
 
     def _checked(self, context):
         if context is None:
-            raise ValueError("The weights of this mixture hang on a `context`: give one.")
+            raise ValueError("The weights of this mixture depend on a `context`: pass one.")
         return self.at(context)
 
 
@@ -119,10 +126,10 @@ def gated_mixture(
     seed=None,
     name: str = "gated_mixture",
 ) -> GatedMixture:
-    """A mixture as `gaussian_mixture` makes it, but with weights that hang on a context.
+    """Builds a mixture as `gaussian_mixture` does, but with weights that depend on a context.
 
     Args:
-      gate: maps contexts `[..., C]` to log-odds `[..., K]`; an `MLP` for one.
+      gate: maps contexts `[..., C]` to log-odds `[..., K]`; for example an `MLP`.
       num_components: K.
       event_size: D.
       covariance_type: as of `gaussian_mixture`.
@@ -151,7 +158,7 @@ def gated_mixture(
 
 
 def at_context(mixture: tfd.MixtureSameFamily, context: tf.Tensor | None = None):
-    """The mixture at contexts `[..., C]`: itself, unless it has a gate.
+    """Returns the mixture at contexts `[..., C]`; the mixture itself if it has no gate.
 
     #### Examples
 
@@ -163,7 +170,7 @@ def at_context(mixture: tfd.MixtureSameFamily, context: tf.Tensor | None = None)
 
 
 def gate_variables(mixture: tfd.MixtureSameFamily) -> Sequence[tf.Variable]:
-    """What trains by gradient whatever the mixture's update: the variables of its gate, if any.
+    """Returns the variables of a mixture's gate, which are trained by gradient under any update.
 
     #### Examples
 
@@ -173,8 +180,10 @@ def gate_variables(mixture: tfd.MixtureSameFamily) -> Sequence[tf.Variable]:
     return getattr(getattr(mixture, "gate", None), "trainable_variables", ())
 
 
-def start_mixture(mixture: tfd.MixtureSameFamily, parameters: MixtureParameters) -> None:
-    """Sets a mixture down, the weights where its gate is zero among them.
+def assign_initial_parameters(
+    mixture: tfd.MixtureSameFamily, parameters: MixtureParameters
+) -> None:
+    """Initialises a mixture, including the offset of its gate.
 
     Args:
       mixture: made by `gaussian_mixture` or `gated_mixture`.
@@ -183,7 +192,8 @@ def start_mixture(mixture: tfd.MixtureSameFamily, parameters: MixtureParameters)
     #### Examples
 
     >>> mixture = gated_mixture(lambda context: tf.zeros([2]), 2, 1)
-    >>> start_mixture(mixture, MixtureParameters([0.2, 0.8], [[0.0], [1.0]], tf.ones([2, 1, 1])))
+    >>> parameters = MixtureParameters([0.2, 0.8], [[0.0], [1.0]], tf.ones([2, 1, 1]))
+    >>> assign_initial_parameters(mixture, parameters)
     >>> probs = mixture.at([0.0]).mixture_distribution.probs_parameter()
     >>> probs.numpy().astype(float).round(3).tolist()
     [0.2, 0.8]

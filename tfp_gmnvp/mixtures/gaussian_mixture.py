@@ -1,4 +1,4 @@
-"""The Gaussian mixture over the latents, as a distribution with trainable parameters."""
+"""The Gaussian mixture of the latents, as a distribution with trainable parameters."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def gaussian_mixture(
     seed=None,
     name: str = "gaussian_mixture",
 ) -> tfd.MixtureSameFamily:
-    """A mixture of Gaussians whose components evaluate in one contraction.
+    """Builds a mixture of Gaussians whose components are evaluated in one contraction.
 
         p(z) = sum_k pi_k N(z | mu_k, Sigma_k)
 
-    Weights start equal, covariances as the identity, and the means as standard normal draws
-    (at zero if there is one component). The parameters are unconstrained `tf.Variable`s, the
+    Weights start equal, covariances as the identity, and means as standard normal draws
+    (a single mean starts at zero). The parameters are unconstrained `tf.Variable`s, the
     scales behind `tfp.util.TransformedVariable`s with an exponential diagonal, so that any
     optimizer may train them.
 
@@ -44,7 +44,7 @@ def gaussian_mixture(
         factor analysers, Ghahramani and Hinton 1996; its loadings start as small random numbers).
       rank: R >= 1, of the first part of covariances of type 'low_rank'.
       reparameterize: whether samples carry gradients with respect to the weights, means and
-        covariances, as variational inference wants (see `mixtures.pathwise`).
+        covariances, as variational inference needs (see `mixtures.pathwise`).
       dtype: float32 or float64.
       seed: integer or stateless seed `[2]` of the means.
       name: prefix of the operations' and variables' names.
@@ -53,7 +53,7 @@ def gaussian_mixture(
       A `tfd.MixtureSameFamily` with batch shape `[]` and event shape `[D]`.
 
     Raises:
-      ValueError: if a number is out of range, or the covariance type or dtype another one.
+      ValueError: if a number is out of range, or the covariance type or dtype is unknown.
 
     Warns:
       UserWarning: once, if float32 is multiplied in TensorFloat-32, on a GPU.
@@ -78,7 +78,7 @@ def gaussian_mixture(
         start = loc if num_components > 1 else tf.zeros_like(loc)
         loc = tf.Variable(start, name=f"{name}/loc")
         components = structure.unit_components(loc, seed=seed, name=name)
-        components.untrained_loc = start  # by which to tell a mixture that nobody has set down
+        components.untrained_loc = start  # identifies a mixture that is not initialised
         family = ReparameterizedMixture if reparameterize else GaussianMixture
         return family(
             tfd.Categorical(logits=logits, dtype=tf.int32),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.mixtures.components import GaussianComponents, Whitening, are_same
+from tfp_gmnvp.mixtures.components import GaussianComponents, Whitening, equal_scales
 from tfp_gmnvp.mixtures.triangular import inverse_tril, log_det_tril
 
 __all__ = ["LowRankComponents"]
@@ -99,7 +99,7 @@ class LowRankComponents(GaussianComponents):
     def whitening(self):
         scale_diag, loadings = (tf.convert_to_tensor(p) for p in (self.scale_diag, self.loadings))
         linear, log_det_scale = self._linear(scale_diag)
-        return Whitening(linear, log_det_scale, are_same(self.loc, scale_diag, loadings))
+        return Whitening(linear, log_det_scale, equal_scales(self.loc, scale_diag, loadings))
 
     def _whiten(self, z):
         linear, log_det_scale = self._linear(tf.convert_to_tensor(self.scale_diag))

@@ -1,4 +1,4 @@
-"""The parameters of a Gaussian mixture: into a distribution, and out of one."""
+"""Reading and assigning the parameters of a Gaussian mixture."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.mixtures.covariances import covariance_structure, structure_of
+from tfp_gmnvp.mixtures.covariances import covariance_structure, mixture_structure
 from tfp_gmnvp.mixtures.distribution import GaussianMixture
 
 __all__ = [
@@ -40,7 +40,7 @@ class MixtureParameters(NamedTuple):
 
 
 def as_mixture(parameters: MixtureParameters, covariance_type: str) -> tfd.MixtureSameFamily:
-    """The mixture that has these parameters, as tensors rather than variables.
+    """Builds a mixture whose parameters are tensors instead of variables.
 
     Args:
       parameters: weights, means and positive definite covariances.
@@ -50,7 +50,7 @@ def as_mixture(parameters: MixtureParameters, covariance_type: str) -> tfd.Mixtu
       A `tfd.MixtureSameFamily`.
 
     Raises:
-      ValueError: if the covariance type is unknown, or the shapes do not go together.
+      ValueError: if the covariance type is unknown, or the shapes are incompatible.
 
     #### Examples
 
@@ -67,7 +67,7 @@ def as_mixture(parameters: MixtureParameters, covariance_type: str) -> tfd.Mixtu
 
 
 def component_log_joint(mixture: tfd.MixtureSameFamily, z: tf.Tensor) -> tf.Tensor:
-    """log pi_k + log N(z | mu_k, Sigma_k) of every component.
+    """Computes log pi_k + log N(z | mu_k, Sigma_k) for every component.
 
     Its log-sum-exp over k is `mixture.log_prob(z)`, its softmax the responsibilities.
 
@@ -90,7 +90,7 @@ def component_log_joint(mixture: tfd.MixtureSameFamily, z: tf.Tensor) -> tf.Tens
 
 
 def mixture_parameters(mixture: tfd.MixtureSameFamily) -> MixtureParameters:
-    """The mixture's present weights, means and covariances.
+    """Returns the mixture's current weights, means and covariances.
 
     Args:
       mixture: made by `gaussian_mixture`.
@@ -107,7 +107,7 @@ def mixture_parameters(mixture: tfd.MixtureSameFamily) -> MixtureParameters:
     """
     components = mixture.components_distribution
     probs = mixture.mixture_distribution.probs_parameter()
-    covariance = structure_of(mixture).read(components)
+    covariance = mixture_structure(mixture).read(components)
     return MixtureParameters(probs, tf.convert_to_tensor(components.loc), covariance)
 
 
@@ -130,7 +130,7 @@ def assign_parameters(mixture: tfd.MixtureSameFamily, parameters: MixtureParamet
     >>> print(f"{mixture.stddev()[0]:.3f}")
     1.392
     """
-    components, structure = mixture.components_distribution, structure_of(mixture)
+    components, structure = mixture.components_distribution, mixture_structure(mixture)
     dtype = components.dtype
     probs, loc, covariance = _as_tensors(parameters, dtype)
     _check_shapes(probs, loc, covariance, components.loc.shape, structure)

@@ -7,7 +7,7 @@ arXiv:1805.08498, equations 4 and 7) makes z a differentiable function of them:
 
     dz/dphi = -(dF/dz)^-1 dF/dphi
 
-For Gaussians with inverse Cholesky factors W_k = L_k^-1 all of F is at hand. With the whitened
+For Gaussians with inverse Cholesky factors W_k = L_k^-1, F has a closed form. With the whitened
 point w_k = W_k (z - mu_k), whose d-th entry depends on z_1 .. z_d alone,
 
     log p_k(z_d | z_<d) = log phi(w_kd) + log W_kdd
@@ -22,7 +22,7 @@ Divided by p(z_d | z_<d), the d-th row of dF is
     b_kd = r_k(z_<d) (Phi(w_kd) - F_d) / p(z_d | z_<d)
 
 a_kd because phi(w_kd) r_k(z_<d) / p(z_d | z_<d) is a step of Bayes' rule, b_kd because the softmax
-subtracts its mean. The ratios are taken in log-space, so that none of their parts has to be
+subtracts its mean. The ratios are taken in log-space, so that their parts need not be
 representable. The matrix J of these rows as functions of dz is unit lower triangular. It is never
 formed: `J^T lambda = dL/dz` is solved by back substitution in O(K D^2) for each sample, and the
 gradients of a loss L with respect to the parameters follow in closed form.
@@ -39,35 +39,7 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["distributional_transform", "reparameterize"]
-
-
-def distributional_transform(
-    z: tf.Tensor, logits: tf.Tensor, loc: tf.Tensor, inverse_scale: tf.Tensor
-) -> tf.Tensor:
-    """The conditional distribution functions `F_d(z) = sum_k r_k(z_<d) Phi(w_kd)`.
-
-    They take samples of the mixture to independent uniform ones (Rosenblatt 1952).
-
-    Args:
-      z: points `[..., D]`.
-      logits: of the components' weights, `[K]`.
-      loc: means `[K, D]`.
-      inverse_scale: inverse lower Cholesky factors of the covariances, `[K, D, D]`.
-
-    Returns:
-      A tensor `[..., D]` in [0, 1].
-
-    #### Examples
-
-    >>> transform = distributional_transform(
-    ...     tf.constant([0.0, 1.0]), tf.zeros([1]), tf.zeros([1, 2]), tf.eye(2)[tf.newaxis])
-    >>> print(transform.numpy().round(3))
-    [0.5   0.841]
-    """
-    _, whitened = _whiten(z, loc, inverse_scale)
-    log_weights, _ = _log_weights(_log_density(whitened, inverse_scale), logits)
-    return tf.reduce_sum(tf.exp(log_weights + _log_ndtr(whitened)), axis=-2)
+__all__ = ["reparameterize"]
 
 
 def reparameterize(
@@ -75,11 +47,11 @@ def reparameterize(
 ) -> tf.Tensor:
     """Samples of a Gaussian mixture, with pathwise gradients with respect to its parameters.
 
-    The values are those of `z`; all gradients that came with them are replaced. As in
-    `tfd.MixtureSameFamily`, there are first derivatives only: to ask for second ones raises a
+    The values are those of `z`; gradients through `z` are replaced. As in
+    `tfd.MixtureSameFamily`, there are first derivatives only: second ones raise a
     `LookupError`.
 
-    Where the gap between two components is so wide that a sample in its midst has a gradient
+    Where the gap between two components is so wide that a sample in its middle has a gradient
     beyond the floating-point range (`1 / p(z_d | z_<d)` > 1e38 in float32, at about 13 standard
     deviations from all components, where no sample is ever drawn), that sample
     contributes a gradient of zero.
@@ -181,7 +153,7 @@ def _back_substitution(dz, whitened, a, b, inverse_scale):
 def _slopes(whitened, logits, inverse_scale):
     """a and b, `[N, K, D]`: the slopes of F_d / p(z_d | z_<d) along w_kd and along log-weights.
 
-    Phi(w_kd) - F_d is taken from the side whose tail is the smaller, where no digits cancel.
+    Phi(w_kd) - F_d is computed from the side of the smaller tail, where no digits cancel.
     """
     log_density = _log_density(whitened, inverse_scale)
     before, after = _log_weights(log_density, logits)

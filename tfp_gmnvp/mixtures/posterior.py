@@ -1,15 +1,15 @@
-"""Ratios of the components' densities, at points so far that the densities themselves are zero.
+"""The posterior over components, also at points where all densities underflow to zero.
 
-The square of a whitened point leaves the range of the dtype long before the point does, and all
-that its components' log-densities say then is minus infinity. Their differences are still at hand.
-With the affine maps `v_k(z) = L_k^-1 (z - mu_k)` and the likeliest component j at the point,
+The square of a whitened point overflows long before the point does, and the log-densities of all
+components are then minus infinity. Their differences can still be computed. With the affine maps
+`v_k(z) = L_k^-1 (z - mu_k)` and the most likely component j at the point,
 
     log p(k | z) / p(j | z) = log pi_k / pi_j - log det L_k / L_j - t^2 (e_k . g_k) / 2,
     e_k = (v_k - v_j) / t,    g_k = (v_k + v_j) / t,
 
 where t is the point's distance, so that e and g stay small, and no squares are subtracted. What
-components share, a scale for one, is left out of e before it is computed: then it is the means
-that tell them apart, at any distance.
+components share, for example a scale, is removed from e before it is computed: then their means
+distinguish them at any distance.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ import tensorflow as tf
 
 from tfp_gmnvp.mixtures.components import GaussianComponents
 
-__all__ = ["log_posterior", "log_sum_exp", "ordered_log_joint", "within_reach"]
+__all__ = ["clip_to_range", "finite_log_joint", "log_posterior", "log_sum_exp"]
 
 _REACH = 0.55  # of the range's logarithm: 2e21 in float32, 4e169 in float64
 
 
 def log_posterior(mixture, z: tf.Tensor) -> tf.Tensor:
-    """log p(k | z), finite at any finite z; far out it is that of the limit along the ray.
+    """Computes log p(k | z), which is finite at any finite z.
 
-    That is the component with the widest covariance in the direction of z; among components with
-    one and the same covariance the one whose mean is the furthest in that direction.
+    Far out it is that of the limit along the ray: all for the component with the widest covariance
+    in the direction of z, and among equal covariances for the mean furthest in that direction.
 
     Args:
-      mixture: a `tfd.MixtureSameFamily`; one whose components are not ours has no such limit.
+      mixture: a `tfd.MixtureSameFamily`; with other components than ours the limit is not taken.
       z: points `[..., D]`.
 
     Returns:
@@ -49,7 +49,7 @@ def log_posterior(mixture, z: tf.Tensor) -> tf.Tensor:
         return tf.nn.log_softmax(_log_joint(mixture, z))
     z = tf.convert_to_tensor(z, dtype=components.dtype)
     highest = np.finfo(z.dtype.as_numpy_dtype).max
-    near, furthest = highest**0.25, highest**0.45  # whose square is within the range, by far
+    near, furthest = highest**0.25, highest**0.45  # whose square is well within the range
     whitening, loc = components.whitening(), tf.convert_to_tensor(components.loc)
     center = tf.reduce_mean(loc, axis=0)
     z = tf.clip_by_value(z, -highest, highest)
@@ -75,7 +75,7 @@ def log_posterior(mixture, z: tf.Tensor) -> tf.Tensor:
 
 
 def _log_ratio(constant, of_point, of_means, squared, reach, is_same):
-    """log p(k | z) / p(j | z) of the likeliest j, `[..., K]`."""
+    """Computes log p(k | z) / p(j | z) for the most likely j, `[..., K]`."""
     possible = tf.where(
         constant >= constant.dtype.min, squared, tf.fill(tf.shape(squared), squared.dtype.max)
     )
@@ -99,11 +99,11 @@ def _log_ratio(constant, of_point, of_means, squared, reach, is_same):
 
 
 def log_sum_exp(log_joint: tf.Tensor, mixture, z: tf.Tensor) -> tf.Tensor:
-    """log p(z), whose gradient is that of the likeliest component where it is minus infinity.
+    """Computes log p(z), with the most likely component's gradient where it is minus infinity.
 
     Args:
       log_joint: log pi_k + log N(z | mu_k, Sigma_k), `[..., K]`.
-      mixture: whose it is.
+      mixture: the mixture.
       z: points `[..., D]`.
 
     Returns:
@@ -137,22 +137,22 @@ def log_sum_exp(log_joint: tf.Tensor, mixture, z: tf.Tensor) -> tf.Tensor:
     return total(log_joint)
 
 
-def ordered_log_joint(mixture, z: tf.Tensor) -> tf.Tensor:
-    """The log-joint; where it is minus infinity for all components, numbers that tell them apart.
+def finite_log_joint(mixture, z: tf.Tensor) -> tf.Tensor:
+    """Computes the log-joint, replaced by finite numbers of the same order where it underflows.
 
     Args:
       mixture: a mixture.
       z: points `[N, D]`.
 
     Returns:
-      A tensor `[N, K]`, in nats. Its softmax is p(k | z), or one for the likeliest component where
-      log p(z) is beyond the range of the dtype, and its log-sum-exp log p(z), or half the lowest
-      number of the dtype there.
+      A tensor `[N, K]`, in nats. Its softmax is p(k | z), or one-hot for the most likely component
+      where log p(z) is beyond the range of the dtype, and its log-sum-exp log p(z), or half the
+      lowest number of the dtype there.
 
     #### Examples
 
     >>> from tfp_gmnvp.mixtures import gaussian_mixture
-    >>> log_joint = ordered_log_joint(gaussian_mixture(2, 1, seed=0), tf.constant([[1e25]]))
+    >>> log_joint = finite_log_joint(gaussian_mixture(2, 1, seed=0), tf.constant([[1e25]]))
     >>> tf.nn.softmax(log_joint).numpy().max(axis=-1).tolist()
     [1.0]
     """
@@ -168,8 +168,8 @@ def ordered_log_joint(mixture, z: tf.Tensor) -> tf.Tensor:
     return tf.cond(tf.reduce_any(far), with_stand_ins, lambda: log_joint)
 
 
-def within_reach(x: tf.Tensor, event_ndims: int = 1, *, dtype=None) -> tf.Tensor:
-    """Points, those that a bijector might take out of the dtype's range drawn in along their ray.
+def clip_to_range(x: tf.Tensor, event_ndims: int = 1, *, dtype=None) -> tf.Tensor:
+    """Shrinks points that a bijector might take out of the dtype's range, along their ray.
 
     Args:
       x: points `[..., D]`, or other events.
@@ -181,7 +181,7 @@ def within_reach(x: tf.Tensor, event_ndims: int = 1, *, dtype=None) -> tf.Tensor
 
     #### Examples
 
-    >>> [f"{entry:.2g}" for entry in within_reach(tf.constant([1e38, -2e38])).numpy()]
+    >>> [f"{entry:.2g}" for entry in clip_to_range(tf.constant([1e38, -2e38])).numpy()]
     ['7.8e+20', '-1.6e+21']
     """
     dtype = tf.as_dtype(dtype or x.dtype).as_numpy_dtype

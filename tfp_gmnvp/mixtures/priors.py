@@ -23,7 +23,7 @@ class Prior:
 
     up to constants. A covariance of type 'tied', 'diag' or 'spherical' has the same density,
     restricted to such matrices; of type 'low_rank' the diagonal part psi_k has that of 'diag', and
-    the loadings have none. The means have none. So the M-step is
+    the loadings have none. The means have no prior. So the M-step is
 
         pi_k = (N_k + alpha - 1) / (N + K (alpha - 1))
         Sigma_k = (N_k S_k + Psi) / (N_k + nu + D + 1)
@@ -34,7 +34,7 @@ class Prior:
 
     The defaults of `degrees_of_freedom` and `scale` are those of Fraley and Raftery (2007),
     "Bayesian regularization for normal mixture estimation and model-based clustering", section
-    3.2: a vague prior, that keeps components from collapsing to a few points.
+    3.2: a vague prior that keeps components from collapsing to a few points.
 
     Attributes:
       concentration: alpha >= 1 of the Dirichlet distribution; 1 is uniform.
@@ -69,10 +69,10 @@ class Prior:
         variance: tf.Tensor,
         covariance_type: str | CovarianceStructure,
     ) -> MixtureParameters:
-        """The M-step under the prior, from that without.
+        """Computes the M-step under the prior from the one without.
 
         Args:
-          parameters: that the M-step gives without a prior.
+          parameters: the result of the M-step without a prior.
           num_points: N, the points' total weight.
           variance: V, `[D]`.
           covariance_type: 'full', 'tied', 'diag', 'spherical' or 'low_rank'.
@@ -103,7 +103,7 @@ class Prior:
         variance: tf.Tensor,
         covariance_type: str | CovarianceStructure,
     ) -> tf.Tensor:
-        """log p(pi) + sum_k log p(Sigma_k), up to a constant.
+        """Computes log p(pi) + sum_k log p(Sigma_k), up to a constant.
 
         Args:
           parameters: of a mixture.
@@ -128,7 +128,7 @@ class Prior:
         return log_weights + tf.reduce_sum(log_prior)
 
     def _pseudo_points(self, variance, num_components):
-        """How many points the prior is worth, nu + D + 1, and their scatter Psi, `[D]`."""
+        """The number of pseudo-points of the prior, nu + D + 1, and their scatter Psi, `[D]`."""
         event_size = variance.shape[-1]
         degrees = self.degrees_of_freedom
         degrees = event_size + 2 if degrees is None else degrees

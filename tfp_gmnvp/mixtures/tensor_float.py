@@ -1,11 +1,11 @@
-"""A word where TensorFlow multiplies matrices of float32 with fewer digits than float32 has.
+"""A warning where TensorFlow multiplies float32 matrices in TensorFloat-32.
 
 Log-densities, sufficient statistics and the networks of a bijector are products of matrices. On
 GPUs of compute capability 8 and later TensorFlow rounds their factors to TensorFloat-32, a mantissa
-of 10 bits in the place of 23. That alone gives the mixture's log-density an error of 0.0006 sqrt(D)
+of 10 bits instead of 23. That alone gives the mixture's log-density an error of 0.0006 sqrt(D)
 nats (root mean square; factors rounded in NumPy, D from 2 to 256), and covariances one of 2e-5. The
-switch is one for the whole process, and so the user's. Sums in float64 would make the mixture's
-products exact, but not those of the networks.
+switch applies to the whole process, so it is left to the user. Sums in float64 would make the
+mixture's products exact, but not those of the networks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _has_warned = False
 
 
 def uses_tensor_float(dtype=tf.float32) -> bool:
-    """Whether products of matrices of this dtype are rounded to TensorFloat-32, on some device.
+    """Whether some device multiplies matrices of this dtype in TensorFloat-32.
 
     #### Examples
 
@@ -38,7 +38,7 @@ def uses_tensor_float(dtype=tf.float32) -> bool:
 
 
 def warn_of_tensor_float(dtype=tf.float32) -> None:
-    """Warns, once in a process, if products of matrices of this dtype are so rounded.
+    """Warns, once per process, if matrices of this dtype are multiplied in TensorFloat-32.
 
     Args:
       dtype: that of a mixture.
@@ -56,7 +56,7 @@ def warn_of_tensor_float(dtype=tf.float32) -> None:
     _has_warned = True
     warnings.warn(
         "TensorFlow multiplies float32 in TensorFloat-32 on this GPU, with about three digits, and "
-        "log-densities and EM are no more exact. "
+        "log-densities and EM are no more precise than that. "
         "`tf.config.experimental.enable_tensor_float_32_execution(False)`, or `dtype=tf.float64`, "
         "gives all digits.",
         stacklevel=3,

@@ -1,4 +1,4 @@
-"""Linear algebra of Cholesky factors, many at once."""
+"""Linear algebra of batches of Cholesky factors."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def log_det_tril(scale_tril: tf.Tensor) -> tf.Tensor:
 def products_with_each(matrices: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
     """The products `M_k v` of every matrix with every vector.
 
-    It is one product of two matrices. Batches of products, `tf.einsum` among them, keep memory for
-    every shape that they have seen, in eager mode on CPU.
+    It is one product of two matrices. In eager mode on CPU, batched products such as `tf.einsum`
+    keep memory for every shape that they have seen.
 
     Args:
       matrices: `[K, I, J]`.

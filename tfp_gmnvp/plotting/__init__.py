@@ -1,8 +1,8 @@
 """Figures of a flow: data, latents, samples and density, training, and reliability.
 
-Functions that take `ax` draw in the current axes of pyplot without it, and those that take
-`figure` in a new figure of pyplot, so that `pyplot.show` and `pyplot.savefig` follow. Outside of
-the main thread, where pyplot is not to be used, they draw in a new figure that it does not know of.
+Without `ax`, functions draw in pyplot's current axes; without `figure`, in a new figure of pyplot,
+so that `pyplot.show` and `pyplot.savefig` work. Outside of the main thread, where pyplot must not
+be used, they draw in a new figure that pyplot does not manage.
 """
 
 from tfp_gmnvp.plotting.calibration import plot_reliability

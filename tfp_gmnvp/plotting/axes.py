@@ -1,4 +1,4 @@
-"""Figures and axes of pyplot, and how axes are framed, labelled and given a legend."""
+"""Figures and axes of pyplot, with limits, labels and titles."""
 
 import contextlib
 import contextvars
@@ -38,14 +38,14 @@ _IS_APART = contextvars.ContextVar("is_apart", default=False)
 
 
 def new_figure(figsize: tuple[float, float], layout: str = "compressed") -> Figure:
-    """A new figure, pyplot's current one from now on.
+    """Creates a figure, and makes it pyplot's current one.
 
-    Pyplot is not for several threads: outside of the main one it does not know of the figure.
+    Pyplot is not thread-safe: outside of the main thread it does not manage the figure.
     """
     style = {"figsize": figsize, "dpi": _DPI, "layout": layout}
     if not _uses_pyplot():
         return Figure(**style)
-    from matplotlib import pyplot  # which training does without
+    from matplotlib import pyplot  # imported late, as training does not need it
 
     return pyplot.figure(**style)
 
@@ -53,7 +53,7 @@ def new_figure(figsize: tuple[float, float], layout: str = "compressed") -> Figu
 def to_be_filled(
     figure: Figure | SubFigure | None, figsize: tuple[float, float], layout: str = "compressed"
 ) -> Figure | SubFigure:
-    """The figure, which is laid out by someone from now on; a new one if there is none."""
+    """Returns the figure, or a new one, with a layout engine."""
     if figure is None:
         return new_figure(figsize, layout)
     if isinstance(figure, Figure) and not figure.axes and figure.get_layout_engine() is None:
@@ -62,21 +62,21 @@ def to_be_filled(
 
 
 def current_axes(figsize: tuple[float, float] = (5.0, 4.2)) -> Axes:
-    """The current axes of pyplot, which are new ones where there are none.
+    """Returns pyplot's current axes, or new ones if there are none.
 
-    In other threads than the main one they are those of a new figure; see `new_figure`.
+    Outside of the main thread they belong to a new figure; see `new_figure`.
     """
     if not _uses_pyplot():
         return new_figure(figsize).add_subplot()
     from matplotlib import pyplot
 
     figure = pyplot.gcf() if pyplot.get_fignums() else None
-    return to_be_filled(figure, figsize).gca()  # laid out, as legends stand beside the axes
+    return to_be_filled(figure, figsize).gca()  # with a layout engine, for legends next to the axes
 
 
 @contextlib.contextmanager
 def apart_from_pyplot() -> Iterator[None]:
-    """New figures are such as pyplot does not know of: nobody sees them or has to close them."""
+    """New figures in this context are not managed by pyplot: neither shown nor to be closed."""
     token = _IS_APART.set(True)
     try:
         yield
@@ -91,7 +91,7 @@ def _uses_pyplot() -> bool:
 def data_labels(
     labels: Sequence[str] | None, size: int, symbol: str = "x", *, names=None
 ) -> list[str]:
-    """`labels`, checked; without any the names of columns, or else x₁, x₂, ..."""
+    """Checks `labels`; the default is the names of columns, or x₁, x₂, ..."""
     if labels is None and names is not None:
         return list(names)
     if labels is None:
@@ -102,16 +102,16 @@ def data_labels(
 
 
 def wrapped(label: str, width: int = 40) -> str:
-    """A label in at most three lines, the rest of it left out; mathematics as it is."""
+    """Wraps a label to at most three lines; TeX is unchanged."""
     if "$" in label.replace(r"\$", ""):
         return label
-    keeps_words = r"\$" in label  # and this is one
+    keeps_words = r"\$" in label  # a label with TeX
     style = {"max_lines": 3, "placeholder": "…", "break_long_words": not keeps_words}
     return textwrap.fill(label, width, **style)
 
 
 def limits_of(*points: np.ndarray, margin: float = 0.08) -> Limits:
-    """The range of two-dimensional points, a margin added on each side."""
+    """Computes the range of two-dimensional points, plus a margin."""
     every = np.concatenate(points)
     low, high = every.min(axis=0).astype(float), every.max(axis=0).astype(float)
     pad = margin * np.where(high > low, high - low, 1.0)
@@ -119,20 +119,20 @@ def limits_of(*points: np.ndarray, margin: float = 0.08) -> Limits:
 
 
 def outside(points: np.ndarray, limits: Limits) -> np.ndarray:
-    """Which points `[N]` lie beyond the limits."""
+    """Returns which points lie outside of the limits, bool `[N]`."""
     low, high = np.transpose(limits)
     return ~np.all((points >= low) & (points <= high), axis=-1)
 
 
 def equal_aspect_ratio(limits: Limits) -> float | None:
-    """Height by width of the view in equal units, or None where one range dwarfs the other."""
+    """Returns height / width of the view in equal units, or None if the ranges differ too much."""
     width, height = np.diff(limits)[:, 0]
     ratio = float(height / width)
     return ratio if 1 / _EQUAL_UP_TO <= ratio <= _EQUAL_UP_TO else None
 
 
 def frame(ax: Axes, limits: Limits, labels: Sequence[str], title: str) -> None:
-    """Limits, labels and title; equal units on both axes unless one range dwarfs the other."""
+    """Sets limits, labels and title, and equal units unless the ranges differ too much."""
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
     ax.set_aspect("auto" if equal_aspect_ratio(limits) is None else "equal")
@@ -143,5 +143,5 @@ def frame(ax: Axes, limits: Limits, labels: Sequence[str], title: str) -> None:
 
 
 def dot_size(num_points: int) -> float:
-    """Area of a marker, in points squared, that keeps many points apart."""
+    """Returns a marker's area in points squared, smaller for many points."""
     return float(np.clip(6000 / num_points, 2.0, 14.0))

@@ -1,4 +1,4 @@
-"""Reliability of a classifier's probabilities."""
+"""Reliability diagrams."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,10 +13,10 @@ __all__ = ["plot_reliability"]
 def plot_reliability(
     probs, labels, *, num_bins: int = 10, equal_mass: bool = False, ax: Axes | None = None
 ) -> Axes:
-    """Accuracy by confidence, with the number of points as the size of a dot.
+    """Plots accuracy against confidence; the size of a dot is the number of points.
 
     Args:
-      probs: probabilities p(k | x), `[N, K]`, as of `posterior(flow, x).probs_parameter()`.
+      probs: probabilities p(k | x), `[N, K]`, for example `posterior(flow, x).probs_parameter()`.
       labels: integers `[N]` in -1 .. K-1; points without a label, -1, are left out.
       num_bins: number of bins of the confidence.
       equal_mass: whether the bins hold equally many points, rather than being equally wide.

@@ -1,4 +1,4 @@
-"""A Keras callback that draws the flow as training goes on."""
+"""A Keras callback that plots the flow during training."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ keras = tf.keras
 
 
 class FigureCallback(keras.callbacks.Callback):
-    """Draws the flow as training goes on, to files and to TensorBoard.
+    """Plots the flow during training, to files and to TensorBoard.
 
     The figure is that of `plotting.plot_flow`: data, latents with the mixture, samples and density;
     all pairs of dimensions where there are more than two. There is one before training, one
-    every so many epochs, and one at the end, all with the same samples' seed, so that they make a
-    film: `epoch_0000.png`, `epoch_0010.png`, ... Pyplot does not know of the figures.
+    per `every` epochs, and one at the end. All use the same seed for samples, so that they make a
+    film: `epoch_0000.png`, `epoch_0010.png`, ... Pyplot does not manage the figures.
 
     #### Examples
 
@@ -53,13 +53,13 @@ class FigureCallback(keras.callbacks.Callback):
         dpi: float = 100.0,
         seed: int = 0,
     ):
-        """Says what to draw, and where to.
+        """Configures the figures and their destination.
 
         Args:
           x: the points `[N, D]`, or images `[N, H, W, C]`, to draw; some thousands suffice.
-          directory: where files go; it is made if need be. `None` for no files.
+          directory: for the files; it is created if necessary. `None` for no files.
           every: epochs from one figure to the next.
-          log_dir: where TensorBoard reads, under the tag `flow`, by `tf.summary.image`. `None` for
+          log_dir: log directory of TensorBoard, for images with the tag `flow`. `None` for
             no summaries.
           labels: names, with units, of the D dimensions; `None` for those of a table's columns.
           dpi: dots per inch of the figures, which are about ten inches wide.
@@ -84,11 +84,11 @@ class FigureCallback(keras.callbacks.Callback):
         self._writer, self._last_drawn, self._epoch = None, None, 0
 
     def __getstate__(self):
-        """What `pickle` takes along: not the open file of a training that is under way."""
+        """The state for `pickle`, without the open log file."""
         return {**self.__dict__, "_writer": None}
 
     def on_train_begin(self, logs=None):
-        """Draws the flow as it starts."""
+        """Plots the flow before training, once it is initialised."""
         self._last_drawn, self._epoch = None, 0
         if self._directory is not None:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -96,18 +96,18 @@ class FigureCallback(keras.callbacks.Callback):
             self._writer = tf.summary.create_file_writer(self._log_dir)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Draws the flow as it was before the first epoch."""
+        """Plots the flow as it was before the first epoch."""
         if self._last_drawn is None:
             self._draw(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Draws the flow if it is time to."""
+        """Plots the flow every `every` epochs."""
         self._epoch = epoch + 1
         if self._epoch % self._every == 0:
             self._draw(self._epoch)
 
     def on_train_end(self, logs=None):
-        """Draws the flow as training leaves it."""
+        """Plots the flow at the end of training."""
         if self._last_drawn is not None and self._last_drawn != self._epoch:
             self._draw(self._epoch)
         if self._writer is not None:

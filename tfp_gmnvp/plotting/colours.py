@@ -1,4 +1,4 @@
-"""One colour a mixture component, and blends of them by responsibility."""
+"""Colours of components, and blends by responsibility."""
 
 import matplotlib
 import numpy as np
@@ -8,7 +8,7 @@ __all__ = ["DATA_COLOUR", "INK", "blend_colours", "component_colours"]
 DATA_COLOUR = "0.72"
 INK = "0.15"
 
-# Okabe and Ito's palette, told apart by colour-blind readers; strongest on white paper first.
+# Okabe and Ito's palette for colour-blind readers; strongest on white paper first.
 _OKABE_ITO = (
     np.array(
         [
@@ -27,13 +27,13 @@ _OKABE_ITO = (
 
 
 def component_colours(num_components: int) -> np.ndarray:
-    """Colours that colour-blind readers can tell apart.
+    """Returns colours that colour-blind readers can distinguish.
 
     Up to eight are those of Okabe and Ito (2008, https://jfly.uni-koeln.de/color/); more are spread
     evenly over viridis, whose lightness alone orders them.
 
     Args:
-      num_components: how many, K.
+      num_components: number K of components.
 
     Returns:
       float64 array `[K, 3]` of RGB in [0, 1].
@@ -49,7 +49,7 @@ def component_colours(num_components: int) -> np.ndarray:
 
 
 def blend_colours(responsibilities: np.ndarray) -> np.ndarray:
-    """The components' colours averaged with the responsibilities for weights.
+    """Averages the components' colours with the responsibilities as weights.
 
         colour_n = sum_k r_nk colour_k
 

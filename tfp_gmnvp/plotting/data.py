@@ -1,4 +1,4 @@
-"""Data and samples of a two-dimensional flow, coloured by component."""
+"""Scatter plots of data and samples of a two-dimensional flow, coloured by component."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ __all__ = ["plot_responsibilities", "plot_samples"]
 def plot_responsibilities(
     flow, x: np.ndarray, *, labels: Sequence[str] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Data, each point in the responsibility-weighted blend of the components' colours.
+    """Plots data, each point in the responsibility-weighted blend of the components' colours.
 
     Args:
       flow: two-dimensional `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`.
@@ -67,14 +67,14 @@ def plot_samples(
     labels: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Samples of the model, coloured as data would be, over the data in grey.
+    """Plots samples, coloured by responsibility, over the data in grey.
 
     The view holds the data and a quarter of its range around; the title counts the samples beyond.
 
     Args:
       flow: two-dimensional `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`.
       x: data `[N, 2]`.
-      num_samples: how many samples; as many as data if None.
+      num_samples: number of samples; that of the data if None.
       seed: integer seed; the same seed gives the same samples.
       labels: names, with units, of the two dimensions; if None those of a table's columns, or x₁
         and x₂.

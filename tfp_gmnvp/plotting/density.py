@@ -1,4 +1,4 @@
-"""The density of a two-dimensional flow, with the borders of its components' regions."""
+"""Plots of the density of a two-dimensional flow, with decision borders of its components."""
 
 from collections.abc import Sequence
 
@@ -22,13 +22,13 @@ def plot_density(
     labels: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """The density p(x) over a grid, and where another component becomes the likeliest.
+    """Plots the density p(x) on a grid, and the decision borders between components.
 
     The white borders are the zeros of `log r_k - max_{j != k} log r_j`.
 
     Args:
       flow: two-dimensional `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`.
-      x: data `[N, 2]` that the view is to hold; needed unless `limits` is given.
+      x: data `[N, 2]` that the view shows; required unless `limits` is given.
       limits: `((x1_min, x1_max), (x2_min, x2_max))`; from x, with a margin, if None.
       resolution: cells in each direction.
       labels: names, with units, of the two dimensions; if None those of a table's columns, or x₁
@@ -83,7 +83,7 @@ def _limits(flow, x, limits) -> Limits:
 
 
 def _draw_borders(ax, flow, centres, points) -> None:
-    """Zero contours of each component's lead over the best of the others."""
+    """Draws the zero contours of each component's log-odds against the best of the others."""
     log_r = batched.log_responsibilities(flow, batched.inverse(flow, points))
     winners = np.unique(log_r.argmax(axis=-1))
     if len(winners) < 2:

@@ -1,4 +1,4 @@
-"""Curves of training."""
+"""Training curves."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from tfp_gmnvp.plotting.colours import INK, component_colours
 
 __all__ = ["plot_history"]
 
-#: What `fit` returns, or its `history`; what `fit_density` returns has one as well.
+#: The result of `fit`, its `history`, or the result of `fit_density`, which has a `history`.
 History = Mapping[str, Sequence[float]] | Any
 
 
@@ -23,7 +23,7 @@ def plot_history(
     ax: Axes | None = None,
     entropy: float | None = None,
 ) -> Axes:
-    """Negative log-likelihood by epoch: training solid, validation dashed, a colour a model.
+    """Plots negative log-likelihood by epoch: training solid, validation dashed.
 
     Args:
       histories: one Keras history, or several by label. A history is what `fit` returned, or its
@@ -67,7 +67,7 @@ def plot_history(
 
 
 def _keep_spikes_from_the_view(ax: Axes) -> None:
-    """Ends the view above nearly all values where few are far off, and says how many those are."""
+    """Cuts the view above almost all values, and annotates the number of outliers."""
     curves = [line.get_ydata() for line in ax.get_lines() if len(line.get_ydata()) > 2]
     values = np.concatenate([np.zeros(0), *curves])
     values = values[np.isfinite(values)]
@@ -83,14 +83,14 @@ def _keep_spikes_from_the_view(ax: Axes) -> None:
 
 
 def _losses(history):
-    """The dict of a Keras `History`, also where a model holds one."""
+    """Returns the dict of a Keras `History`, or of the history that a model holds."""
     while not isinstance(history, Mapping) and hasattr(history, "history"):
         history = history.history
     return history
 
 
 def _by_label(histories) -> dict[str, Mapping[str, Sequence[float]]]:
-    """Dicts of losses by label, which is empty of a single history."""
+    """Returns dicts of losses by label; the label of a single history is empty."""
     is_mapping = isinstance(histories, Mapping)
     is_one = "loss" in histories if is_mapping else hasattr(histories, "history")
     if not is_mapping and not is_one:
@@ -111,7 +111,7 @@ def _by_label(histories) -> dict[str, Mapping[str, Sequence[float]]]:
 
 
 def _handles(by_label, colours, entropy) -> list[Line2D]:
-    """A colour a label, a line style a kind; a single history needs no colour key."""
+    """Draws a legend with a colour per label and a line style per kind of loss."""
     single = "" in by_label
     styled = colours[0] if single else INK
     handles = (

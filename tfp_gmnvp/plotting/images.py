@@ -1,4 +1,4 @@
-"""Images in rows, and a flow of images by component."""
+"""Grids of images, and image flows by component."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ def plot_images(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Rows of images, a thin line between them.
+    """Plots rows of images with a thin line between them.
 
     Args:
       images: array `[R, M, H, W, C]` of R rows of M images, of one channel (grey, larger is
@@ -82,15 +82,15 @@ def plot_component_images(
     seed: int = 0,
     figure: Figure | SubFigure | None = None,
 ) -> Figure | SubFigure:
-    """Each component of a flow of images: its mean, and samples of it.
+    """Plots the mean and samples of each component of an image flow.
 
-    The mean is that of the latents, mu_k, taken through the flow. Rows go by falling weight;
-    their labels are the components' numbers, 0 .. K-1, and weights.
+    The mean is `forward(mu_k)`. Rows are sorted by descending weight; their labels are the
+    components' indices, 0 .. K-1, and weights.
 
     Args:
       flow: made by `image_flow`.
       num_levels: the value of white.
-      num_samples: images a row beside the mean.
+      num_samples: number of samples per row, next to the mean.
       title: of the figure.
       seed: integer seed of the samples.
       figure: figure to draw in; a new one, pyplot's current, if None.

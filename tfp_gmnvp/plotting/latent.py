@@ -1,4 +1,4 @@
-"""The latent space: where the data falls among the components, and how it is bent into data."""
+"""Plots of the latent space: latents of data, and the warped grid."""
 
 from collections.abc import Sequence
 
@@ -29,11 +29,11 @@ _GRID_COLOURS = ("#0072B2", "#D55E00")
 
 
 def plot_latents(flow, x: np.ndarray, *, ax: Axes | None = None) -> Axes:
-    """Latents `z = inverse(x)` with each component's mean and 1- and 2-sigma ellipses.
+    """Plots latents `z = inverse(x)` with each component's mean and 1- and 2-sigma ellipses.
 
     An ellipse has the covariance's eigenvectors for axes and the square roots of its eigenvalues,
-    once and twice, for half-lengths. Components have the numbers 0 .. K-1 that they have
-    everywhere; the legend has their weights.
+    once and twice, for half-lengths. Components are numbered 0 .. K-1,
+    as everywhere; the legend has their weights.
 
     Args:
       flow: two-dimensional `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`.
@@ -61,7 +61,7 @@ def plot_latents(flow, x: np.ndarray, *, ax: Axes | None = None) -> Axes:
     batched.require_plane(flow, "plot_latents")
     x = batched.as_points(flow, x)
     z = batched.inverse(flow, x)
-    mixture = batched.mixture_of(flow)
+    mixture = batched.mixture_arrays(flow)
     ax = ax or current_axes()
     colours = blend_colours(np.exp(batched.log_responsibilities(flow, z)))
     style = {"linewidths": 0, "alpha": 0.55, "rasterized": True}
@@ -72,8 +72,8 @@ def plot_latents(flow, x: np.ndarray, *, ax: Axes | None = None) -> Axes:
     ]
     frame(ax, limits_of(z, *extents), data_labels(None, 2, "z"), "Latents and mixture")
     if ax.get_aspect() != "auto":
-        ax.set_aspect("equal", adjustable="datalim")  # the view widens, the panel stays
-        ax.set_autoscale_on(True)  # as matplotlib warns where limits were set
+        ax.set_aspect("equal", adjustable="datalim")  # widens the view instead of the panel
+        ax.set_autoscale_on(True)  # matplotlib warns if limits are fixed
     weight_legend(ax, mixture.probs, **BESIDE)
     return ax
 
@@ -86,7 +86,7 @@ def plot_warped_grid(
     labels: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """A regular grid of the latent space, and the 1- and 2-sigma ellipses, pushed forward.
+    """Plots a regular grid of the latent space, and 1- and 2-sigma ellipses, mapped to data space.
 
     The grid fills the box of the latents and of three standard deviations about each component; the
     view holds the data, if given, and the ellipses, and cuts lines that lead further.
@@ -122,7 +122,7 @@ def plot_warped_grid(
     names = data_labels(labels, 2, names=columns.text_labels(flow, x))
     x = None if x is None else batched.as_points(flow, x)
     ax = ax or current_axes()
-    mixture = batched.mixture_of(flow)
+    mixture = batched.mixture_arrays(flow)
     reach = [
         _ring(*pair, _GRID_REACH) for pair in zip(mixture.means, mixture.covariances, strict=True)
     ]
@@ -151,13 +151,13 @@ def _components(mixture):
 
 
 def _draw_component(ax, mean, covariance, colour, *, number) -> np.ndarray:
-    """Mean and ellipses; returns points that the view has to hold."""
+    """Draws mean and ellipses, and returns points that the view must show."""
     eigenvalues, eigenvectors = np.linalg.eigh(covariance)
     angle = np.degrees(np.arctan2(eigenvectors[1, 1], eigenvectors[0, 1]))
     for radius in (1.0, 2.0):
         minor, major = 2 * radius * np.sqrt(eigenvalues)
         style = {"fill": False, "edgecolor": colour, "linewidth": 1.8, "zorder": 3}
-        casing = [withStroke(linewidth=4.0, foreground="white")]  # told from dense latents
+        casing = [withStroke(linewidth=4.0, foreground="white")]  # visible on dense latents
         ax.add_patch(Ellipse(mean, major, minor, angle=angle, path_effects=casing, **style))
     ax.plot(*mean, marker="o", markersize=12, color=colour, markeredgecolor="white", zorder=4)
     contrast = "white" if colour @ _LUMINANCE < 0.6 else "black"
@@ -167,14 +167,14 @@ def _draw_component(ax, mean, covariance, colour, *, number) -> np.ndarray:
 
 
 def _ring(mean, covariance, radius, num_points=181) -> np.ndarray:
-    """The points `[num_points, 2]` at `radius` standard deviations from the mean."""
+    """Returns the points `[num_points, 2]` at `radius` standard deviations from the mean."""
     angles = np.linspace(0.0, 2 * np.pi, num_points)
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     return mean + radius * circle @ np.linalg.cholesky(covariance).T
 
 
 def _grid_lines(limits, num_lines, num_points=401) -> list[list[np.ndarray]]:
-    """The two families of lines, along z₁ and along z₂, that fill the limits."""
+    """Returns the grid lines along z₁ and along z₂ within the limits."""
     families = []
     for along in (0, 1):
         line = np.empty((num_lines, num_points, 2))
@@ -185,7 +185,7 @@ def _grid_lines(limits, num_lines, num_points=401) -> list[list[np.ndarray]]:
 
 
 def _push(flow, lines: list[np.ndarray]) -> list[np.ndarray]:
-    """`forward` of each line, evaluated together."""
+    """Evaluates `forward` of all lines together."""
     dtype = flow.dtype.as_numpy_dtype
     pushed = batched.forward(flow, np.concatenate(lines).astype(dtype))
     return np.split(pushed, np.cumsum([len(line) for line in lines])[:-1])

@@ -1,4 +1,4 @@
-"""Legends of components: a colour, a number and a weight each."""
+"""Legends of components."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,10 +14,10 @@ _MOST_ENTRIES = 16
 
 
 def weight_legend(where: Axes | Figure | SubFigure, probs: np.ndarray, **place) -> None:
-    """A legend of the components' numbers, 0 .. K-1, and weights; of many, the heaviest.
+    """Draws a legend of the components' indices, 0 .. K-1, and weights; of many, the heaviest.
 
     Args:
-      where: the axes or figure that get it.
+      where: the axes or figure of the legend.
       probs: weights `[K]`.
       **place: as of `legend`, such as `loc`.
     """
@@ -31,5 +31,5 @@ def weight_legend(where: Axes | Figure | SubFigure, probs: np.ndarray, **place) 
 
 
 def colour_key(colour, label: str) -> Line2D:
-    """A short line for a legend."""
+    """Returns a short line for a legend."""
     return Line2D([], [], color=colour, linewidth=2.5, label=label)

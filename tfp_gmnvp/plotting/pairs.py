@@ -1,4 +1,4 @@
-"""Every pair of dimensions of a flow, for more than two of them."""
+"""Pair plots of flows in any number of dimensions."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ __all__ = ["pair_plot"]
 
 _MOST_DIMENSIONS = 6
 _BINS = 30
-_LABEL_WIDTH = 16  # characters beside a cell
+_LABEL_WIDTH = 16  # characters next to a cell
 
 
 def pair_plot(
@@ -28,7 +28,7 @@ def pair_plot(
     labels: Sequence[str] | None = None,
     figure: Figure | SubFigure | None = None,
 ) -> np.ndarray:
-    """A matrix of axes, one for each pair of dimensions.
+    """Plots a matrix of axes, one for each pair of dimensions.
 
     On the diagonal, histograms of data (filled) and samples (line); below it the data, above it the
     samples, both in the responsibility-weighted blend of the components' colours. The legend has
@@ -37,7 +37,7 @@ def pair_plot(
     Args:
       flow: `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`, of any dimension D >= 2.
       x: data `[N, D]`.
-      num_samples: how many samples; as many as data if None.
+      num_samples: number of samples; that of the data if None.
       seed: integer seed; the same seed gives the same samples.
       dimensions: which dimensions, from 0; the first six if None.
       labels: names, with units, of the D dimensions; if None those of a table's columns, or x₁, x₂,
@@ -78,7 +78,7 @@ def pair_plot(
     _label(grid, names, limits)
     caption = _caption(len(samples) - len(visible), len(shown), size)
     figure.supxlabel(caption, fontsize=9, color=INK)
-    weight_legend(figure, batched.mixture_of(flow).probs, loc="outside right upper")
+    weight_legend(figure, batched.mixture_arrays(flow).probs, loc="outside right upper")
     return grid
 
 
@@ -90,7 +90,7 @@ def _dimensions(dimensions, size) -> list[int]:
 
 
 def _draw_clouds(grid, flow, points, shown, *, below: bool) -> None:
-    """Points in all the axes below (or above) the diagonal."""
+    """Plots points in all axes below (or above) the diagonal."""
     if not len(points):
         return
     colours = blend_colours(batched.responsibilities(flow, points))
@@ -102,7 +102,7 @@ def _draw_clouds(grid, flow, points, shown, *, below: bool) -> None:
 
 
 def _draw_histograms(grid, x, samples, limits) -> None:
-    """Densities of one dimension each, in bins that data and samples share."""
+    """Plots histograms of each dimension, in bins that data and samples share."""
     for j, limit in enumerate(limits):
         bins = np.linspace(*limit, _BINS + 1)
         style = {"bins": bins, "density": True}
@@ -113,7 +113,7 @@ def _draw_histograms(grid, x, samples, limits) -> None:
 
 
 def _label(grid: np.ndarray, names: Sequence[str], limits) -> None:
-    """Limits everywhere; names and ticks on the left and at the bottom only."""
+    """Sets all limits; names and ticks are on the left and at the bottom only."""
     for i, row in enumerate(grid):
         for j, ax in enumerate(row):
             _frame_cell(ax, limits[j], None if i == j else limits[i])

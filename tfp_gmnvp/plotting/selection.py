@@ -1,4 +1,4 @@
-"""What a criterion says of each number of components."""
+"""Plots of model selection."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,10 +13,10 @@ _NAMES = {"bic": "BIC", "aic": "AIC", "icl": "ICL"}
 
 
 def plot_selection(selection, *, ax: Axes | None = None) -> Axes:
-    """The criterion by number of components, and the number that it chooses.
+    """Plots the criterion by number of components, and the selected number.
 
     Held-out log-likelihoods are drawn with one standard error of the difference from the best,
-    point by point; of the others, the differences from the lowest, as only these mean anything.
+    point by point; other criteria as differences from the lowest, as only these have a meaning.
 
     Args:
       selection: what `select_components` returned.

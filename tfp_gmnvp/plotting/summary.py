@@ -1,4 +1,4 @@
-"""A flow at one glance."""
+"""Overview figures of a flow."""
 
 from collections.abc import Sequence
 
@@ -25,9 +25,9 @@ def plot_flow(
     seed: int = 0,
     figure: Figure | SubFigure | None = None,
 ) -> Figure | SubFigure:
-    """Data, latents, samples and density in one figure; for more than two dimensions, all pairs.
+    """Plots data, latents, samples and density in one figure, or all pairs of dimensions.
 
-    Of a flow of images, samples of each component; see `plot_component_images`.
+    For image flows it plots samples of each component; see `plot_component_images`.
 
     Args:
       flow: `tfd.TransformedDistribution` of a `tfd.MixtureSameFamily`.
@@ -39,7 +39,7 @@ def plot_flow(
       figure: figure to draw in, empty; a new one, pyplot's current, if None.
 
     Returns:
-      The figure. Where many are drawn, `pyplot.close(figure)` frees each of its memory.
+      The figure. `pyplot.close(figure)` frees its memory.
 
     Raises:
       ValueError: if x is not `[N, D]` and finite.
@@ -79,6 +79,6 @@ def plot_flow(
 
 
 def _figsize(x: np.ndarray) -> tuple[float, float]:
-    """Inches, such that panels in equal units leave little white."""
+    """Returns the size in inches, such that panels in equal units leave little white space."""
     ratio = equal_aspect_ratio(limits_of(x)) or 0.8
     return 10.0, float(np.clip(2.2 + 7.4 * ratio, 6.0, 9.5))

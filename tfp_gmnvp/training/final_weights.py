@@ -170,7 +170,7 @@ def _mean_loss(flow) -> Callable:
 
     @tf.function(reduce_retracing=True)
     def sums(rows, sample_weight):
-        x, condition = conditional.points_and_condition(flow, rows)
+        x, condition = conditional.points_and_context(flow, rows)
         conditioned = conditional.condition(flow, **condition) if condition else flow
         log_prob = tf.cast(precision.log_prob(conditioned, x), tf.float64)
         weights = tf.ones_like(log_prob)

@@ -6,8 +6,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.bijectors import context_size
-from tfp_gmnvp.flows.checks import where_the_flow_is
-from tfp_gmnvp.flows.conditional import points_and_condition, row_shape
+from tfp_gmnvp.flows.checks import flow_location_hint
+from tfp_gmnvp.flows.conditional import points_and_context, row_shape
 from tfp_gmnvp.flows.configuration import flow_config
 from tfp_gmnvp.flows.image_flow import build_flow
 from tfp_gmnvp.training.keras_callers import is_given_sample_weights
@@ -74,7 +74,7 @@ class FlowLayer(keras.layers.Layer):
         if not isinstance(distribution, tfd.Distribution):
             raise TypeError(
                 f"`distribution` must be a flow, got {distribution!r}"
-                f"{where_the_flow_is(distribution)}."
+                f"{flow_location_hint(distribution)}."
             )
         kwargs.setdefault("dtype", tf.as_dtype(distribution.dtype).name)
         super().__init__(name=name, **kwargs)
@@ -93,8 +93,8 @@ class FlowLayer(keras.layers.Layer):
           ValueError: if the layer adds a loss, and the model is given sample weights that do not
             reach it.
         """
-        x, condition = points_and_condition(self.distribution, x)
-        log_prob = self.distribution.log_prob(x, **condition)
+        x, call_kwargs = points_and_context(self.distribution, x)
+        log_prob = self.distribution.log_prob(x, **call_kwargs)
         if self.loss_weight is not None:
             if sample_weight is None and is_given_sample_weights():
                 raise ValueError(

@@ -67,7 +67,7 @@ def start_on_data(
     if freezing.is_mixture_frozen(flow, frozen):
         return
     update, components = update or MixtureUpdate(), mixture.components_distribution
-    parameters = em.first_fit(
+    parameters = em.initial_parameters(
         _latents(flow, rows),
         num_components,
         components.covariance_type,
@@ -81,11 +81,11 @@ def start_on_data(
         labels=labels.as_labels(y),
     )
     parameters = mixtures.MixtureParameters(*replicas.from_first_replica(parameters))
-    mixtures.start_mixture(mixture, parameters)
+    mixtures.assign_initial_parameters(mixture, parameters)
 
 
 def _start_normalization(flow, rows, sample_weight, frozen):
-    x, context = conditional.points_and_condition(flow, rows)
+    x, context = conditional.points_and_context(flow, rows)
     held = [(v, v.numpy()) for v in flow.bijector.variables if v.ref() in frozen]
     bijectors.initialize(flow.bijector, x, sample_weight, **context)
     for variable, value in held:
@@ -103,6 +103,6 @@ def _latents(flow, rows):
     """The latents of many points, some at a time: those between the layers take memory."""
     latents, size = [], streams.rows_at_once(rows, 4096)
     for start in range(0, len(rows), size):
-        x, context = conditional.points_and_condition(flow, rows[start : start + size])
+        x, context = conditional.points_and_context(flow, rows[start : start + size])
         latents.append(precision.latents_and_log_det(flow, x, **context)[0])
     return tf.concat(latents, axis=0)

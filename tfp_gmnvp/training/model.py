@@ -218,12 +218,12 @@ class FlowModel(keras.Model):
     def __call__(self, x, *args, **kwargs):
         """log p(x) in nats; see `call`."""
         if any(is_table(part) for part in (x if isinstance(x, tuple) else [x])):
-            x = columns.of_table(conditional.paired(self.flow, x), "x", self.flow)
+            x = columns.table_to_array(conditional.paired(self.flow, x), "x", self.flow)
         return super().__call__(x, *args, **kwargs)
 
     def call(self, x):
         """log p(x) in nats."""
-        x, context = conditional.points_and_condition(self.flow, x)
+        x, context = conditional.points_and_context(self.flow, x)
         flow = conditional.condition(self.flow, **context) if context else self.flow
         return precision.log_prob(flow, x)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfp_gmnvp._shared.files import all_or_none, written_whole
+from tfp_gmnvp._shared.files import atomic_write, restored_on_error
 from tfp_gmnvp.flows.configuration import serialized
 from tfp_gmnvp.flows.image_flow import build_flow
 from tfp_gmnvp.training.keras_weights import check_written_by, optimizer_variables, tf_variable
@@ -88,7 +88,7 @@ def write_file(write: Callable, suffix: str, filepath, *args, **kwargs):
     asks = os.path.exists(path) and not kwargs.get("overwrite", not args or args[0])
     if not is_file or asks or kwargs.get("zipped") is False or kwargs.get("max_shard_size"):
         return write(filepath, *args, **kwargs)
-    with written_whole(path) as new:
+    with atomic_write(path) as new:
         return write(new, *args, **kwargs)
 
 
@@ -109,5 +109,5 @@ def read_weights(read: Callable, model, filepath, *args, **kwargs):
     optimizer = getattr(model, "optimizer", None)
     of_optimizer = [] if optimizer is None else optimizer_variables(optimizer)
     variables = [*map(tf_variable, model.weights), *of_optimizer]
-    with all_or_none(variables, filepath):
+    with restored_on_error(variables, filepath):
         return read(filepath, *args, **kwargs)

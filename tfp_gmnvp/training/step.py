@@ -117,8 +117,8 @@ class Steps:
         z, log_joint, log_prob = results
         gradients = replicas.to_clip_and_sum(gradients, self._optimizer)
         given, gradients = loss_scales.for_optimizer(self._optimizer, gradients, scale)
-        statistics = self._update.of_batch(
-            self._flow.distribution, z, em.known_log_joint(log_joint, y), sample_weight
+        statistics = self._update.e_step(
+            self._flow.distribution, z, em.labelled_log_joint(log_joint, y), sample_weight
         )
 
         def update(gradients):
@@ -152,7 +152,7 @@ class Steps:
 
     def _evaluate(self, x, **call_kwargs):
         """The one pass: latents, the components' log-joint, log p(x)."""
-        x, context = conditional.points_and_condition(self._flow, x)
+        x, context = conditional.points_and_context(self._flow, x)
         z, log_det = precision.latents_and_log_det(self._flow, x, **call_kwargs, **context)
         mixture = mixtures.at_context(self._flow.distribution, **context)
         log_joint = mixtures.component_log_joint(mixture, z)
@@ -188,7 +188,7 @@ class Steps:
             self._optimizer.apply_gradients(list(zip(gradients, self._trained, strict=True)))
 
     def _update_mixture(self, statistics):
-        self._update.on_batch(self._flow.distribution, *statistics)
+        self._update.m_step(self._flow.distribution, *statistics)
 
     def _assigned(self):
         """The variables that a training step assigns; `None` if there will be more of them."""

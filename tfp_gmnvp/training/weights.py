@@ -125,5 +125,5 @@ def update_in_force(
 
 
 def _updates_mixture(kind) -> bool:
-    names = ("on_batch", "on_epoch_begin")
+    names = ("m_step", "on_epoch_begin")
     return any(getattr(kind, name) is not getattr(MixtureUpdate, name) for name in names)

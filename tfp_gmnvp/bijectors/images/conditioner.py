@@ -89,13 +89,13 @@ class ConvResNet(tf.Module):
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
         """Maps `[..., H, W, input_channels]` to `[..., H, W, output_channels]`."""
         if inputs.shape.rank == 4:
-            return self._of_batch(inputs)
-        outputs = self._of_batch(tf.reshape(inputs, tf.concat([[-1], tf.shape(inputs)[-3:]], 0)))
+            return self._outputs(inputs)
+        outputs = self._outputs(tf.reshape(inputs, tf.concat([[-1], tf.shape(inputs)[-3:]], 0)))
         shape = tf.concat([tf.shape(inputs)[:-1], tf.shape(outputs)[-1:]], axis=0)
         return tf.ensure_shape(tf.reshape(outputs, shape), inputs.shape[:-1] + outputs.shape[-1:])
 
-    def _of_batch(self, images):
-        """The network's outputs, of no images, too, of which TensorFlow's convolutions fail."""
+    def _outputs(self, images):
+        """Evaluates the network; also on no images, where TensorFlow's convolutions fail."""
         if images.shape[0]:  # known, and not zero
             return self._network(images)
         num_images = tf.shape(images)[0]

@@ -1,4 +1,4 @@
-"""One coupling layer of images, by a mask."""
+"""Coupling layers of images, with masks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp.bijectors.affine import affine
+from tfp_gmnvp.bijectors.affine import Affine
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
 __all__ = ["ImageCoupling"]
 
 
 class ImageCoupling(SinglePassBijector):
-    """An affine coupling of images: what the mask marks stands still and tells how the rest moves.
+    """An affine coupling of images, which keeps the entries that a mask marks.
 
         y = b * x + (1 - b) * (x * exp(s(b * x)) + t(b * x)),    log|det dy/dx| = sum (1 - b) * s
 
@@ -62,18 +62,18 @@ class ImageCoupling(SinglePassBijector):
 
     @property
     def conditioner(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """The map from the entries that stand still to the parameters of those that move."""
+        """The map from the kept entries to the parameters of the others."""
         return self._conditioner
 
-    def _forward_and_log_det(self, x, **condition):
-        bijector = self._affine(x, condition)
+    def _forward_and_log_det(self, x, **call_kwargs):
+        bijector = self._affine(x, call_kwargs)
         return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims=3)
 
-    def _inverse_and_log_det(self, y, **condition):
-        bijector = self._affine(y, condition)
+    def _inverse_and_log_det(self, y, **call_kwargs):
+        bijector = self._affine(y, call_kwargs)
         return bijector.inverse(y), bijector.inverse_log_det_jacobian(y, event_ndims=3)
 
-    def _affine(self, x, condition):
-        """The elementwise map, which is the identity where its parameters are zero."""
-        parameters = self._moving * self._conditioner(self._still * x, **condition)
-        return affine(parameters, max_log_scale=self._max_log_scale)
+    def _affine(self, x, call_kwargs):
+        """The elementwise bijector, the identity where its parameters are zero."""
+        parameters = self._moving * self._conditioner(self._still * x, **call_kwargs)
+        return Affine(self._max_log_scale)(parameters)

@@ -1,4 +1,4 @@
-"""From unbounded reals to pixels."""
+"""The logit transform of pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which entries of an image stand still in a coupling."""
+"""Masks of the entries of an image that a coupling keeps."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def channel_mask(image_shape: Sequence[int], *, parity: int = 0) -> np.ndarray:
 
 
 def check_image_shape(image_shape) -> tuple[int, int, int]:
-    """The shape as three ints, if it is `[H, W, C]`."""
+    """Checks an image shape `[H, W, C]`, and returns it as three ints."""
     shape = tuple(image_shape)
     if len(shape) != 3 or any(int(size) != size or size < 1 for size in shape):
         raise ValueError(f"`image_shape` must be [H, W, C], each >= 1, got {list(shape)}.")

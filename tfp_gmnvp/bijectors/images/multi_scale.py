@@ -34,7 +34,7 @@ def image_real_nvp(
     seed=None,
     name: str = "image_real_nvp",
 ) -> tfb.Bijector:
-    """The Real NVP of images, with its several scales.
+    """Builds the multi-scale Real NVP of images.
 
     Seen from the image, each scale but the last is three couplings with alternating checkerboard
     masks, a `Squeeze`, three couplings with alternating channel-wise masks and twice as many
@@ -43,7 +43,7 @@ def image_real_nvp(
     3.6). After each coupling stands a `ChannelActNorm`. Untrained, the whole permutes the entries.
 
     `forward` maps latent vectors `[D]`, D = H W C, to images: the latents of the coarsest scale
-    first. So any density of vectors will do for a prior.
+    first. So any density of vectors can be the prior.
 
     Args:
       image_shape: `[H, W, C]`, with H and W divisible by `2 ** (num_scales - 1)`.
@@ -86,7 +86,7 @@ def image_real_nvp(
 
 
 class _Architecture(NamedTuple):
-    """What all scales share."""
+    """The settings that all scales share."""
 
     num_scales: int
     max_log_scale: float
@@ -94,7 +94,7 @@ class _Architecture(NamedTuple):
 
 
 def _scale(architecture, shape, number, num_filters, seed):
-    """The parts from vectors to images of this shape: this scale and those to come."""
+    """The bijectors from vectors to images of this shape: this scale and all coarser ones."""
     *seeds, next_seed = tfp.random.split_seed(seed, n=8)
     dtype = architecture.network["dtype"]
     prefix = f"scale_{number}"
@@ -115,7 +115,7 @@ def _scale(architecture, shape, number, num_filters, seed):
 
 
 def _couplings(architecture, masks, num_filters, seeds, name):
-    """A coupling for each mask, each followed by its normalisation."""
+    """Builds a coupling and its normalisation for each mask."""
     parts = []
     for i, (mask, seed) in enumerate(zip(masks, seeds, strict=False)):
         channels, dtype = mask.shape[-1], architecture.network["dtype"]

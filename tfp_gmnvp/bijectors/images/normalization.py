@@ -23,10 +23,10 @@ class ChannelActNorm(SinglePassBijector):
 
         log|det dy/dx| = H W sum_c s_c
 
-    It stands where Dinh et al. 2017 (arXiv:1605.08803, section 3.7) have batch normalisation. Its
+    It replaces the batch normalisation of Dinh et al. 2017 (arXiv:1605.08803, section 3.7). Its
     `loc` and `s` start as the statistics of data (`initialize_from`) and train along with the rest
-    (Kingma and Dhariwal 2018, arXiv:1807.03039, section 3.1). So the density of a point hangs on no
-    batch, and is the same in training, in EM's passes over the data and at inference.
+    (Kingma and Dhariwal 2018, arXiv:1807.03039, section 3.1). So the density of a point does not
+    depend on a batch, and is the same in training, in EM's passes over the data and at inference.
 
     #### Examples
 
@@ -52,10 +52,10 @@ class ChannelActNorm(SinglePassBijector):
             domain_shape=shape, dtype=tf.as_dtype(dtype), parameters=parameters, name=name
         )
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         return self.loc + tf.exp(self.log_scale) * x, self._log_det()
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         return (y - self.loc) * tf.exp(-self.log_scale), -self._log_det()
 
     def _log_det(self):
@@ -64,7 +64,7 @@ class ChannelActNorm(SinglePassBijector):
 
 
 def initialize_from(bijector: tfb.Bijector, images: tf.Tensor) -> tf.Tensor:
-    """Sets every `ChannelActNorm` of a bijector to the statistics of what it gets to see of images.
+    """Initialises every `ChannelActNorm` of a bijector by the statistics of its input.
 
     A constant channel keeps its scale.
 

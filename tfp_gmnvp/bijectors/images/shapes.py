@@ -56,12 +56,12 @@ class Squeeze(SinglePassBijector):
             name=name,
         )
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         upper_left, lower_right, upper_right, lower_left = tf.split(x, 4, axis=-1)
         rows = _interleave(upper_left, upper_right, -2), _interleave(lower_left, lower_right, -2)
         return _interleave(*rows, -3), tf.zeros([], x.dtype)
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         upper, lower = y[..., 0::2, :, :], y[..., 1::2, :, :]
         parts = (
             upper[..., 0::2, :],
@@ -100,18 +100,18 @@ class Flatten(SinglePassBijector):
             name=name,
         )
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         return _reshape_event(x, 1, self.codomain_shape), tf.zeros([], x.dtype)
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         return _reshape_event(y, 3, self.domain_shape), tf.zeros([], y.dtype)
 
 
 class FactorOut(SinglePassBijector):
-    """Half of the channels become latents at once, the others go through further scales.
+    """Factors out half of the channels as latents; the others pass through the coarser scales.
 
-    With the image `y = (y_a, y_b)`, parted along the channels, and the bijector `g` of the scales
-    to come, `forward` maps vectors `z = (z_a, z_b)` by
+    With the image `y = (y_a, y_b)`, split along the channels, and the bijector `g` of the coarser
+    scales, `forward` maps vectors `z = (z_a, z_b)` by
 
         y_a = g(z_a),    y_b = z_b as an image
 
@@ -157,22 +157,22 @@ class FactorOut(SinglePassBijector):
 
     @property
     def inner(self) -> tfb.Bijector:
-        """The bijector of the scales to come."""
+        """The bijector of the coarser scales."""
         return self._inner
 
-    def _forward_and_log_det(self, x, **condition):
+    def _forward_and_log_det(self, x, **call_kwargs):
         first, rest = tf.split(x, 2, axis=-1)
-        y, log_det = self._inner._forward_and_log_det(first, **condition)
+        y, log_det = self._inner._forward_and_log_det(first, **call_kwargs)
         return tf.concat([y, self._rest._forward_and_log_det(rest)[0]], axis=-1), log_det
 
-    def _inverse_and_log_det(self, y, **condition):
+    def _inverse_and_log_det(self, y, **call_kwargs):
         first, rest = tf.split(y, 2, axis=-1)
-        x, log_det = self._inner._inverse_and_log_det(first, **condition)
+        x, log_det = self._inner._inverse_and_log_det(first, **call_kwargs)
         return tf.concat([x, self._rest._inverse_and_log_det(rest)[0]], axis=-1), log_det
 
 
 def _interleave(first, second, axis):
-    """The slices of both along an axis, counted from the end, in turn."""
+    """Interleaves slices of both tensors along an axis that is counted from the end."""
     stacked = tf.stack([first, second], axis=first.shape.rank + axis + 1)
     shape = first.shape[axis:].as_list()
     return _reshape_event(stacked, 1 - axis, [2 * shape[0], *shape[1:]])

@@ -1,1 +1,1 @@
-"""Networks that turn one part of a vector into the parameters of a coupling."""
+"""Conditioners: networks from the kept part of a vector to the parameters of a coupling."""

@@ -1,4 +1,4 @@
-"""Activations of the conditioners' hidden layers."""
+"""Activation functions of hidden layers."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfp_gmnvp._compat import is_for_xla
+from tfp_gmnvp._compat import is_compiled_by_xla
 from tfp_gmnvp._shared.arguments import check_number
 
 __all__ = ["Sine", "as_activation", "silu", "sine"]
 
 _HALF_PI = math.pi / 2
-_PI_HIGH = 3.140625  # of few binary digits, so that its multiples are exact
+_PI_HIGH = 3.140625  # with few binary digits, so that its multiples are exact
 _PI_LOW = math.pi - _PI_HIGH
-_NUM_TERMS = 8  # of the Taylor series, which up to pi / 2 hold all digits of float32
+_NUM_TERMS = 8  # of the Taylor series, exact to float32 up to pi / 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Sine:
-    """Hidden layers of sines, which start as random Fourier features of the input.
+    """The sine activation, with hidden layers that start as random Fourier features.
 
     The features are those of Rahimi and Recht 2007, "Random features for large-scale kernel
-    machines": the first layer's biases are phases, spread over the circle. The gain stretches their
-    frequencies, and those of the layers after it, as Sitzmann et al. 2020, arXiv:2006.09661,
-    section 3.2 do by their omega_0: a greater one reaches sharper edges, and diverges sooner.
-    In `examples/benchmarks/density.py` affine couplings need 1.25 for the checkerboard, and gain
-    nothing by 1.5; splines, which are steep by themselves, come closer to circles with 1.
+    machines": the first layer's biases are uniform phases. The gain scales the frequencies of all
+    layers, as omega_0 of Sitzmann et al. 2020, arXiv:2006.09661, section 3.2: a larger gain fits
+    sharper edges, but diverges sooner.
+    In `examples/benchmarks/density.py` affine couplings need 1.25 for the checkerboard, and 1.5
+    is no better; splines, which can be steep without it, fit circles better with 1.
 
     Attributes:
-      gain: what kernels start from, relative to He et al. 2015, arXiv:1502.01852, eq. 10.
+      gain: the initial scale of kernels, relative to He et al. 2015, arXiv:1502.01852, eq. 10.
 
     #### Examples
 
-    >>> print(f"{Sine(gain=1.0)(0.5):.3f}")  # which the gain does not change
+    >>> print(f"{Sine(gain=1.0)(0.5):.3f}")  # independent of the gain
     0.479
     """
 
@@ -64,11 +64,11 @@ class Sine:
 
 
 def as_activation(activation: str | Callable) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The function that an argument `activation` stands for.
+    """Returns the function of an argument `activation`.
 
     Args:
-      activation: a callable, "sine" for `Sine()`, "silu" for ours, or another name in `tf.nn` or
-        `tf.math`.
+      activation: a callable, "sine" for `Sine()`, "silu" for `silu` below, or another name in
+        `tf.nn` or `tf.math`.
 
     Raises:
       ValueError: if it is neither.
@@ -94,11 +94,11 @@ def as_activation(activation: str | Callable) -> Callable[[tf.Tensor], tf.Tensor
 
 
 def silu(x: tf.Tensor) -> tf.Tensor:
-    """x sigma(x), of which less is kept for the gradient than of `tf.nn.silu`.
+    """x sigma(x), with less memory for the gradient than `tf.nn.silu`.
 
-    The derivative is sigma + silu (1 - sigma), so that it is read off two arrays of which the next
-    layer needs the one anyway. `tf.nn.silu` keeps x itself besides, under XLA, so that of the
-    memory that a training step takes a third is saved.
+    The derivative is sigma + silu (1 - sigma), so that it needs two arrays, one of which the next
+    layer keeps anyway. Under XLA `tf.nn.silu` keeps x as well; without it a training step takes a
+    third less memory.
 
     Args:
       x: any float tensor.
@@ -111,7 +111,7 @@ def silu(x: tf.Tensor) -> tf.Tensor:
     >>> [f"{value:.3f}" for value in silu([-1.0, 0.0, 1.0]).numpy()]
     ['-0.269', '0.000', '0.731']
     """
-    return _silu(x)  # `pickle` finds this function by its name, but none with a gradient of its own
+    return _silu(x)  # `pickle` finds this function by name, but not one with a custom gradient
 
 
 @tf.custom_gradient
@@ -122,11 +122,11 @@ def _silu(x):
 
 
 def sine(x: tf.Tensor) -> tf.Tensor:
-    """sin x, of which XLA makes fast code on CPU.
+    """sin x, as a polynomial where XLA compiles float32.
 
-    XLA calls `tf.sin` for one number at a time. What it compiles, in float32, is a polynomial of
-    the distance to the nearest multiple of pi instead, which it computes many at a time, and which
-    differs by 2e-7 at the most up to |x| = 100; everywhere else `tf.sin` itself is used.
+    On CPU, XLA evaluates `tf.sin` one number at a time. The polynomial, in the distance to the
+    nearest multiple of pi, is vectorised, and differs by at most 2e-7 up to |x| = 100. Without XLA,
+    and in float64, this is `tf.sin`.
 
     Args:
       x: any float tensor.
@@ -142,7 +142,7 @@ def sine(x: tf.Tensor) -> tf.Tensor:
     True
     """
     x = tf.convert_to_tensor(x)
-    return _polynomial_sine(x) if x.dtype == tf.float32 and is_for_xla() else tf.sin(x)
+    return _polynomial_sine(x) if x.dtype == tf.float32 and is_compiled_by_xla() else tf.sin(x)
 
 
 @tf.custom_gradient
@@ -151,7 +151,7 @@ def _polynomial_sine(x):
     value = sign * rest * _alternating(rest * rest, [math.factorial(2 * i + 1) for i in _terms()])
 
     def gradient(upstream):
-        sign, rest = _reduced(x)  # once more, for gradients of the gradient; XLA computes it once
+        sign, rest = _reduced(x)  # computed again, for second derivatives; XLA computes it once
         cosine = _alternating(rest * rest, [math.factorial(2 * i) for i in _terms()])
         return upstream * sign * cosine
 
@@ -163,7 +163,7 @@ def _reduced(x):
     multiple = tf.round(x / math.pi)
     rest = (x - multiple * _PI_HIGH) - multiple * _PI_LOW
     sign = 1 - 2 * (multiple - 2 * tf.floor(multiple / 2))
-    return sign, tf.clip_by_value(rest, -_HALF_PI, _HALF_PI)  # huge x have no digits left for it
+    return sign, tf.clip_by_value(rest, -_HALF_PI, _HALF_PI)  # for huge x
 
 
 def _alternating(square, divisors):

@@ -1,4 +1,4 @@
-"""What a Keras layer brings along as a conditioner: losses, constraints, and what it cannot do."""
+"""Keras layers as conditioners: losses of regularizers, and checks of what is unsupported."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfp_gmnvp._compat import clear_activation_losses, sublayers
+
 __all__ = ["as_keras_layer", "check_keras_layer", "regularization"]
 
 
 def as_keras_layer(function: Callable):
-    """A conditioner if it is a layer, or a model, of either Keras; else `None`.
+    """Returns the conditioner if it is a layer or model of either Keras, else `None`.
 
     #### Examples
 
@@ -23,7 +25,7 @@ def as_keras_layer(function: Callable):
 
 
 def regularization(function: Callable) -> list[tf.Tensor]:
-    """The losses of a layer's regularizers as the weights are now; none of another callable.
+    """Returns the losses of a layer's regularizers; an empty list for another callable.
 
     #### Examples
 
@@ -35,14 +37,14 @@ def regularization(function: Callable) -> list[tf.Tensor]:
 
 
 def check_keras_layer(function: Callable, spec: tf.TensorSpec) -> None:
-    """Refuses a layer, called before, that asks of training what a conditioner is not given.
+    """Raises an error if a layer has losses or behaviour in training that are unsupported.
 
     Args:
-      function: a conditioner; what is no layer passes.
-      spec: of its input.
+      function: a conditioner, already called; one that is not a layer is valid.
+      spec: the shape and dtype of its input.
 
     Raises:
-      ValueError: if it has losses of what it is called with, or does other things in training.
+      ValueError: if it has losses of its activations, or behaves differently in training.
 
     #### Examples
 
@@ -52,30 +54,29 @@ def check_keras_layer(function: Callable, spec: tf.TensorSpec) -> None:
     if layer is None:
         return
     number = len(layer.losses)
-    if hasattr(layer, "_clear_losses"):
-        layer._clear_losses()  # those of the weights come back
+    clear_activation_losses(layer)
     if len(layer.losses) < number or _has_activity_regularizer(layer):
         raise ValueError(
             f"The conditioner {layer.name!r} adds losses of its activations (`add_loss`, or an "
-            "`activity_regularizer`), which no training here would see: give it a "
+            "`activity_regularizer`), which training ignores: give it a "
             "`kernel_regularizer` instead."
         )
     if _operations(layer, spec, True) != _operations(layer, spec, False):
         raise ValueError(
-            f"The conditioner {layer.name!r} does something else in training, as `Dropout` and "
-            "`BatchNormalization` do, but it is called as in inference throughout: leave such "
-            "layers out. `dropout=` of our own conditioners leaves units out in training, and "
+            f"The conditioner {layer.name!r} behaves differently in training, as `Dropout` and "
+            "`BatchNormalization` do, but conditioners are called as in inference: remove such "
+            "layers. `dropout=` of our own conditioners drops units in training, and "
             "`LayerNormalization` normalises."
         )
 
 
 def _has_activity_regularizer(layer):
-    parts = layer._flatten_layers() if hasattr(layer, "_flatten_layers") else [layer]
+    parts = sublayers(layer)
     return any(getattr(part, "activity_regularizer", None) is not None for part in parts)
 
 
 def _operations(layer, spec, training):
-    """How many operations of each kind there are; `None` if `training` makes no sense to it."""
+    """Counts the operations of each kind; `None` if the layer takes no `training`."""
     try:
         trace = tf.function(lambda x: layer(x, training=training), autograph=False)
         graph = trace.get_concrete_function(spec).graph.as_graph_def()

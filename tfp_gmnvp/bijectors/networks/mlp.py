@@ -1,4 +1,4 @@
-"""Networks from the half that stands still to the parameters of the half that moves."""
+"""Multilayer perceptrons as conditioners, and wrappers of users' own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp._compat import computed_apart, is_for_xla
+from tfp_gmnvp._compat import is_compiled_by_xla, unfused
 from tfp_gmnvp._shared.arguments import as_sizes, check_number, check_whole_number
 from tfp_gmnvp._shared.seeds import RNG, stateless_seed
 from tfp_gmnvp.bijectors.context import join_context
@@ -24,7 +24,7 @@ from tfp_gmnvp.bijectors.networks.keras_conditioners import (
 __all__ = ["MLP", "TrackedConditioner", "penalty", "uses_dropout"]
 
 _NARROW = 2  # columns of a kernel
-_TRUNCATED_STDDEV = 0.8796256610342398  # of a standard normal that is cut off at +-2
+_TRUNCATED_STDDEV = 0.8796256610342398  # of a standard normal truncated at +-2
 
 
 class MLP(tf.Module):
@@ -62,9 +62,9 @@ class MLP(tf.Module):
           output_size: size of the output's last axis.
           hidden_units: widths of the hidden layers, possibly none.
           activation: a callable, such as a `Sine`, "sine", or a name in `tf.nn` or `tf.math`.
-          dropout: share of each hidden layer's units that a call with a `dropout_seed` leaves out.
+          dropout: share of each hidden layer's units that a call with a `dropout_seed` drops.
           l2: weight of the sum of the kernels' squares in `penalty`.
-          context_size: size C of the context that is read beside the input; 0 for none.
+          context_size: size C of the context that is read together with the input; 0 for none.
           dtype: float dtype of the variables.
           seed: integer or stateless seed `[2]`; `None` draws one.
           name: prefix of the variables' names.
@@ -107,12 +107,12 @@ class MLP(tf.Module):
 
     @property
     def kernels(self) -> list[tf.Tensor]:
-        """The layers' kernels `[fan_in, fan_out]` as they are now."""
+        """The current kernels of the layers, `[fan_in, fan_out]`."""
         return self._layers()[0::2]
 
     @property
     def biases(self) -> list[tf.Tensor]:
-        """The layers' biases `[fan_out]` as they are now."""
+        """The current biases of the layers, `[fan_out]`."""
         return self._layers()[1::2]
 
     def _layers(self):
@@ -136,8 +136,8 @@ class MLP(tf.Module):
         Args:
           inputs: `[..., input_size]`.
           context: `[..., C]`, or `None` if C is 0.
-          dropout_seed: stateless seed `[2]` of the units to leave out; `None` for none, as
-            everywhere but in training.
+          dropout_seed: stateless seed `[2]` of the units to drop; `None` for none, as
+            everywhere except in training.
         """
         if dropout_seed is not None:
             dropout_seed = tf.random.experimental.stateless_fold_in(dropout_seed, self._salt)
@@ -162,14 +162,14 @@ class MLP(tf.Module):
 
 
 def dense(hidden: tf.Tensor, layer: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-    """A dense layer's output `[N, fan_out]`, of a kernel and a bias.
+    """Evaluates a dense layer, with output `[N, fan_out]`.
 
     XLA multiplies a kernel of one or two columns, as in affine couplings of two dimensions, column
-    by column: of the products with a narrow matrix in the backward pass it makes slow loops, of
-    those with a column a part of the operations around them.
+    by column. It compiles the products with a narrow matrix in the backward pass to slow loops, but
+    fuses products with a column into the operations around them.
     """
     kernel, bias = layer
-    if not is_for_xla():
+    if not is_compiled_by_xla():
         return tf.nn.bias_add(hidden @ kernel, bias)
     num_columns = kernel.shape[1]
     columns = tf.split(kernel, num_columns, axis=1) if num_columns <= _NARROW else [kernel]
@@ -179,24 +179,24 @@ def dense(hidden: tf.Tensor, layer: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
 
 @tf.custom_gradient
 def _product_for_xla(hidden, kernel):
-    """A product of matrices, of whose gradient XLA makes fast code on CPU.
+    """A product of matrices whose gradient is fast under XLA on CPU.
 
-    Where the left one of two matrices is transposed, XLA's product takes up to four times as long,
-    so that here the smaller one of the two is transposed beforehand.
+    XLA's product takes up to four times as long where the left matrix is transposed. Here the
+    smaller of the two matrices is transposed beforehand.
     """
 
     def gradient(upstream):
         of_hidden = tf.matmul(upstream, kernel, transpose_b=True)
         if upstream.shape[-1] < hidden.shape[-1]:
-            of_kernel = computed_apart(tf.transpose(upstream)) @ hidden
-            return of_hidden, tf.transpose(computed_apart(of_kernel))
-        return of_hidden, computed_apart(tf.transpose(hidden)) @ upstream
+            of_kernel = unfused(tf.transpose(upstream)) @ hidden
+            return of_hidden, tf.transpose(unfused(of_kernel))
+        return of_hidden, unfused(tf.transpose(hidden)) @ upstream
 
     return hidden @ kernel, gradient
 
 
 def uses_dropout(module: tf.Module) -> bool:
-    """Whether a network in a bijector leaves units out in training.
+    """Whether a network in a bijector uses dropout in training.
 
     #### Examples
 
@@ -207,15 +207,16 @@ def uses_dropout(module: tf.Module) -> bool:
 
 
 def penalty(module: tf.Module) -> tf.Tensor | float:
-    """The sum of `l2` times the kernels' squares over a bijector's networks.
+    """The regularization loss of a bijector's networks.
 
-    And of the losses of the regularizers that Keras layers have which are conditioners.
+    It is the sum of `l2` times the squared kernels, plus the losses of the regularizers of Keras
+    layers that are conditioners.
 
     Args:
       module: a bijector or a network.
 
     Returns:
-      A scalar, a plain zero if there is nothing to penalise.
+      A scalar; the number zero if there is nothing to penalise.
 
     #### Examples
 
@@ -241,10 +242,10 @@ def _networks(module):
 
 
 class TrackedConditioner(tf.Module):
-    """Any callable as a conditioner, with its variables where `tf.Module` finds them.
+    """Wraps a callable as a conditioner whose variables `tf.Module` finds.
 
-    The callable is called once on zeros, which lets a Keras layer build itself, and traced once,
-    which tells the variables that it reads, wherever it keeps them.
+    The callable is called once on zeros, which builds a Keras layer, and traced once, which finds
+    the variables that it reads.
 
     #### Examples
 
@@ -270,14 +271,14 @@ class TrackedConditioner(tf.Module):
           function: maps a tensor `[N, input_size]` to a tensor `[N, output_size]`.
           input_size: size of the input's last axis, that of the context included.
           output_size: size of the output's last axis.
-          context_size: size C of the context, which comes last in the input; 0 for none.
+          context_size: size C of the context, the last entries of the input; 0 for none.
           dtype: float dtype of the input and output.
           name: name of the module.
 
         Raises:
           TypeError: if `function` is not callable, or returns another dtype.
-          ValueError: if `function` returns another shape, or is a Keras layer that does something
-            else in training.
+          ValueError: if `function` returns another shape, or is a Keras layer that behaves
+            differently in training.
         """
         super().__init__(name=name or "conditioner")
         if not callable(function):
@@ -307,17 +308,17 @@ class TrackedConditioner(tf.Module):
         return output, _in_order_of_use(graph)
 
     def __getstate__(self):
-        """What `copy.deepcopy` and `pickle` take along.
+        """The state for `copy.deepcopy` and `pickle`.
 
         Raises:
-          TypeError: if the callable keeps variables where they do not go along with it.
+          TypeError: if the callable reads variables that are not part of it.
         """
-        own = {id(variable) for variable in _variables_of(self._function)}
+        own = {id(variable) for variable in _own_variables(self._function)}
         if not all(id(variable) in own for variable in self._read_variables):
             raise TypeError(
                 f"The conditioner {self._function!r}, which `conditioner_fn` returned, can be "
-                "neither copied nor pickled, as it keeps its variables where they do not go along. "
-                "Let `conditioner_fn` return what holds them: a Keras layer or model, or a "
+                "neither copied nor pickled, as it reads variables that are not part of it. "
+                "Let `conditioner_fn` return what holds them: a Keras layer, a Keras model or a "
                 "`tf.Module`."
             )
         return {**self.__dict__, "_read_variables": [v.numpy() for v in self._read_variables]}
@@ -330,7 +331,7 @@ class TrackedConditioner(tf.Module):
 
     @property
     def keras_layer(self):
-        """The Keras layer that was wrapped, or `None` if it is none."""
+        """The wrapped Keras layer, or `None` if the callable is not one."""
         return as_keras_layer(self._function)
 
     def regularization(self) -> list[tf.Tensor]:
@@ -338,13 +339,13 @@ class TrackedConditioner(tf.Module):
         dtype = self._read_variables[0].dtype if self._read_variables else None
         return [tf.cast(loss, dtype or loss.dtype) for loss in regularization(self._function)]
 
-    def __call__(self, inputs: tf.Tensor, *, context=None, **condition) -> tf.Tensor:
-        """Maps `[..., input_size]` to `[..., output_size]`, the context being part of the input."""
+    def __call__(self, inputs: tf.Tensor, *, context=None, **call_kwargs) -> tf.Tensor:
+        """Maps `[..., input_size]` to `[..., output_size]`, with the context as input, too."""
         return _on_matrices(self._function, join_context(inputs, context, self.context_size))
 
 
-def _variables_of(function):
-    """The variables that a Keras layer, or a module, holds itself."""
+def _own_variables(function):
+    """Returns the variables that a Keras layer or module holds."""
     return [
         variable if isinstance(variable, tf.Variable) else variable.value
         for variable in getattr(function, "variables", ())

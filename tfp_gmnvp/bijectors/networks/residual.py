@@ -1,4 +1,4 @@
-"""Conditioners of residual blocks."""
+"""Residual networks as conditioners."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ResidualMLP"]
 
 
 class ResidualMLP(MLP):
-    """A perceptron of pre-activation residual blocks, one for each hidden width.
+    """A perceptron of pre-activation residual blocks, one per entry of `hidden_units`.
 
         h_0 = W x + b,    h_i = h_(i-1) + dense(act(dense(act(h_(i-1))))),    dense(act(h_n))
 
@@ -42,10 +42,10 @@ class ResidualMLP(MLP):
           output_size: size of the output's last axis.
           hidden_units: widths of the residual blocks, at least one and all the same.
           name: prefix of the variables' names.
-          **kwargs: as of `MLP`.
+          **kwargs: further arguments of `MLP`.
 
         Raises:
-          ValueError: if the widths differ or there is none, or as of `MLP`.
+          ValueError: if the widths differ or are missing, or as in `MLP`.
         """
         widths = as_sizes("hidden_units", hidden_units)
         if len(set(widths)) != 1:

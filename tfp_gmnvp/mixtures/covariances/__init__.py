@@ -1,4 +1,4 @@
-"""What a mixture's covariances are: one file for each structure, and the list of them."""
+"""Covariance structures of a mixture: one file for each, and a registry."""
 
 from tfp_gmnvp.mixtures.covariances.base import CovarianceStructure
 from tfp_gmnvp.mixtures.covariances.diagonal import Diagonal
@@ -7,7 +7,7 @@ from tfp_gmnvp.mixtures.covariances.low_rank import LowRank
 from tfp_gmnvp.mixtures.covariances.registry import (
     COVARIANCE_TYPES,
     covariance_structure,
-    structure_of,
+    mixture_structure,
 )
 from tfp_gmnvp.mixtures.covariances.spherical import Spherical
 from tfp_gmnvp.mixtures.covariances.tied import Tied
@@ -21,5 +21,5 @@ __all__ = [
     "Spherical",
     "Tied",
     "covariance_structure",
-    "structure_of",
+    "mixture_structure",
 ]

@@ -1,4 +1,4 @@
-"""What EM, priors, files and criteria ask of a covariance structure."""
+"""The interface of covariance structures."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["CovarianceStructure"]
 class CovarianceStructure(abc.ABC):
     """A family of covariances Sigma_1 .. Sigma_K, such as 'full' or 'diag'.
 
-    A structure holds no values. The covariances of a mixture travel as one tensor, `covariance`, in
-    the structure's `shape`. A new structure is a subclass in a file of its own, and a line in
+    A structure holds no values. The covariances of a mixture are one tensor, `covariance`, with the
+    structure's `shape`. To add a structure, write a subclass in a new file and a line in
     `registry.py`.
 
     Its statistics are sums over points about reference points c_k; see `em.statistics`.
@@ -56,7 +56,7 @@ class CovarianceStructure(abc.ABC):
     # Expectation and maximisation.
 
     def reference(self, loc: tf.Tensor, covariance: tf.Tensor) -> tf.Tensor:
-        """What statistics are taken about: the means, unless they need the covariances too."""
+        """The reference of statistics: the means, and the covariances where they are needed."""
         del covariance
         return loc
 
@@ -124,11 +124,11 @@ class CovarianceStructure(abc.ABC):
 
     @abc.abstractmethod
     def resolution(self, covariance: tf.Tensor, loc: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-        """The least variances that numbers of a dtype tell from none, as a floor of `lift`.
+        """The smallest variances that a dtype resolves, as a floor of `lift`.
 
-        About a component's mean that is the spacing of numbers there, and beside its own spread a
-        matter of the condition of its matrix. So covariances of dependent or constant columns stay
-        positive definite where no other floor keeps them so.
+        They follow from the spacing of numbers at a component's mean, and from the condition number
+        of its matrix. So covariances of dependent or constant columns stay positive definite where
+        no other floor is higher.
         """
 
     @abc.abstractmethod
@@ -137,7 +137,7 @@ class CovarianceStructure(abc.ABC):
 
     @abc.abstractmethod
     def replace(self, covariance: tf.Tensor, collapsed: tf.Tensor, probs: tf.Tensor) -> tf.Tensor:
-        """Covariances of which collapsed components get a typical one.
+        """Gives collapsed components a typical covariance.
 
         Args:
           covariance: of all components.
@@ -151,12 +151,12 @@ class CovarianceStructure(abc.ABC):
     def posterior_mode(
         self, covariance: tf.Tensor, mass: tf.Tensor, points: float, scatter: tf.Tensor
     ) -> tf.Tensor:
-        """The M-step under a prior, from that without.
+        """Computes the M-step under a prior from the one without.
 
         Args:
           covariance: the maximum without a prior.
           mass: of each component, `[K]`.
-          points: how many points the prior counts for.
+          points: number of pseudo-points of the prior.
           scatter: of those points, the diagonal matrix Psi, `[D]`.
         """
 

@@ -65,7 +65,7 @@ class Diagonal(CovarianceStructure):
         return tf.maximum(covariance, floor)
 
     def resolution(self, covariance, loc, dtype):
-        return spacing(loc, dtype)  # each entry has a number of its own, whatever the others are
+        return spacing(loc, dtype)  # entries are independent of each other
 
     def narrowest(self, covariance, floor):
         return tf.reduce_min(covariance / floor, axis=-1)

@@ -52,7 +52,7 @@ class Full(CovarianceStructure):
         components.scale_tril.assign(tf.cast(scale_tril, components.dtype))
 
     def sums(self, weights, deviation, reference):
-        # Both from one product.
+        # Both moments from one matrix product.
         both = sum_of_products(tf.concat([weights, weights * deviation], -1), deviation)
         return both[:, 0], both[:, 1:]
 

@@ -22,8 +22,8 @@ tfb = tfp.bijectors
 class LowRank(CovarianceStructure):
     """Matrices W_k W_k^T + diag(psi_k): `covariance` is `[K, D, 1 + R]`, psi_k before W_k.
 
-    The M-step is that of `factor_analysis`. It needs the covariances that the points were
-    responsible to, so a `reference` holds them: means, psi_k and W_k, `[K, D, 2 + R]`.
+    The M-step is that of `factor_analysis`. It needs the covariances of the E-step, so a
+    `reference` holds them: means, psi_k and W_k, `[K, D, 2 + R]`.
 
     #### Examples
 
@@ -35,13 +35,13 @@ class LowRank(CovarianceStructure):
     has_rank = True
 
     def __init__(self, rank: int | None = None):
-        """Keeps the rank.
+        """Sets the rank.
 
         Args:
-          rank: R >= 1, the number of factors; `None` where tensors tell it.
+          rank: R >= 1, the number of factors; `None` where it follows from tensors.
 
         Raises:
-          ValueError: if it is no whole number >= 1.
+          ValueError: if it is not a whole number >= 1.
         """
         if rank is not None:
             check_whole_number("rank", rank)
@@ -118,7 +118,7 @@ class LowRank(CovarianceStructure):
         return tf.reduce_min(covariance[..., 0] / floor, axis=-1)
 
     def replace(self, covariance, collapsed, probs):
-        # That of the heaviest component, as loadings have no average.
+        # The covariance of the heaviest component, as loadings have no average.
         heaviest = tf.one_hot(tf.argmax(probs), probs.shape[0], dtype=probs.dtype)
         return replace_rows(covariance, collapsed, heaviest)
 
@@ -139,6 +139,6 @@ def num_parameters_of_factors(event_size: int, rank: int) -> int:
 
 
 def small_loadings(shape, seed, dtype):
-    """Small random loadings: at zero, all their directions would be alike, and stay there."""
+    """Draws small random loadings; loadings of zero would be a stationary point."""
     (seed,) = tfp.random.split_seed(seed, n=1, salt="loadings")
     return 0.01 * tf.random.stateless_normal(shape, seed, dtype=dtype)

@@ -1,4 +1,4 @@
-"""What structures of whole matrices have in common: a Cholesky factor, a floor, a prior."""
+"""Functions of covariance matrices: Cholesky factors, a floor, a prior."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def unit_scale_tril(loc: tf.Variable, num_matrices: int, name: str):
 def lift_eigenvalues(covariance: tf.Tensor, floor: tf.Tensor) -> tf.Tensor:
     """The most likely matrices that are nowhere below `diag(floor)`.
 
-    The smaller eigenvalues, in units of the floor, are lifted to one; or, where the largest is so
-    large that rounding would swallow one, to what the dtype resolves beside it.
+    Eigenvalues below one, in units of the floor, are raised to one; or, where the largest is so
+    large that rounding would lose one, to the smallest that the dtype resolves.
 
     Args:
       covariance: `[..., D, D]`.
@@ -95,11 +95,11 @@ def _unit(floor):
 
 
 def _are_above_one(matrices):
-    """Whether all eigenvalues surely are, by a Cholesky factor: a bound far cheaper than they are.
+    """Whether all eigenvalues are provably above one, by a cheap bound from a Cholesky factor.
 
         lambda_min(S) >= 1 / tr((S + j I)^-1) - j,    tr((S + j I)^-1) = |L^-1|^2
 
-    The shift j lets rounding push no eigenvalue of S + j I below zero.
+    The shift j keeps rounding from making an eigenvalue of S + j I negative.
     """
     size, dtype = matrices.shape[-1], matrices.dtype
     identity = tf.eye(size, dtype=dtype)

@@ -1,4 +1,4 @@
-"""The covariance structures that there are, by the names that users write."""
+"""The registry of covariance structures, by the names that users write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfp_gmnvp.mixtures.covariances.spherical import Spherical
 from tfp_gmnvp.mixtures.covariances.tied import Tied
 from tfp_gmnvp.mixtures.covariances.tied_low_rank import TiedLowRank
 
-__all__ = ["COVARIANCE_TYPES", "covariance_structure", "structure_of"]
+__all__ = ["COVARIANCE_TYPES", "covariance_structure", "mixture_structure"]
 
 _STRUCTURES = (Full, Tied, Diagonal, Spherical, LowRank, TiedLowRank)
 
@@ -22,17 +22,18 @@ COVARIANCE_TYPES = tuple(structure.name for structure in _STRUCTURES)
 def covariance_structure(
     covariance_type: str | CovarianceStructure, rank: int | None = None
 ) -> CovarianceStructure:
-    """The structure that a `covariance_type` names.
+    """Returns the structure of a `covariance_type`.
 
     Args:
       covariance_type: one of `COVARIANCE_TYPES`, or a structure.
-      rank: the number of factors, of structures that have some; `None` where tensors tell it.
+      rank: the number of factors, of structures that have some; `None` where it follows from
+        tensors.
 
     Returns:
       A `CovarianceStructure`.
 
     Raises:
-      ValueError: if there is no such structure, or it takes no rank.
+      ValueError: if the structure is unknown, or takes no rank.
 
     #### Examples
 
@@ -48,13 +49,13 @@ def covariance_structure(
     if rank is not None:
         of_rank = " or ".join(repr(each.name) for each in _STRUCTURES if each.has_rank)
         raise ValueError(
-            f"`rank` goes with covariances of type {of_rank}, got {rank!r} for {covariance_type!r}."
+            f"`rank` requires covariances of type {of_rank}, got {rank!r} for {covariance_type!r}."
         )
     return structure()
 
 
-def structure_of(mixture) -> CovarianceStructure:
-    """The covariance structure of a mixture.
+def mixture_structure(mixture) -> CovarianceStructure:
+    """Returns the covariance structure of a mixture.
 
     Args:
       mixture: made by `gaussian_mixture`.
@@ -65,7 +66,7 @@ def structure_of(mixture) -> CovarianceStructure:
     #### Examples
 
     >>> from tfp_gmnvp.mixtures import gaussian_mixture
-    >>> structure_of(gaussian_mixture(3, 2, "diag")).name
+    >>> mixture_structure(gaussian_mixture(3, 2, "diag")).name
     'diag'
     """
     components = mixture.components_distribution

@@ -1,4 +1,4 @@
-"""Variances that the numbers of a dtype cannot tell from none."""
+"""Variances below the resolution of a dtype."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def spacing(loc: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 
 def beside_variances(variances: tf.Tensor, loc: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """What rounding of a matrix with this diagonal may take for its smallest eigenvalue.
+    """The error of the smallest eigenvalue of a matrix with this diagonal, by rounding.
 
     Args:
       variances: the diagonals of covariances, `[..., D]`.

@@ -1,4 +1,4 @@
-"""Sums over points that keep float32's digits."""
+"""Sums over points without loss of float32's precision."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["replace_rows", "sum_of_products"]
 
 
 def sum_of_products(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """sum_n a_ki b_kj: a product of matrices adds up in blocks, and so keeps float32's digits.
+    """Computes sum_n a_kni b_knj with the precision of float32.
 
-    `tf.reduce_sum` along N would add one row after another: 10^7 of them to two digits. Only where
-    no axis comes after N does it halve them instead, while the product of two columns adds one
-    after another on some processors.
+    A matrix product sums in blocks. `tf.reduce_sum` along N sums sequentially, which leaves two
+    digits after 10^7 rows, except where N is the last axis; there it sums pairwise, while the
+    product of two columns is sequential on some processors.
 
     Args:
       a: `[K, N, I]`.
@@ -32,7 +32,7 @@ def sum_of_products(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 
 def replace_rows(rows: tf.Tensor, chosen: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
-    """Gives the chosen rows the weighted mean of all rows.
+    """Replaces the chosen rows by the weighted mean of all rows.
 
     Args:
       rows: `[K, ...]`.

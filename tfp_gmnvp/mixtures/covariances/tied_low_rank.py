@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp._compat import set_parameters
 from tfp_gmnvp.mixtures import factor_analysis
 from tfp_gmnvp.mixtures.covariances.low_rank import (
     LowRank,
@@ -130,7 +131,7 @@ class TiedLowRankComponents(LowRankComponents):
         """
         parameters = dict(locals())
         super().__init__(loc, scale_diag, loadings, covariance_type=TiedLowRank.name, name=name)
-        self._parameters = self._no_dependency(parameters)
+        set_parameters(self, parameters)
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
@@ -158,5 +159,5 @@ class TiedLowRankComponents(LowRankComponents):
 
 
 def _for_each(shared, loc):
-    """What all components share, `[D, ...]`, once for each, `[K, D, ...]`."""
+    """Repeats a shared tensor `[D, ...]` for each component, `[K, D, ...]`."""
     return tf.broadcast_to(shared, [loc.shape[0], *shared.shape])

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp._shared.array_checks import check_labels
-from tfp_gmnvp.em import known_log_joint
+from tfp_gmnvp.em import labelled_log_joint
 
 __all__ = [
     "as_labels",
@@ -143,7 +143,7 @@ def labelled_log_prob(
     """
     if labels is None:
         return log_prob
-    known = tf.reduce_logsumexp(known_log_joint(log_joint, labels), axis=-1)
+    known = tf.reduce_logsumexp(labelled_log_joint(log_joint, labels), axis=-1)
     total = tf.reduce_logsumexp(log_joint, axis=-1)
     of_label = tf.where(total > -np.inf, known - total, tf.zeros_like(total))
     return log_prob + label_weight * of_label

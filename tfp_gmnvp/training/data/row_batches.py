@@ -30,7 +30,7 @@ def fit_by_rows(arguments: dict, shuffle_seed, epoch, dtype=tf.float32) -> dict:
       shuffle_seed: a function of the number of an epoch that returns the seed `[2]` that its rows
         are shuffled by.
       epoch: an int64 variable, the number of the epoch that is about to begin. With
-        `steps_per_epoch` passes do not end with epochs: they are numbered from its present value.
+        `steps_per_epoch` passes do not end with epochs: they are numbered from its current value.
       dtype: float dtype that points are cast to.
 
     Returns:

@@ -76,7 +76,7 @@ class TrainingData:
           ValueError: if data is invalid, or a `validation_split` is asked of what is no array.
         """
         self._flow, self._seed = flow, seed
-        self._names = columns.columns_of(flow, x).points
+        self._names = columns.input_columns(flow, x).points
         self._is_mapped = isinstance(x, np.memmap)  # whose rows are dear: the sample is looked at
         data = checked_data(x, y, sample_weight, flow, looks_at_digits=not self._is_mapped)
         self.x, self.y, self.sample_weight = data.values()

@@ -25,7 +25,7 @@ __all__ = [
 
 
 def num_replicas() -> int:
-    """How many replicas run the present step; one outside of `tf.distribute.Strategy.run`.
+    """How many replicas run the current step; one outside of `tf.distribute.Strategy.run`.
 
     Returns:
       The number R, which is known when the step is traced.

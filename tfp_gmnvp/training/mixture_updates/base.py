@@ -17,9 +17,9 @@ tfd = tfp.distributions
 class MixtureUpdate:
     """What a model asks of the object that updates its mixture.
 
-    A subclass overrides what it needs: `on_batch` runs within every training step, `on_epoch_begin`
-    between epochs, with the training data at hand. What of `on_batch` goes over the points may be
-    put in `of_batch`, so that XLA compiles it even where it does not compile the rest. That a
+    A subclass overrides what it needs: `m_step` runs within every training step, `on_epoch_begin`
+    between epochs, with the training data at hand. What of `m_step` goes over the points may be
+    put in `e_step`, so that XLA compiles it even where it does not compile the rest. That a
     `.keras` file can hold it, it is registered with Keras and keeps each argument of its
     constructor as an attribute of that name.
 
@@ -56,22 +56,22 @@ class MixtureUpdate:
         """What a copy or a pickle holds: all but what `build` made."""
         return {name: a for name, a in vars(self).items() if name not in self.made_by_build}
 
-    def of_batch(self, mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight) -> tuple:
-        """What `on_batch` is to know of a batch, which is a tuple of its further arguments.
+    def e_step(self, mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight) -> tuple:
+        """What `m_step` is to know of a batch, which is a tuple of its further arguments.
 
         Args:
           mixture: the mixture of the latents.
-          z: as of `on_batch`.
-          log_joint: as of `on_batch`.
-          sample_weight: as of `on_batch`.
+          z: as of `m_step`.
+          log_joint: as of `m_step`.
+          sample_weight: as of `m_step`.
 
         Returns:
           The last three arguments, or tensors that take their place.
         """
         return z, log_joint, sample_weight
 
-    def on_batch(self, mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight) -> None:
-        """Updates within a training step, of what `of_batch` returned.
+    def m_step(self, mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight) -> None:
+        """Updates within a training step, of what `e_step` returned.
 
         Under several replicas each runs this on its part of the batch, and all must come to the
         same parameters: sums are to go over the replicas, by `replicas.sum_over_replicas`.

@@ -198,7 +198,7 @@ def _latents(flow, batches):
     """The latents with contexts, labels and weights, and the sum of the weighted log-dets."""
     latents, total = [], tf.zeros([], tf.float64)
     for rows, labels, sample_weight in batches():
-        x, condition = conditional.points_and_condition(flow, rows)
+        x, condition = conditional.points_and_context(flow, rows)
         z, log_det = precision.latents_and_log_det(flow, x, **condition)
         log_det = tf.cast(log_det, tf.float64)
         log_det = tf.broadcast_to(log_det, tf.shape(x)[:1])  # it may be the same for all
@@ -214,7 +214,7 @@ def _objective(everything, log_det, mixture, prior):
     if prior is not None:
         parameters = mixtures.mixture_parameters(mixture)
         parameters = mixtures.MixtureParameters(*(tf.cast(p, tf.float64) for p in parameters))
-        structure = mixtures.structure_of(mixture)
+        structure = mixtures.mixture_structure(mixture)
         variance = em.points_variance(everything.statistics, structure)
         total += prior.log_density(parameters, variance, structure)
     return float(total / tf.reduce_sum(everything.statistics.mass))

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfp_gmnvp import em
 from tfp_gmnvp._shared.arguments import check_whole_number
-from tfp_gmnvp.flows.conditional import points_and_condition
+from tfp_gmnvp.flows.conditional import points_and_context
 from tfp_gmnvp.flows.precision import latents_and_log_det
 from tfp_gmnvp.mixtures import Prior, at_context
 from tfp_gmnvp.training.devices.replica_batches import of_one_replica, on_each_replica
@@ -97,7 +97,7 @@ class FullBatchEM(InterleavedEM):
 
 def _e_step(flow, x, labels, sample_weight, inverse_temperature):
     """The E-step of one batch of points."""
-    x, condition = points_and_condition(flow, x)
-    z, _ = latents_and_log_det(flow, x, **condition)
-    mixture = at_context(flow.distribution, **condition)
+    x, call_kwargs = points_and_context(flow, x)
+    z, _ = latents_and_log_det(flow, x, **call_kwargs)
+    mixture = at_context(flow.distribution, **call_kwargs)
     return em.e_step(mixture, z, labels, sample_weight, inverse_temperature)

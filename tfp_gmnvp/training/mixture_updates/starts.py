@@ -40,7 +40,7 @@ def is_untrained(mixture) -> bool:
 def start_from_latents(
     mixture, latents: Sequence[tuple], *, covariance_floor: float, prior, n_init: int, seed
 ) -> None:
-    """Sets a mixture down by `first_fit` on latents: all, or a sample of 20,000 that have weight.
+    """Initialises a mixture by `initial_parameters` on latents, at most a sample of 20,000.
 
     Where there are labels, those that are labelled come first.
 
@@ -70,7 +70,7 @@ def start_from_latents(
     seed = stateless_seed(seed)
     rows = _sample(len(z), labels, sample_weight, seed)
     components = mixture.components_distribution
-    parameters = em.first_fit(
+    parameters = em.initial_parameters(
         tf.constant(z[rows], tf.float64),
         components.batch_shape[-1],
         components.covariance_type,
@@ -83,7 +83,7 @@ def start_from_latents(
         labels=None if labels is None else tf.constant(labels[rows]),
         dtype=mixture.dtype,
     )
-    mixtures.start_mixture(mixture, parameters)
+    mixtures.assign_initial_parameters(mixture, parameters)
 
 
 def _sample(num_points, labels, sample_weight, seed):

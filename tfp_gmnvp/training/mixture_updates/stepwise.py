@@ -29,7 +29,7 @@ class StepwiseEM(InterleavedEM):
     unsupervised models", section 3). As the latents drift under the bijector, `eta` is constant by
     default, so that the average forgets. The closest densities come from a schedule that keeps it
     large, at 0.5 or so, while the bijector moves, and small in the last tenth of the steps, when
-    many batches are to be averaged. The average of the past is read off the present parameters, so
+    many batches are to be averaged. The average of the past is read off the current parameters, so
     there is no other state but, under a schedule, the number of the step.
 
     Where the latents, or the data, have moved on, the past is of no use: components that lag behind
@@ -103,31 +103,31 @@ class StepwiseEM(InterleavedEM):
                 0, trainable=False, dtype=tf.int64, name="em_step", aggregation=first
             )
 
-    def of_batch(self, mixture, z, log_joint, sample_weight):
+    def e_step(self, mixture, z, log_joint, sample_weight):
         """The E-step and the `Departure` of a batch, of this replica's part under several,
         and the mixture's parameters, on which they rest.
         """
         inverse_temperature = self.inverse_temperature(self._step)
-        present = mixtures.mixture_parameters(mixture)
+        current = mixtures.mixture_parameters(mixture)
         statistics, log_prob = em.expected_statistics(
-            mixture, present, z, log_joint, sample_weight, inverse_temperature
+            mixture, current, z, log_joint, sample_weight, inverse_temperature
         )
         worst = em.worst_explained(log_prob, z, statistics.mass.shape[0], sample_weight)
         e_step = em.EStep(statistics, tf.zeros([], z.dtype), *worst)
-        return e_step, departure(mixture, statistics, sample_weight), present
+        return e_step, departure(mixture, statistics, sample_weight), current
 
-    def on_batch(self, mixture, e_step, departed, present):
+    def m_step(self, mixture, e_step, departed, current):
         """The M-step, of the running average with a batch."""
         e_step = join_over_replicas(e_step)
         batch, mass = e_step.statistics, tf.reduce_sum(e_step.statistics.mass)
-        step_size, min_share = self._present_step_size(mass.dtype), _MIN_SHARE
+        step_size, min_share = self._current_step_size(mass.dtype), _MIN_SHARE
         if self.largest_step_size:
             raised = tf.minimum(beyond_chance(departed), self.largest_step_size)
             shares = [tf.constant(s, raised.dtype) for s in (_MIN_SHARE_MOVING, _MIN_SHARE)]
             min_share = tf.where(raised > step_size, *shares)
             step_size = tf.maximum(raised, step_size)
         average = em.add(
-            em.scale(em.as_statistics(present, mixtures.structure_of(mixture)), 1 - step_size),
+            em.scale(em.as_statistics(current, mixtures.mixture_structure(mixture)), 1 - step_size),
             em.scale(batch, tf.math.divide_no_nan(step_size, mass)),
         )
         average = em.scale(average, tf.cast(mass > 0, mass.dtype))  # no step without mass
@@ -139,13 +139,13 @@ class StepwiseEM(InterleavedEM):
             e_step.worst_z,
             covariance_floor=self.covariance_floor,
             prior=self.prior,
-            current=present,
+            current=current,
             min_share=min_share,
         )
         for step in self.variables:
             step.assign_add(1)
 
-    def _present_step_size(self, dtype):
+    def _current_step_size(self, dtype):
         if not callable(self.step_size):
             return self.step_size
         return tf.clip_by_value(tf.cast(self.step_size(self._step), dtype), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""A bijector whose variables are nobody else's to train."""
+"""A bijector that hides its variables, so that nothing around it trains them."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from tfp_gmnvp.bijectors.single_pass import (
     inverse_and_log_det,
 )
 
-__all__ = ["Held"]
+__all__ = ["Frozen"]
 
 tfb = tfp.bijectors
 
 
-class Held(SinglePassBijector):
-    """A bijector as it is now and will be, without its variables.
+class Frozen(SinglePassBijector):
+    """A bijector without variables, which follows the values of another bijector's.
 
-    What is built around it, as a surrogate posterior is around the space that a prior's bijector
-    gives it to move in, has variables of its own, and training it leaves the bijector alone.
+    For example, a surrogate posterior that is built around the bijector of a prior has variables of
+    its own. Training it leaves the prior's bijector unchanged.
 
     #### Examples
 
     >>> from tfp_gmnvp.bijectors import LULinear
-    >>> held = Held(LULinear(2, permutation=[1, 0]))
+    >>> held = Frozen(LULinear(2, permutation=[1, 0]))
     >>> held.forward([1.0, 2.0]).numpy().tolist(), held.variables
     ([2.0, 1.0], ())
     """
 
     def __init__(self, bijector: SinglePassBijector, *, name: str = "held"):
-        """Holds a bijector.
+        """Wraps a bijector.
 
         Args:
-          bijector: one of ours.
+          bijector: a `SinglePassBijector`.
           name: prefix of the operations' names.
         """
-        self._holder = _Holder(bijector)
+        self._holder = _Container(bijector)
         super().__init__(
             domain_shape=bijector.domain_shape,
             codomain_shape=bijector.codomain_shape,
@@ -49,11 +49,11 @@ class Held(SinglePassBijector):
             name=name,
         )
 
-    def _forward_and_log_det(self, x, **condition):
-        return forward_and_log_det(self._holder.bijector, x, **condition)
+    def _forward_and_log_det(self, x, **call_kwargs):
+        return forward_and_log_det(self._holder.bijector, x, **call_kwargs)
 
-    def _inverse_and_log_det(self, y, **condition):
-        return inverse_and_log_det(self._holder.bijector, y, **condition)
+    def _inverse_and_log_det(self, y, **call_kwargs):
+        return inverse_and_log_det(self._holder.bijector, y, **call_kwargs)
 
     @classmethod
     def _parameter_properties(cls, dtype):
@@ -61,7 +61,7 @@ class Held(SinglePassBijector):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Holder:
-    """Keeps a bijector where `tf.Module` does not look for variables."""
+class _Container:
+    """Hides a bijector from the search of `tf.Module` for variables."""
 
     bijector: tfb.Bijector

@@ -1,0 +1,192 @@
+"""Private parts of TensorFlow, TFP and Keras: each still exists and does what we use it for.
+
+A test that fails here after an upgrade names the part; its entry in `tfp_gmnvp/_compat/` says what
+it is for and which public way was tried.
+"""
+
+import ast
+import pathlib
+
+import keras
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+from tensorflow_probability.python.bijectors import bijector as tfp_bijector
+
+import tfp_gmnvp
+from tfp_gmnvp import _compat
+
+tfd, tfb = tfp.distributions, tfp.bijectors
+
+ROOMS = pathlib.Path(tfp_gmnvp.__file__).parent
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_graph_knows_that_xla_compiles_it(jit_compile):
+    seen = []
+
+    @tf.function(jit_compile=jit_compile)
+    def function(x):
+        seen.append(_compat.is_compiled_by_xla())
+        return tf.cond(x > 0, lambda: _inner(x, seen), lambda: x)
+
+    function(tf.constant(1.0))
+    assert seen == [jit_compile] * 2
+
+
+def _inner(x, seen):
+    seen.append(_compat.is_compiled_by_xla())
+    return x + 1
+
+
+def test_xla_keeps_its_optimization_barrier():
+    @tf.function(jit_compile=True)
+    def function(x):
+        return _compat.unfused(2.0 * x) + 1.0
+
+    x = tf.constant(3.0)
+    assert "opt-barrier" in function.experimental_get_compiler_ir(x)(stage="hlo")
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(x)
+    assert float(y) == 7.0
+    assert float(tape.gradient(y, x)) == 2.0
+
+
+def test_tfp_bijector_asks_its_cache_through_the_class_attribute():
+    assert "_cache" in vars(tfp_bijector.Bijector)
+    cache = vars(tfp_bijector.Bijector)["_cache"]
+    for name in ("forward", "inverse", "forward_attributes", "inverse_attributes"):
+        assert hasattr(cache, name)
+    for name in ("_call_forward", "_call_inverse"):
+        assert callable(getattr(tfb.Bijector, name))
+
+
+class _Scale(_compat.UncachedBijector):
+    """Scales by a variable, and counts evaluations."""
+
+    def __init__(self):
+        self.factor = tf.Variable(2.0)
+        self.count, self.checked = 0, []
+        super().__init__(forward_min_event_ndims=0, dtype=tf.float32)
+
+    def _check_dtype(self, name, value, dtype):
+        self.checked.append((name, dtype))
+
+    def _checked_forward_and_log_det(self, x):
+        self.count += 1
+        return self.factor * x, tf.math.log(self.factor)
+
+    def _checked_inverse_and_log_det(self, y):
+        self.count += 1
+        return y / self.factor, -tf.math.log(self.factor)
+
+    def _forward_log_det_jacobian(self, x):
+        return self._checked_forward_and_log_det(x)[1]
+
+    def _inverse_log_det_jacobian(self, y):
+        return self._checked_inverse_and_log_det(y)[1]
+
+
+def test_uncached_bijector_hands_its_log_det_over_once_and_is_never_stale():
+    bijector, x = _Scale(), tf.constant([1.0, 3.0])
+    for to, log_det in (
+        (bijector.forward, bijector.forward_log_det_jacobian),
+        (bijector.inverse, bijector.inverse_log_det_jacobian),
+    ):
+        bijector.count = 0
+        to(x), log_det(x, event_ndims=0)
+        assert bijector.count == 1
+        log_det(x, event_ndims=0)
+        assert bijector.count == 2
+    bijector.factor.assign(5.0)
+    assert bijector.forward(x).numpy().tolist() == [5.0, 15.0]
+    assert [name for name, _ in bijector.checked] == ["x", "y", "x"]
+
+
+def test_tfp_returns_the_plain_classes_for_parts_that_are_no_composite_tensors():
+    flow = tfd.TransformedDistribution(tfd.Normal(0.0, 1.0), _Scale())
+    assert type(flow) is _compat.PlainTransformedDistribution.base
+    mixture = tfp_gmnvp.gaussian_mixture(2, 1)
+    plain = tfd.MixtureSameFamily(mixture.mixture_distribution, mixture.components_distribution)
+    assert type(plain) in _compat.PlainMixture.__mro__
+
+
+def test_transformed_distribution_shows_values_before_it_converts_them():
+    seen = []
+
+    class Distribution(_compat.PlainTransformedDistribution):
+        def _check_value(self, value):
+            seen.append(value)
+
+    distribution = Distribution(tfd.Normal(0.0, 1.0), _Scale())
+    for method in (distribution.log_prob, distribution.prob, distribution.unnormalized_log_prob):
+        method(1)  # an integer, which TFP converts to float32
+    assert seen == [1, 1, 1]
+
+
+@pytest.mark.parametrize("base", [_compat.PlainTransformedDistribution, _compat.PlainMixture])
+def test_samples_take_their_shape_from_arguments(base):
+    class Distribution(base):
+        def _sample_of_shape(self, sample_shape, seed, *, batch=None):
+            if batch is None:
+                return super()._sample_of_shape(sample_shape, seed)
+            return tf.zeros([*sample_shape, batch])
+
+    if base is _compat.PlainMixture:
+        parts = tfd.Categorical(probs=[0.5, 0.5]), tfd.Normal([0.0, 1.0], 1.0)
+    else:
+        parts = tfd.Normal(0.0, 1.0), _Scale()
+    distribution = Distribution(*parts)
+    assert distribution.sample([4], batch=3).shape == [4, 3]
+    assert distribution.sample(4, seed=[0, 0]).shape == [4]
+
+
+def test_mixture_gives_the_log_joint_of_components_and_a_name_scope():
+    parts = tfd.Categorical(probs=[0.25, 0.75]), tfd.Normal([0.0, 1.0], 1.0)
+    mixture = _compat.PlainMixture(*parts)
+    log_joint = mixture._component_log_joint(tf.constant([0.5]))
+    expected = tf.math.log([0.25, 0.75]) + parts[1].log_prob(0.5)
+    tf.debugging.assert_near(log_joint[0], expected)
+    with tf.Graph().as_default(), mixture._named_scope("posterior"):
+        assert "posterior" in tf.constant(0.0).name
+
+
+def test_parameters_of_a_distribution_can_be_set():
+    normal, arguments = tfd.Normal(0.0, 1.0), {"loc": tf.Variable(3.0), "scale": 1.0}
+    _compat.set_parameters(normal, arguments)
+    assert normal.parameters == arguments
+    assert type(normal.parameters) is dict  # not a wrapper that checkpoints track
+    assert float(normal.copy().mean()) == 3.0
+
+
+@pytest.mark.parametrize("of", [keras, tf_keras], ids=["keras", "tf_keras"])
+def test_keras_layer_clears_losses_of_activations_alone(of):
+    layer = of.layers.Dense(2, kernel_regularizer="l2", activity_regularizer="l2")
+    layer(tf.ones([1, 2]))
+    assert len(layer.losses) == 2
+    _compat.clear_activation_losses(layer)
+    assert len(layer.losses) == 1
+
+
+@pytest.mark.parametrize("of", [keras, tf_keras], ids=["keras", "tf_keras"])
+def test_keras_layer_lists_its_sublayers_at_any_depth(of):
+    inner = of.Sequential([of.layers.Dense(1)])
+    outer = of.Sequential([inner, of.layers.Dense(2)])
+    outer(tf.ones([1, 2]))
+    found = _compat.sublayers(outer)
+    assert inner in found
+    assert inner.layers[0] in found
+
+
+@pytest.mark.parametrize("room", ["bijectors", "mixtures", "em", "flows"])
+def test_private_modules_are_used_in_compat_alone(room):
+    """`lint-imports` holds imports of Keras off; this sees attributes, such as `tf.keras`, too."""
+    allowed = {"configuration.py"} if room == "flows" else set()
+    for path in (ROOMS / room).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert ".python" not in (node.module or ""), path
+            if isinstance(node, ast.Attribute) and path.name not in allowed:
+                assert node.attr not in ("keras", "__internal__"), path
