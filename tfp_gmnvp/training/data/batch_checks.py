@@ -1,4 +1,4 @@
-"""Batches of a data set, checked one by one when their turn comes."""
+"""Checks each batch of a data set when it is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["check_batches", "value_errors_of_batches"]
 def check_batches(
     batches: tf.data.Dataset, event_shape: Sequence[int], num_components: int, dtype=tf.float32
 ) -> tf.data.Dataset:
-    """A data set that ends with an error where a batch will not do, before it is handed out.
+    """Adds checks to a data set: reading an invalid batch raises an error.
 
     Args:
       batches: of `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`, with a context `(x, context)`
@@ -29,11 +29,11 @@ def check_batches(
       dtype: float dtype that points are cast to.
 
     Returns:
-      The data set, whose errors `value_errors_of_batches` translates.
+      The data set with checks. `value_errors_of_batches` translates its errors.
 
     Raises:
-      TypeError: if points or weights are no numbers.
-      ValueError: if points have another shape, as far as that is known.
+      TypeError: if points or weights are not numbers.
+      ValueError: if the shape of the points is known and wrong.
 
     #### Examples
 
@@ -69,18 +69,18 @@ def check_batches(
 
 
 def _check_no_dict(x):
-    """Raises a `TypeError` where batches hold columns by name, whose order nobody has said."""
+    """Raises a `TypeError` if batches hold columns by name, because their order is unknown."""
     if isinstance(x, Mapping):
         raise TypeError(
             f"`x` must hold batches of points, got dicts with the keys {', '.join(map(repr, x))}: "
-            "put their columns side by side, for one by "
+            "stack their columns, for example with "
             "`data.map(lambda row: tf.stack([row[key] for key in keys], axis=-1))`."
         )
 
 
 @contextlib.contextmanager
 def value_errors_of_batches() -> Iterator[None]:
-    """Makes the errors of data sets whose batches were checked the `ValueError`s that they were."""
+    """Converts TensorFlow's errors from checked data sets back to the original `ValueError`s."""
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.UnknownError) as error:
@@ -91,7 +91,7 @@ def value_errors_of_batches() -> Iterator[None]:
 
 
 def _check_in_graph(x, y, weights, num_components, dtype):
-    """An operation that fails if a batch will not do; cheap where it will."""
+    """An operation that fails if a batch is invalid; it is cheap for a valid batch."""
     x = as_rows(x, dtype) if isinstance(x, tuple) else x
     good = [tf.math.is_finite(tf.cast(x, dtype))]
     if y is not None and y.dtype.is_integer:
@@ -102,7 +102,7 @@ def _check_in_graph(x, y, weights, num_components, dtype):
     parts = [part for part in (x, y, weights) if part is not None]
     is_there = [part is not None for part in (x, y, weights)]
 
-    def report(*arrays):  # which TensorFlow keeps for ever: it refers to no data and no graph
+    def report(*arrays):  # TensorFlow never frees this function: it must not refer to data
         arrays = iter(arrays)
         parts = (next(arrays) if there else None for there in is_there)
         _check_values(*parts, num_components, dtype)
@@ -116,7 +116,7 @@ def _check_in_graph(x, y, weights, num_components, dtype):
 
 
 def _check_values(x, y, weights, num_components, dtype):
-    """Raises the `ValueError` of the first part that will not do."""
+    """Raises the `ValueError` of the first invalid part."""
     array_checks.check_finite("x in a batch", x, dtype)
     if y is not None and y.size:
         array_checks.check_labels(y, num_components, name="y in a batch")

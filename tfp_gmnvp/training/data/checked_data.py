@@ -1,4 +1,4 @@
-"""Points, labels and weights, checked in the form in which a Keras method gets them."""
+"""Checks points, labels and weights in the forms that Keras methods accept."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ __all__ = ["as_validation_data", "checked_data", "checked_validation_data", "row
 def checked_data(
     x, y, sample_weight, flow, *, of: str = "", is_batch: bool = False, looks_at_digits=True
 ) -> dict:
-    """Points, labels and weights of one call of a Keras method.
+    """Checks the points, labels and weights of one call of a Keras method.
 
     Args:
-      x: what Keras takes for `x`; with a context the pair `(x, context)`.
-      y: labels `[N]` in -1 .. K-1 that go with an array, or `None`.
-      sample_weight: weights `[N]` that go with an array, or `None`.
-      flow: that the points are for.
-      of: what follows their names in errors.
-      is_batch: whether they are one batch of several, which may all have weight zero.
-      looks_at_digits: whether to check that the flow's dtype tells an array's rows apart.
+      x: any `x` that Keras accepts; with a context the pair `(x, context)`.
+      y: labels `[N]` in -1 .. K-1 if `x` is an array, or `None`.
+      sample_weight: weights `[N]` if `x` is an array, or `None`.
+      flow: the flow that gets the points.
+      of: text after the argument's name in errors.
+      is_batch: whether this is one batch of several. All its weights may be zero.
+      looks_at_digits: whether to check that rows of an array stay distinct in the flow's dtype.
 
     Returns:
-      The arguments `x`, `y` and `sample_weight`, as arrays where they are lists or tables. A
-      `tf.data.Dataset` checks its batches as they are read, and the rows of an `np.memmap` are
-      checked by whoever reads them.
+      The arguments `x`, `y` and `sample_weight`. Lists and tables are converted to arrays. A
+      `tf.data.Dataset` checks its batches when they are read. The rows of an `np.memmap` are
+      checked by the functions that read them.
 
     Raises:
       TypeError: if points or weights are not numbers.
@@ -75,14 +75,15 @@ def checked_data(
 
 
 def checked_validation_data(data, flow):
-    """`validation_data` of `fit` as `(x,)`, with labels and weights, or a data set as it is.
+    """Checks `validation_data` of `fit`, and converts arrays to a tuple.
 
     Args:
-      data: what Keras takes, points alone, or a pair `(x, context)`; or `None`.
-      flow: that the points are for.
+      data: any `validation_data` that Keras accepts, points alone, a pair `(x, context)`, or
+        `None`.
+      flow: the flow that gets the points.
 
     Returns:
-      A tuple of one to three arrays, batches, or `None`.
+      A tuple of points, labels and weights without trailing `None`s, batches, or `None`.
 
     #### Examples
 
@@ -97,7 +98,7 @@ def checked_validation_data(data, flow):
         raise ValueError("`validation_data` must hold points, got none.")
     data = conditional.validation_paired(flow, data)
     if isinstance(data, list) and np.ndim(data[0]) == 1:
-        data = np.asarray(data)  # points, rather than `[x, y]`
+        data = np.asarray(data)  # a list of points, not `[x, y]`
     if hasattr(data, "shape") or hasattr(data, "to_numpy"):
         data = (data,)
     if not isinstance(data, (tuple, list)):
@@ -107,7 +108,7 @@ def checked_validation_data(data, flow):
 
 
 def as_validation_data(x, y=None, sample_weight=None) -> tuple:
-    """The shortest tuple that holds the data, as Keras takes it.
+    """The shortest tuple that holds the data, in the form that Keras accepts.
 
     #### Examples
 
@@ -120,21 +121,21 @@ def as_validation_data(x, y=None, sample_weight=None) -> tuple:
 
 
 def rows_split_off(x, y, sample_weight, fraction: float) -> tuple[list, list]:
-    """The rows to train on, and the last rows to validate by, as Keras divides them.
+    """Splits off the last rows for validation, as `validation_split` of Keras does.
 
-    Copies of a row are kept on one side.
+    All copies of a row stay on the same side.
 
     Args:
       x: points `[N, ...]`.
       y: `[N]` or `None`.
       sample_weight: `[N]` or `None`.
-      fraction: of the rows to validate by, in (0, 1).
+      fraction: the fraction of rows for validation, in (0, 1).
 
     Returns:
-      Two lists of points, labels and weights.
+      Two lists of points, labels and weights: for training, and for validation.
 
     Raises:
-      ValueError: if `x` is no array, or no weight is left to train on.
+      ValueError: if `x` is not an array, or all weights of the training rows are zero.
 
     #### Examples
 
@@ -144,12 +145,12 @@ def rows_split_off(x, y, sample_weight, fraction: float) -> tuple[list, list]:
     """
     if not hasattr(x, "shape"):
         raise ValueError(
-            f"`validation_split` takes rows off an array, and `x` is a {type(x).__name__}: give "
+            f"`validation_split` needs `x` to be an array, got {type(x).__name__}: give "
             "`validation_data` instead."
         )
     size = int(len(x) * (1 - fraction))
     parts = (slice(size), slice(size, None))
-    if isinstance(x, np.ndarray) and not isinstance(x, np.memmap):  # which is never copied whole
+    if isinstance(x, np.ndarray) and not isinstance(x, np.memmap):  # a memory map is not copied
         parts = distinct_rows.split(x, fraction)
     train, validation = (
         [None if rows is None else rows[part] for rows in (x, y, sample_weight)] for part in parts
@@ -161,7 +162,7 @@ def rows_split_off(x, y, sample_weight, fraction: float) -> tuple[list, list]:
 
 
 def _as_tuples(batches, name):
-    """The batches of a generator as Keras takes them: bare arrays as tuples of one."""
+    """Converts batches of a generator to tuples, the form that Keras accepts."""
     for batch in batches:
         if not isinstance(batch, (tuple, list)) and not hasattr(batch, "shape"):
             raise ValueError(
@@ -172,17 +173,17 @@ def _as_tuples(batches, name):
 
 
 def _check_some_batches(x, name):
-    """Raises a `ValueError` if it is known that there is no batch."""
+    """Raises a `ValueError` if the number of batches is known to be zero."""
     is_sequence = hasattr(x, "__len__") and not hasattr(x, "shape")
     is_empty = is_sequence and not isinstance(x, tf.data.Dataset) and not len(x)
     if isinstance(x, tf.data.Dataset):
         is_empty = x.cardinality() == 0
     if is_empty:
-        raise ValueError(f"`{name}` must hold points, and there is no batch in it.")
+        raise ValueError(f"`{name}` must hold points, got no batches.")
 
 
 def _keeping_digits(x, flow, is_batch):
-    """Float64 in a form that Keras does not cast: an array, for `row_batches`, or a tensor."""
+    """Float64 points in a form that Keras does not cast: an array, for `row_batches`, or a tensor."""
     if precision.row_dtype(flow, x.dtype) == flow.dtype:
         return x
     if is_batch:

@@ -1,4 +1,4 @@
-"""What keeps a table's rows from having a density: looked for column by column, then between."""
+"""Finds constant, discrete, rounded and dependent columns, and copies of rows, in a table."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 __all__ = ["Findings", "examine"]
 
 _FEWEST_ROWS = 10
-_TIED = 0.2  # share of rows whose value another row has already
+_TIED = 0.2  # share of rows whose value an earlier row has
 _AT_ONE_VALUE = 0.05
 _COPIES = 0.01
 _FEW_VALUES = 20
-_STEPS = 200  # within the interquartile range: finer ones do no harm
+_STEPS = 200  # within the interquartile range: finer steps do no harm
 _UNEXPLAINED = 1e-5  # share of a column's variance that the others do not explain
 _BULK = 10.0  # times the interquartile range
 
 
 @dataclasses.dataclass(frozen=True)
 class Findings:
-    """What is degenerate, by number of column; it is false if nothing is.
+    """The degenerate columns by number, and the copies of rows; false if there are none.
 
     #### Examples
 
@@ -30,15 +30,15 @@ class Findings:
 
     #: The value of each constant column.
     constant: dict[int, float] = dataclasses.field(default_factory=dict)
-    #: How many distinct values each discrete column has.
+    #: The number of distinct values of each discrete column.
     discrete: dict[int, int] = dataclasses.field(default_factory=dict)
-    #: The step that each rounded column is rounded to.
+    #: The rounding step of each rounded column.
     rounded: dict[int, float] = dataclasses.field(default_factory=dict)
-    #: The value that many rows of an otherwise continuous column have, and their share.
+    #: The value that occurs in many rows of an otherwise continuous column, and their share.
     repeated: dict[int, tuple[float, float]] = dataclasses.field(default_factory=dict)
-    #: The columns that each dependent one is a linear function of, all but exactly.
+    #: For each dependent column, the columns of which it is almost exactly a linear function.
     dependent: dict[int, list[int]] = dataclasses.field(default_factory=dict)
-    #: How many rows are copies of others, where the columns do not explain it.
+    #: The number of rows that are copies of others, unless every column is discrete anyway.
     copies: int = 0
 
     def __bool__(self):
@@ -46,17 +46,21 @@ class Findings:
 
 
 def examine(rows: np.ndarray, *, relations: bool = True) -> Findings:
-    """Looks for what has no density.
+    """Finds columns and rows that a density cannot produce.
 
-    Rows of a density never agree in an entry, but by the rounding of their dtype. So a column is
-    discrete, or rounded, where a fifth of the rows or more have a value that another row has
-    already, in steps that are wider than its dtype's and no finer than a two-hundredth of the
-    interquartile range; and one value of a continuous column is conspicuous in one row of twenty.
-    Of copies of rows one is kept before columns are looked at. A column depends on those before it
-    if they explain its variance but for a part of 1e-5, in rows that are no outliers.
+    Samples of a density never have equal entries, except by the rounding of their dtype. So:
+
+    - A column is discrete, or rounded, if at least a fifth of its rows have the value of an earlier
+      row. The steps between values must be wider than those of the dtype, and no finer than a
+      two-hundredth of the interquartile range.
+    - A value of a continuous column is repeated if at least one row in twenty has it.
+    - A column is dependent if the columns before it explain all of its variance except for a share
+      of 1e-5. Outliers are left out.
+
+    One row of each group of copies is kept before the columns are examined.
 
     Args:
-      rows: `[N, D]` numbers; fewer than ten rows say nothing.
+      rows: `[N, D]` numbers; fewer than ten rows give no findings.
       relations: whether to look for dependent columns and copies of rows, too.
 
     Returns:
@@ -110,13 +114,13 @@ def _examine_column(j, column, one_of_each, findings) -> None:
 
 
 def _is_coarse(column, step, resolution) -> bool:
-    """Whether a step is wider than the dtype's, and counts beside the column's spread."""
+    """Whether a step is wider than the dtype's, and large relative to the column's spread."""
     low, high = np.quantile(column.astype(np.float64), [0.25, 0.75])
     return step > 4 * resolution and step >= (high - low) / _STEPS
 
 
 def _resolution(column) -> float:
-    """The spacing of the dtype that a column came in, float32 at the finest if all fit into it."""
+    """The spacing of a column's dtype; that of float32 if all values fit into float32."""
     largest = np.max(np.abs(column.astype(np.float64)))
     if column.dtype.kind != "f":
         return 0.0
@@ -127,7 +131,7 @@ def _resolution(column) -> float:
 
 
 def _is_lattice(values) -> bool:
-    """Whether values are few, or whole multiples of a step apart."""
+    """Whether there are few values, or their distances are whole multiples of a step."""
     if len(values) <= _FEW_VALUES:
         return True
     multiples = np.diff(values) / np.min(np.diff(values))
@@ -143,7 +147,7 @@ def _distinct(rows):
 
 
 def _dependent(rows) -> dict[int, list[int]]:
-    """Columns that are linear functions of those before, which are eliminated one by one."""
+    """Columns that are linear functions of earlier ones, found by Gaussian elimination."""
     if rows.shape[1] < 2:
         return {}
     median = np.median(rows, axis=0)

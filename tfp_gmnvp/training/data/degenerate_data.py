@@ -1,4 +1,4 @@
-"""Data whose density has no upper bound: constant, discrete, dependent columns, repeated rows."""
+"""Warns of data without a density: constant, discrete or dependent columns, repeated rows."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _EXAMINED = contextvars.ContextVar("examined", default=False)
 class DegenerateDataWarning(UserWarning):
     """Data has no density: a column is constant, discrete, or a function of others, or rows repeat.
 
-    The likelihood of such data has no upper bound. What is reported of it rests on the floor that
-    the covariances are kept above.
+    The likelihood of such data has no upper bound. Reported values depend on the lower bound of the
+    covariances.
 
     #### Examples
 
@@ -48,21 +48,21 @@ def warn_if_degenerate(
     event_size: int | None = None,
     num_rows: int | None = None,
 ) -> bool:
-    """Warns, in one sentence for each thing that is wrong, of data that has no density.
+    """Warns if data has no density, and says why.
 
-    Of many rows 10,000 are looked at, drawn by a seed.
+    It examines at most 10,000 rows, drawn with a fixed seed.
 
     Args:
-      x: points `[N, D]`, an array, memory map or tensor, or images `[N, H, W, C]`, of which only
-        what is true of each entry is looked at; anything else is passed over.
-      names: of the columns; `None` for their numbers.
-      sample_weight: weights `[N]`, or `None`; rows of weight zero do not count.
-      event_size: how many of the columns are the point's, the others being a context's; `None` for
-        all.
-      num_rows: of how many rows `x` is a sample; `None` if these are all.
+      x: points `[N, D]`, an array, memory map or tensor, or images `[N, H, W, C]`, whose entries
+        are examined one by one. Anything else is ignored.
+      names: names of the columns; `None` for their numbers.
+      sample_weight: weights `[N]`, or `None`; rows of weight zero are ignored.
+      event_size: number of columns that belong to the point; the others are its context. `None`
+        for all.
+      num_rows: the number of rows from which `x` was sampled; `None` if `x` holds all of them.
 
     Returns:
-      Whether there was something to warn of. Within `examined_already` nothing is looked at.
+      Whether it warned. Within `examined_already` it examines nothing.
 
     #### Examples
 
@@ -73,12 +73,12 @@ def warn_if_degenerate(
     ...     warnings.simplefilter("always")
     ...     _ = warn_if_degenerate(np.insert(x, 1, 7.0, axis=1))
     >>> print(str(caught[0].message).split(":")[0])
-    `x` has no density as it is
+    `x` has no density
     """
     if _EXAMINED.get() or getattr(x, "ndim", 0) not in (2, 4) or not len(x):
         return False
     rows = _some_rows(x, sample_weight)
-    if not len(rows):  # of a weight above zero
+    if not len(rows):  # all weights are zero
         return False
     names = _names_of_images(x.shape[1:]) if x.ndim == 4 else names
     rows = rows.reshape(len(rows), -1)[:, :event_size]
@@ -91,7 +91,7 @@ def warn_if_degenerate(
 
 
 def warn_of(message: str) -> None:
-    """Warns by `DegenerateDataWarning`, at the line of the user's that called this package."""
+    """Issues a `DegenerateDataWarning` at the user's line that called this package."""
     frame, stacklevel = sys._getframe(), 1
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, stacklevel = frame.f_back, stacklevel + 1
@@ -100,7 +100,7 @@ def warn_of(message: str) -> None:
 
 @contextlib.contextmanager
 def examined_already() -> Iterator[None]:
-    """Has the same data be looked at once, where one function calls another.
+    """Turns `warn_if_degenerate` off, for a function whose caller has examined the data.
 
     #### Examples
 
@@ -116,14 +116,14 @@ def examined_already() -> Iterator[None]:
 
 
 def examined_as_read(batches: Callable, event_size: int) -> Callable:
-    """Batches as they are; `warn_if_degenerate` sees the first rows once they were read.
+    """Calls `warn_if_degenerate` on the first rows of batches, after all batches were read.
 
     Args:
       batches: what `streams.training_batches` returned.
       event_size: D.
 
     Returns:
-      The like.
+      A function that reads the same batches.
 
     #### Examples
 
@@ -151,7 +151,7 @@ def examined_as_read(batches: Callable, event_size: int) -> Callable:
 
 
 def _some_rows(x, sample_weight):
-    """All rows, or some that a seed draws, in their order, as a memory map is best read."""
+    """All rows, or a random sample in the order of the rows, which suits memory maps."""
     entries = int(np.prod(x.shape[1:])) or 1
     most = min(_MOST_ROWS, max(1000, _MOST_ENTRIES // entries))
     if sample_weight is not None and not np.any(sample_weight):
@@ -192,26 +192,28 @@ def _message(findings: Findings, names, among) -> str:
             f"{_list(findings.repeated, names)} at a single value in many rows ({value:.6g} in "
             f"{share:.0%})"
         )
-        advice.append("model rows at the single value apart from the others")
+        advice.append("model the rows at the single value separately")
     for column, others in findings.dependent.items():
         if len(sentences) < 8:
             of = _list(others, names).rsplit(" ", 1)[0]
-            sentences.append(f"{_list([column], names)} all but a linear function of {of}")
+            sentences.append(f"{_list([column], names)} almost a linear function of {of}")
     if findings.dependent:
-        advice.append("leave out columns that follow from others")
+        advice.append("leave out columns that are functions of others")
     if findings.copies:
         sentences.append(f"{findings.copies:,} rows are copies of others")
-        advice.append("keep one of each, for `FlowModel.fit` with their number as `sample_weight`")
+        advice.append(
+            "keep one of each, and give their number to `FlowModel.fit` as `sample_weight`"
+        )
     advice = "; ".join(advice)
     return (
-        f"`x` has no density as it is: {'; '.join(sentences)}{among}. Log-densities and criteria "
-        "rest on the floor of the covariances then, and mean little. "
+        f"`x` has no density: {'; '.join(sentences)}{among}. Log-densities and criteria then "
+        "depend on the lower bound of the covariances, and mean little. "
         f"{advice[0].upper()}{advice[1:]}."
     )
 
 
 def _list(columns, names) -> str:
-    """Some columns by name, with their verb: 'columns 1 and 2 are'."""
+    """Lists columns by name, with a verb: 'columns 1 and 2 are'."""
     shown = [j if names is None else names[j] for j in columns]
     shown = [repr(name) if isinstance(name, str) else str(name) for name in shown]
     if len(shown) > 8:

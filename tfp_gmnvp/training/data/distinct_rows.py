@@ -1,4 +1,4 @@
-"""Which rows of a table are the same: so that no row is on both sides of a split."""
+"""Splits of a table into parts: all copies of a row go to the same part."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _ENTRIES_AT_ONCE = 2**20
 
 
 def row_groups(x: np.ndarray) -> np.ndarray:
-    """The number of each row among the distinct rows, in order of first appearance.
+    """Numbers the distinct rows in order of first appearance.
 
-    Rows are told apart by 64 bits that are computed of each: of ten million different ones, two
-    are taken for the same with a probability of 3e-6.
+    Rows are compared by a hash of 64 bits: among ten million different rows, two have the same
+    hash with probability 3e-6.
 
     Args:
       x: rows `[N, ...]` of real numbers.
 
     Returns:
-      Whole numbers `[N]`.
+      For each row the number of its distinct row, `[N]`.
 
     #### Examples
 
@@ -33,16 +33,17 @@ def row_groups(x: np.ndarray) -> np.ndarray:
 
 
 def split(x: np.ndarray, fraction: float) -> tuple[slice | np.ndarray, slice | np.ndarray]:
-    """The rows to train on and those to validate by, the last ones.
+    """Indices of the rows for training, and of the last rows for validation.
 
-    Where rows are repeated, those that appear first last are held out with all their copies.
+    If rows are repeated, the distinct rows that first appear last are held out, with all their
+    copies.
 
     Args:
       x: rows `[N, ...]`.
       fraction: the share of the rows to hold out, in (0, 1).
 
     Returns:
-      What to index with: slices, where no row is repeated or all are the same.
+      Two arrays of indices; slices if no row is repeated, or all rows are equal.
 
     #### Examples
 
@@ -57,22 +58,22 @@ def split(x: np.ndarray, fraction: float) -> tuple[slice | np.ndarray, slice | n
     num_groups = int(groups.max(initial=-1)) + 1
     if num_groups in (len(x), 1):
         return slice(size), slice(size, None)
-    before = np.cumsum(np.bincount(groups))  # rows up to each distinct row
+    before = np.cumsum(np.bincount(groups))  # number of rows up to each distinct row
     last = int(np.clip(np.searchsorted(before, size), 0, num_groups - 2))
     return np.flatnonzero(groups <= last), np.flatnonzero(groups > last)
 
 
 def together(x: np.ndarray, order: np.ndarray, size: int) -> tuple[np.ndarray, int]:
-    """An order in which copies of a row are neighbours, and a size that cuts none apart.
+    """Reorders rows so that copies are neighbours, and moves a split so that it separates none.
 
     Args:
       x: rows `[N, ...]`.
       order: a permutation of 0 .. N-1.
-      size: of the first part, in 1 .. N-1.
+      size: size of the first part, in 1 .. N-1.
 
     Returns:
-      The order, as it is if no row is repeated, and the nearest size that leaves both parts some
-      rows; `size` itself if all rows are the same.
+      The order, unchanged if no row is repeated, and the nearest size for which no part is empty;
+      `size` itself if all rows are equal.
 
     #### Examples
 
@@ -88,7 +89,7 @@ def together(x: np.ndarray, order: np.ndarray, size: int) -> tuple[np.ndarray, i
 
 
 def folds(x: np.ndarray, order: np.ndarray, num_folds: int) -> list[np.ndarray]:
-    """Divides rows into folds, all copies of a row into the same.
+    """Divides rows into folds; all copies of a row are in the same fold.
 
     Args:
       x: rows `[N, ...]`.
@@ -96,8 +97,8 @@ def folds(x: np.ndarray, order: np.ndarray, num_folds: int) -> list[np.ndarray]:
       num_folds: from 2 to N.
 
     Returns:
-      The numbers of the rows of each fold: `np.array_split` of the order, where no row is repeated,
-      or so few are distinct that a fold would be empty.
+      The indices of the rows of each fold: `np.array_split` of the order if no row is repeated, or
+      if there are fewer distinct rows than folds.
 
     #### Examples
 
@@ -113,7 +114,7 @@ def folds(x: np.ndarray, order: np.ndarray, num_folds: int) -> list[np.ndarray]:
 
 
 def _keys(x):
-    """64 bits of each row, `[N]`, some rows at a time."""
+    """A hash of 64 bits for each row, `[N]`, computed in chunks."""
     num_entries = int(np.prod(x.shape[1:]))
     factors = np.random.default_rng(0).integers(2**63, size=num_entries, dtype=np.uint64)
     factors = 2 * factors + np.uint64(1)
@@ -127,7 +128,7 @@ def _keys(x):
 
 
 def _mixed(bits):
-    """Spreads each bit over all: the finaliser of splitmix64."""
+    """Mixes the bits of each number: the finaliser of splitmix64."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""The arguments of `fit` beside its data, checked before any work."""
+"""Checks the arguments of `fit` other than the data, before any work is done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 
 
 def passed_on(arguments: dict) -> dict:
-    """The arguments of a method by name, of its `locals()`: those that go to Keras.
+    """Selects, from the `locals()` of a method, the arguments that are passed on to Keras.
 
     #### Examples
 
@@ -32,17 +32,17 @@ def passed_on(arguments: dict) -> dict:
 
 
 def check_fit_arguments(arguments: dict) -> dict:
-    """Checks what `fit` takes beside data.
+    """Checks the arguments of `fit` other than the data.
 
     Args:
       arguments: those of `keras.Model.fit` by name.
 
     Returns:
-      The same with callbacks as a list.
+      The same arguments, with callbacks as a list.
 
     Raises:
       ValueError: if a number is out of its range, or there is a `class_weight`.
-      TypeError: if callbacks are none.
+      TypeError: if an entry of `callbacks` is not a callback.
 
     #### Examples
 
@@ -63,7 +63,7 @@ def check_fit_arguments(arguments: dict) -> dict:
 
 
 def check_class_weight(class_weight) -> None:
-    """Raises a `ValueError` if there are weights of classes, which Keras makes of targets.
+    """Raises a `ValueError` if there is a `class_weight`.
 
     #### Examples
 
@@ -77,7 +77,7 @@ def check_class_weight(class_weight) -> None:
 
 
 def check_no_loss(arguments: dict) -> None:
-    """Raises a `ValueError` if `compile` is given a loss, or metrics.
+    """Raises a `ValueError` if `compile` is called with a loss or metrics.
 
     #### Examples
 
@@ -86,21 +86,21 @@ def check_no_loss(arguments: dict) -> None:
     for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
         if arguments.get(name):
             raise ValueError(
-                f"`{name}` cannot be chosen: a flow's loss, and all that it reports, is its "
+                f"`{name}` cannot be chosen: the loss of a flow, and all its metrics, are its "
                 "negative log-likelihood."
             )
 
 
 def batch_size_of(x, batch_size: int | None, steps: int | None) -> int:
-    """The size of an array's batches by Keras' rule.
+    """The batch size of an array, by Keras' rule.
 
     Args:
       x: an array `[N, ...]`.
-      batch_size: as given, or `None`.
-      steps: into how many batches the rows are to be divided, or `None`.
+      batch_size: the user's batch size, or `None`.
+      steps: the user's number of batches, or `None`.
 
     Returns:
-      The size that is given, or the one that makes so many steps, or 32.
+      The user's batch size; else the one that gives this number of batches; else 32.
 
     #### Examples
 
@@ -111,7 +111,7 @@ def batch_size_of(x, batch_size: int | None, steps: int | None) -> int:
 
 
 def num_steps(x, arguments: dict) -> int | None:
-    """How many training steps all epochs of a `fit` take, or `None` where only the data knows.
+    """The number of training steps in all epochs of a `fit`; `None` if it is unknown.
 
     Args:
       x: the data.
@@ -122,7 +122,7 @@ def num_steps(x, arguments: dict) -> int | None:
     >>> num_steps(tf.zeros([100, 2]), {"epochs": 3})
     12
     """
-    epochs = arguments.get("epochs", 1)  # all, so that a `fit` that resumes counts the same
+    epochs = arguments.get("epochs", 1)  # all, so that a resumed `fit` has the same number
     steps = arguments.get("steps_per_epoch")
     if steps is None and hasattr(x, "shape"):
         steps = math.ceil(len(x) / batch_size_of(x, arguments.get("batch_size"), None))
@@ -137,9 +137,9 @@ def num_steps(x, arguments: dict) -> int | None:
 def _as_list(callbacks):
     if callbacks is None:
         return []
-    callbacks = getattr(callbacks, "callbacks", callbacks)  # of a `CallbackList`
+    callbacks = getattr(callbacks, "callbacks", callbacks)  # it may be a `CallbackList`
     callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
     for callback in callbacks:
         if not hasattr(callback, "set_model"):
-            raise TypeError(f"`callbacks` must be callbacks of Keras', got {callback!r}.")
+            raise TypeError(f"`callbacks` must be Keras callbacks, got {callback!r}.")
     return callbacks

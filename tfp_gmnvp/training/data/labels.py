@@ -1,4 +1,4 @@
-"""Labels: the known components of some points, as `fit(x, y)` takes them, and their likelihood."""
+"""Labels: the known components of points, as in `fit(x, y)`, and their likelihood."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 
 
 def no_labels(num_points: int) -> np.ndarray:
-    """Targets that hold nothing, `[N, 0]`: without any, Keras drops an array's sample weights.
+    """Empty targets `[N, 0]`. Without targets, Keras ignores the sample weights of an array.
 
     #### Examples
 
@@ -30,7 +30,7 @@ def no_labels(num_points: int) -> np.ndarray:
 
 
 def as_labels(y) -> tf.Tensor | None:
-    """A batch's targets as labels.
+    """Converts the targets of a batch to labels.
 
     Args:
       y: integers `[N]` or `[N, 1]`, or `[N, 0]` or `None` for no labels.
@@ -56,7 +56,7 @@ def as_labels(y) -> tf.Tensor | None:
         raise ValueError(f"`y` must hold one label for each point, shape [N], got {y.shape}.")
     if not y.dtype.is_integer:
         raise TypeError(
-            f"`y` must hold integers, the numbers of components, or -1, got {y.dtype.name}. Where "
+            f"`y` must hold integers, the numbers of components, or -1, got {y.dtype.name}. If "
             "there are no labels, leave `y` out, or give -1 for each point."
         )
     return tf.reshape(tf.cast(y, tf.int32), [-1])
@@ -65,13 +65,13 @@ def as_labels(y) -> tf.Tensor | None:
 def checked_labels(
     y, num_points: int, num_components: int, *, name: str = "y"
 ) -> np.ndarray | None:
-    """An array of labels, if it is one.
+    """Checks an array of labels.
 
     Args:
       y: whole numbers `[N]` or `[N, 1]`, or `None`.
       num_points: N.
       num_components: K.
-      name: what it is called in errors.
+      name: its name in errors.
 
     Returns:
       An int32 array `[N]`, or `None`.
@@ -99,10 +99,10 @@ def checked_labels(
 
 
 def in_range(labels: tf.Tensor | None, num_components: int) -> tf.Tensor | None:
-    """The labels of a batch, if they are ones, in a graph, too; XLA would drop the check.
+    """Asserts that the labels of a batch are below K. XLA would remove this check.
 
     Raises:
-      tf.errors.InvalidArgumentError: if a label is no number of a component.
+      tf.errors.InvalidArgumentError: if a label is out of range.
 
     #### Examples
 
@@ -119,11 +119,11 @@ def in_range(labels: tf.Tensor | None, num_components: int) -> tf.Tensor | None:
 def labelled_log_prob(
     log_prob: tf.Tensor, log_joint: tf.Tensor, labels: tf.Tensor | None, label_weight: float = 1.0
 ) -> tf.Tensor:
-    """What a point adds to the objective: log p(x), and for a labelled one its label's, too.
+    """The objective of each point: log p(x), plus log p(y | x) if it is labelled.
 
         log p(x) + label_weight log p(y | x),    p(y | x) = r_ny
 
-    With the weight one that is log p(x, y).
+    For `label_weight = 1` it is log p(x, y).
 
     Args:
       log_prob: log p(x_n), `[N]`.
@@ -132,7 +132,8 @@ def labelled_log_prob(
       label_weight: a non-negative number.
 
     Returns:
-      A tensor `[N]`, in nats; `log_prob` itself where there are no labels, or it is minus infinity.
+      A tensor `[N]`, in nats. It is `log_prob` for points without a label, and where `log_prob` is
+      minus infinity.
 
     #### Examples
 
@@ -150,15 +151,15 @@ def labelled_log_prob(
 
 
 def is_correct(log_joint: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Whether the most likely component is the label, and which points have one.
+    """Whether the most likely component is the label, and whether a point has a label.
 
     Args:
       log_joint: `[N, K]`.
       labels: `[N]` in -1 .. K-1.
 
     Returns:
-      Ones and zeros `[N]`, and ones and zeros `[N]`, in the dtype of `log_joint`. Where that is
-      minus infinity for all components, none is the most likely.
+      Two tensors `[N]` of ones and zeros, in the dtype of `log_joint`. A point whose `log_joint` is
+      minus infinity for all components is not correct.
 
     #### Examples
 

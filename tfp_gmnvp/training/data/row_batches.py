@@ -1,4 +1,4 @@
-"""Arrays as data sets of batches of rows: never copied whole, and shuffled by a seed."""
+"""Converts arrays to data sets of batches: without a copy of the array, shuffled with a seed."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from tfp_gmnvp.training.data.streams import rows_at_once
 
 __all__ = ["fit_by_rows", "read_by_rows", "row_batches", "some_batches"]
 
-_ENTRIES_AT_ONCE = 2**16  # numbers that are read at a time: Python's part in a batch takes 0.3 ms
+_ENTRIES_AT_ONCE = 2**16  # numbers read by one call of Python, which costs 0.3 ms
 
 
 def fit_by_rows(arguments: dict, shuffle_seed, epoch, dtype=tf.float32) -> dict:
-    """The arguments of `fit`, with data sets of batches for arrays of NumPy.
+    """Replaces NumPy arrays in the arguments of `fit` by data sets of batches.
 
-    Keras would copy an array, and shuffle by a random state that all of the process shares.
+    Keras would copy an array, and shuffle it with the global random state of the process.
 
     Args:
-      arguments: by name, those of `fit`.
-      shuffle_seed: a function of the number of an epoch that returns the seed `[2]` that its rows
-        are shuffled by.
-      epoch: an int64 variable, the number of the epoch that is about to begin. With
-        `steps_per_epoch` passes do not end with epochs: they are numbered from its current value.
+      arguments: the arguments of `fit`, by name.
+      shuffle_seed: a function from the number of an epoch to the seed `[2]` of its shuffle.
+      epoch: an int64 variable, the number of the next epoch. With `steps_per_epoch` a pass over
+        the data may be shorter or longer than an epoch: passes are numbered from the current
+        value.
       dtype: float dtype that points are cast to.
 
     Returns:
-      The arguments as they are if `x` is no array; else those that do the same with a data set.
+      The arguments, unchanged if `x` is not a NumPy array; else equivalent ones with a data set.
 
     #### Examples
 
@@ -52,23 +52,22 @@ def fit_by_rows(arguments: dict, shuffle_seed, epoch, dtype=tf.float32) -> dict:
     size = batch_size_of(x, arguments.pop("batch_size", None), steps)
     seed = shuffle_seed if arguments.get("shuffle", True) else None
     reader = _Reader(**data, batch_size=size, shuffle_seed=seed, dtype=dtype)
-    arguments["shuffle"] = False  # its default makes Keras warn of a data set
+    arguments["shuffle"] = False  # with its default, Keras warns about a data set
     return {**arguments, "x": _endless(reader, epoch) if steps else _one_pass(reader, epoch)}
 
 
 def read_by_rows(arguments: dict, dtype=tf.float32) -> dict:
-    """The arguments of `evaluate` or `predict`, with data sets of batches for memory maps.
+    """Replaces memory maps and float64 arrays in the arguments of `evaluate` or `predict`.
 
-    And for float64: Keras would cast an array to its own dtype, and the flow might have had use of
-    its digits.
+    They become data sets of batches. Keras would copy a memory map, and would cast float64 to its
+    own dtype, although the flow may need the digits.
 
     Args:
-      arguments: by name, among them `x`.
+      arguments: the arguments by name, including `x`.
       dtype: float dtype that points are cast to.
 
     Returns:
-      The arguments as they are, unless `x` is an `np.memmap`, which Keras would copy whole, or of
-      float64.
+      The arguments, unchanged unless `x` is an `np.memmap` or a float64 array.
 
     #### Examples
 
@@ -95,21 +94,20 @@ def row_batches(
     number=0,
     dtype=tf.float32,
 ) -> tf.data.Dataset:
-    """Batches of rows that are read when their turn comes.
+    """A data set that reads batches of rows on demand.
 
-    Rows are shuffled by a pseudorandom permutation that is computed, not stored, so that memory
-    does not grow with the number of rows. Where rows are short, those of many batches are read at
-    a time.
+    Rows are shuffled by a pseudorandom permutation. It is computed, not stored, so memory does not
+    grow with the number of rows. If rows are short, the rows of many batches are read at once.
 
     Args:
       x: points `[N, D]`, in memory or an `np.memmap`.
       y: labels `[N]`, or `None`.
       sample_weight: `[N]`, or `None`.
-      batch_size: rows of a batch; the last one has what is left.
-      shuffle_seed: a function of the number of a pass over the data that returns the seed `[2]` of
-        its permutation; `None` for the order that there is.
-      number: the number of the pass: an integer, a tensor of the graph that the data set is part
-        of, or a variable, which is read whenever rows are and must stay as it is meanwhile.
+      batch_size: number of rows in a batch; the last batch may have fewer.
+      shuffle_seed: a function from the number of a pass over the data to the seed `[2]` of its
+        permutation; `None` for no shuffle.
+      number: the number of the pass: an integer, a tensor of the graph that contains the data set,
+        or a variable. A variable is read with the rows, and must not change during the pass.
       dtype: float dtype that points are cast to.
 
     Returns:
@@ -127,10 +125,10 @@ def row_batches(
 
 
 class _Reader:
-    """Reads chunks of rows, each of many batches where rows are short.
+    """Reads chunks of rows. A chunk holds many batches if rows are short.
 
-    The graph knows it by a weak reference: TensorFlow's default graph keeps every Python function
-    of a pipeline for ever, and with it all that the function refers to.
+    The graph has only a weak reference to it: TensorFlow's default graph never frees the Python
+    functions of a pipeline, nor the objects to which they refer.
     """
 
     def __init__(self, x, y, sample_weight, batch_size, *, shuffle_seed, dtype):
@@ -143,14 +141,14 @@ class _Reader:
         self.shuffle_seed, self.dtype = shuffle_seed, dtype
 
     def read(self, index, number):
-        """The rows of a chunk, shuffled as the pass of this number has them."""
+        """The rows of a chunk, in the shuffled order of a pass."""
         start = index * self.chunk_size
         rows = np.arange(start, min(start + self.chunk_size, self.num_rows))
         if self.shuffle_seed is not None:
             seed = tf.cast(self.shuffle_seed(int(number)), tf.int32)
             rows = tf.random.experimental.index_shuffle(rows, seed, self.num_rows - 1).numpy()
         parts = [np.ascontiguousarray(array[rows]) for array in self.arrays]
-        if isinstance(self.arrays[0], np.memmap):  # which nobody has seen yet
+        if isinstance(self.arrays[0], np.memmap):  # its values are not checked yet
             array_checks.check_finite("x", parts[0], self.dtype, rows)
         return parts
 
@@ -166,7 +164,7 @@ def _one_pass(reader, number) -> tf.data.Dataset:
 
     @tf.autograph.experimental.do_not_convert
     def chunk(index):
-        # All is done in Python: a graph would be set up anew whenever a pass begins.
+        # Python does all the work: TensorFlow would prepare a graph again for every pass.
         inputs = [index, number] if is_in_graph else [index]
         parts = tf.numpy_function(read, inputs, [dtype for dtype, _ in specs])
         for part, (_, shape) in zip(parts, specs, strict=True):
@@ -184,7 +182,10 @@ def _one_pass(reader, number) -> tf.data.Dataset:
 
 
 def _endless(reader, epoch) -> tf.data.Dataset:
-    """Pass after pass. The next begins early, so its number is not read off the variable."""
+    """Repeats passes without end.
+
+    The next pass is prefetched, so its number is counted here, not read from the variable.
+    """
     numbers = tf.data.Dataset.counter(epoch.numpy())
     one_pass = tf.autograph.experimental.do_not_convert(lambda number: _one_pass(reader, number))
     batches = numbers.flat_map(one_pass)
@@ -193,19 +194,19 @@ def _endless(reader, epoch) -> tf.data.Dataset:
 
 
 def _with(reader, data):
-    data.reader = reader  # which lives as long as the data set, or an iterator of it
+    data.reader = reader  # keeps the reader alive as long as the data set and its iterators
     return data
 
 
 @contextlib.contextmanager
 def some_batches() -> Iterator[None]:
-    """Says what is wrong where Keras finds, at the end of `predict`, that there was no batch."""
+    """Replaces Keras' error for `predict` without batches by a clear one."""
     try:
         yield
     except (UnboundLocalError, ValueError) as error:
         if "batch_outputs" not in str(error):
             raise
-        raise ValueError("`x` must hold points, and there is no batch in it.") from None
+        raise ValueError("`x` must hold points, got no batches.") from None
 
 
 def _is_for_us(x):

@@ -1,4 +1,4 @@
-"""A seeded sample of all the data, which all that starts from data starts from."""
+"""Random samples of the training data, with a seed, for initialisation and checks."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["sample_of_arrays", "sample_of_batches"]
 
 
 def sample_of_arrays(x, y=None, sample_weight=None, *, size: int, seed, dtype=tf.float32) -> tuple:
-    """Rows of weight above zero, each as likely as any other to be among them.
+    """Samples rows of positive weight uniformly, without replacement.
 
-    Only these are read, which matters for an `np.memmap`.
+    Only the sampled rows are read, which matters for an `np.memmap`.
 
     Args:
       x: points `[N, D]`.
       y: labels `[N]` or `None`.
       sample_weight: `[N]` or `None`.
-      size: number of rows, and the highest number of labelled ones beyond them; fewer where
-        they are as large as images.
-      seed: whole numbers that NumPy's generator is seeded by.
-      dtype: float dtype that points are cast to, whose range they must not leave.
+      size: number of rows, and the maximal number of additional labelled rows; fewer if rows are
+        large, as images are.
+      seed: whole numbers, the seed of NumPy's generator.
+      dtype: float dtype that points are cast to; they must be finite in it.
 
     Returns:
-      Points, labels or `None` and weights or `None`, in the order of the rows: all that there are
-      if they are no more than `size`.
+      Points, labels or `None` and weights or `None`, in the order of the rows. If there are at most
+      `size` rows, all of them.
 
     Raises:
       ValueError: if all weights are zero, or a point is not finite.
@@ -50,21 +50,21 @@ def sample_of_arrays(x, y=None, sample_weight=None, *, size: int, seed, dtype=tf
 
 
 def sample_of_batches(batches, *, size: int, seed) -> streams.Batch:
-    """The same of batches, which are read once: a reservoir.
+    """Samples rows of batches uniformly in one pass: reservoir sampling.
 
-    Each row draws a number, and those with the lowest are kept (Vitter 1985, "Random sampling with
-    a reservoir", is the idea; Efraimidis and Spirakis 2006 the way).
+    Each row draws a random number, and the rows with the lowest numbers are kept (Vitter 1985,
+    "Random sampling with a reservoir"; by the method of Efraimidis and Spirakis 2006).
 
     Args:
       batches: what `streams.training_batches` returned.
-      size: number of points, and the highest number of labelled ones beyond them.
-      seed: whole numbers that NumPy's generator is seeded by.
+      size: number of points, and the maximal number of additional labelled points.
+      seed: whole numbers, the seed of NumPy's generator.
 
     Returns:
       Points `[n, D]`, labels `[n]` or `None` and weights `[n]` or `None`.
 
     Raises:
-      ValueError: if there is no point, or none of weight above zero.
+      ValueError: if there are no points, or all weights are zero.
 
     #### Examples
 
@@ -88,7 +88,7 @@ def sample_of_batches(batches, *, size: int, seed) -> streams.Batch:
         if y is not None:
             labelled.add(draws, order, parts, good & (parts[1] >= 0))
     if not num_seen:
-        raise ValueError("`x` must hold points, and its batches hold none.")
+        raise ValueError("`x` must hold points, got only empty batches.")
     if not kept.num_rows:
         raise ValueError(
             f"`sample_weight` must have a weight above zero, and all {num_seen} are zero."
@@ -97,7 +97,7 @@ def sample_of_batches(batches, *, size: int, seed) -> streams.Batch:
 
 
 class _Lowest:
-    """The rows with the lowest draws of all that were added."""
+    """Keeps the rows with the lowest random numbers among all rows that were added."""
 
     def __init__(self, size):
         self.size, self.num_rows, self.highest, self.blocks = size, 0, np.inf, []
@@ -113,7 +113,7 @@ class _Lowest:
             self.rows()
 
     def rows(self):
-        """Draws, numbers, points, labels and weights of no more than `size` rows."""
+        """Random numbers, indices, points, labels and weights of at most `size` rows."""
         block = [
             None if parts[0] is None else np.concatenate(parts)
             for parts in zip(*self.blocks, strict=True)
@@ -127,7 +127,7 @@ class _Lowest:
 
 
 def _joined(kept, labelled) -> streams.Batch:
-    """The rows that were kept, and those labelled ones that are not among them, in order."""
+    """Joins the sampled rows and the additional labelled rows, in the order of the data."""
     block = kept.rows()
     if labelled.num_rows:
         others = labelled.rows()

@@ -1,4 +1,4 @@
-"""Reading the training data once more: what full-batch EM and the first fit see of it."""
+"""Reads the training data outside of Keras: for initialisation and for full-batch EM."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["MOST_ENTRIES", "Batch", "rows_at_once", "training_batches"]
 Batch = tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]
 
 _BATCH_SIZE = 4096
-_BATCH_ENTRIES = 2**20  # so fewer of large events, such as images
-MOST_ENTRIES = 4 * _BATCH_ENTRIES  #: of points that are held at once to start from
+_BATCH_ENTRIES = 2**20  # limits batches of large events, such as images
+MOST_ENTRIES = 4 * _BATCH_ENTRIES  #: numbers in the sample for initialisation, at most
 
 
 def training_batches(
@@ -35,20 +35,20 @@ def training_batches(
     """Returns a function that reads the data from its start, in batches.
 
     Args:
-      x: what Keras' `fit` takes: an array `[N, D]`, a `tf.data.Dataset` or a Keras `PyDataset`
-        (`Sequence`) of batches `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
-      y: labels `[N]` in -1 .. K-1, with an array; -1 is for no label.
-      sample_weight: `[N]`, with an array.
-      steps_per_epoch: how many batches of a data set make up an epoch; `None` for all.
+      x: an array `[N, D]`, a `tf.data.Dataset` or a Keras `PyDataset` (`Sequence`) of batches `x`,
+        `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+      y: labels `[N]` in -1 .. K-1 if `x` is an array; -1 for points without a label.
+      sample_weight: `[N]` if `x` is an array.
+      steps_per_epoch: number of batches of a data set in an epoch; `None` for all.
       dtype: float dtype of the batches.
-      keeps_float64: see `conditioning.as_rows`.
+      keeps_float64: see `conditional.as_rows`.
 
     Returns:
       A function without arguments that yields `x [n, D]`, labels `[n]` or `None`, and weights
       `[n]` or `None`.
 
     Raises:
-      ValueError: if `x` has no end. Where it can be read only once, the function returned raises a
+      ValueError: if `x` is infinite. If `x` can be read only once, the returned function raises a
         `TypeError`.
 
     #### Examples
@@ -59,7 +59,7 @@ def training_batches(
     """
     if isinstance(x, tf.data.Dataset):
         if steps_per_epoch is None and x.cardinality() == tf.data.INFINITE_CARDINALITY:
-            raise ValueError("`steps_per_epoch` must be given with a data set that has no end.")
+            raise ValueError("`steps_per_epoch` must be given with an infinite data set.")
         elements = x if steps_per_epoch is None else x.take(steps_per_epoch)
         return lambda: _some(_unpack(element, dtype, keeps_float64) for element in elements)
     if hasattr(x, "__getitem__") and hasattr(x, "__len__") and not hasattr(x, "shape"):
@@ -73,12 +73,12 @@ def training_batches(
 
 
 def rows_at_once(x, most: int, *, entries: int = _BATCH_ENTRIES) -> int:
-    """How many rows to hold in memory at once: `most`, or fewer where each is large.
+    """The number of rows to hold in memory at once: `most`, or fewer if rows are large.
 
     Args:
       x: an array or tensor `[N, ...]`.
-      most: a whole number.
-      entries: how many numbers are not too many.
+      most: the maximal number of rows.
+      entries: the maximal number of entries.
 
     Returns:
       A whole number >= 1.
@@ -92,21 +92,21 @@ def rows_at_once(x, most: int, *, entries: int = _BATCH_ENTRIES) -> int:
 
 
 def _some(batches):
-    """These, or a `ValueError` where there is none, as may be found out only now."""
+    """Yields the batches; raises a `ValueError` if there are none."""
     is_empty = True
     for batch in batches:
         is_empty = False
         yield batch
     if is_empty:
-        raise ValueError("`x` must hold points, and there is no batch in it.")
+        raise ValueError("`x` must hold points, got no batches.")
 
 
 def _refuse(x):
     raise TypeError(
-        "The training data is read more than once, by the first `fit` to set the mixture down and "
-        "by `FullBatchEM` before each epoch, so `x` must be an array, a `tf.data.Dataset` or a "
-        f"`PyDataset`, got {type(x).__name__}. It will do after `initialize_mixture`, with an "
-        "update that reads batches only: `StepwiseEM` or `GradientUpdate`."
+        "The training data is read more than once, by the first `fit` to initialise the mixture "
+        "and by `FullBatchEM` before each epoch, so `x` must be an array, a `tf.data.Dataset` or a "
+        f"`PyDataset`, got {type(x).__name__}. To train on it, call `initialize_mixture` first, "
+        "and use an update that needs only batches: `StepwiseEM` or `GradientUpdate`."
     )
 
 
@@ -118,7 +118,7 @@ def _slices(x, y, sample_weight, dtype, keeps_float64):
     batch_size = rows_at_once(x, _BATCH_SIZE)
     for start in range(0, len(x), batch_size):
         rows = slice(start, start + batch_size)
-        if isinstance(x, np.memmap):  # which nobody has seen yet
+        if isinstance(x, np.memmap):  # its values are not checked yet
             array_checks.check_finite("x", x[rows], dtype, range(start, len(x)))
         yield _unpack(_rows((x, y, sample_weight), rows), dtype, keeps_float64)
 

@@ -1,4 +1,4 @@
-"""The data of a `fit`: checked once, and read by all that train on it."""
+"""The data of a `fit`: it is checked once, here, and read from here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SAMPLE_SIZE = 10_000
 
 
 class TrainingData:
-    """Points, labels and weights to train on, and the data to validate by.
+    """Training points, labels and weights, and validation data.
 
     Attributes:
       x: an array, a `tf.data.Dataset`, a `PyDataset` or a generator, of rows `[N, D]`, or of
@@ -61,23 +61,24 @@ class TrainingData:
         """Checks the data.
 
         Args:
-          flow: that is trained, which determines what points and labels there can be.
+          flow: the flow to train, which determines the valid points and labels.
           x: what `FlowModel.fit` takes.
           y: what `FlowModel.fit` takes.
           sample_weight: what `FlowModel.fit` takes.
           validation_data: what `FlowModel.fit` takes.
-          validation_split: fraction of the last rows to validate by, unless there is
+          validation_split: fraction of rows, the last ones, for validation, unless there is
             `validation_data`.
-          steps_per_epoch: how many batches of a data set make up an epoch; `None` for all.
-          seed: whole numbers that the sample is drawn by.
+          steps_per_epoch: number of batches of a data set in an epoch; `None` for all.
+          seed: whole numbers, the seed of the sample.
 
         Raises:
-          TypeError: if data holds no numbers.
-          ValueError: if data is invalid, or a `validation_split` is asked of what is no array.
+          TypeError: if data does not hold numbers.
+          ValueError: if data is invalid, or if there is a `validation_split` and `x` is not an
+            array.
         """
         self._flow, self._seed = flow, seed
         self._names = columns.input_columns(flow, x).points
-        self._is_mapped = isinstance(x, np.memmap)  # whose rows are dear: the sample is looked at
+        self._is_mapped = isinstance(x, np.memmap)  # slow to read: only the sample is checked
         data = checked_data(x, y, sample_weight, flow, looks_at_digits=not self._is_mapped)
         self.x, self.y, self.sample_weight = data.values()
         if validation_split and validation_data is None:
@@ -86,7 +87,7 @@ class TrainingData:
             self.validation_data = as_validation_data(*validation)
         else:
             self.validation_data = checked_validation_data(validation_data, flow)
-        self._validation = self.validation_data  # in the form in which Keras gets it
+        self._validation = self.validation_data  # in the form that is passed to Keras
         self.read = streams.training_batches(
             self.x,
             self.y,
@@ -98,20 +99,20 @@ class TrainingData:
 
     @property
     def is_array(self) -> bool:
-        """Whether rows can be picked by their number."""
+        """Whether `x` is an array, not batches."""
         return hasattr(self.x, "shape")
 
     @property
     def event_size(self) -> int | None:
-        """How many columns are the point's, as a context may be discrete; `None` for images."""
+        """The number of columns that belong to the point, not to its context; `None` for images."""
         shape = self._flow.event_shape
         return shape[0] if shape.rank == 1 else None
 
     @functools.cached_property
     def sample(self) -> tuple:
-        """A seeded sample of 10,000 rows of weight above zero: points, labels and weights.
+        """Samples 10,000 rows of positive weight, with a seed: points, labels and weights.
 
-        Of batches it is a reservoir, filled by one pass over them.
+        Batches are read once, by reservoir sampling.
         """
         options = {"size": _SAMPLE_SIZE, "seed": self._seed}
         if self.is_array:
@@ -119,7 +120,7 @@ class TrainingData:
             sample = samples.sample_of_arrays(*data, dtype=dtype, **options)
         else:
             sample = samples.sample_of_batches(self.read, **options)
-        if self._is_mapped or not self.is_array:  # of others all rows were looked at
+        if self._is_mapped or not self.is_array:  # for other arrays all rows were checked
             precision.check_resolution(self._flow, sample[0], "x")
         return sample
 
@@ -135,31 +136,32 @@ class TrainingData:
         )
 
     def for_keras(self, arguments: dict, shuffle_seed, epoch: tf.Variable) -> dict:
-        """The arguments of `keras.Model.fit`, this data among them.
+        """Returns the arguments of `keras.Model.fit`, including this data.
 
         Args:
-          arguments: the others by name; `batch_size`, `shuffle` and `steps_per_epoch` are used.
+          arguments: the other arguments by name; `batch_size`, `shuffle` and `steps_per_epoch` are
+            used.
           shuffle_seed: see `row_batches.fit_by_rows`.
           epoch: see `row_batches.fit_by_rows`.
         """
         data = {name: getattr(self, name) for name in ("x", "y", "sample_weight")}
         if isinstance(self.x, (tf.data.Dataset, types.GeneratorType)):
-            data["shuffle"] = False  # its default makes Keras warn of these
+            data["shuffle"] = False  # with its default, Keras warns about these
         arguments = {**arguments, **data, "validation_data": self.validation_data}
         arguments = row_batches.fit_by_rows(arguments, shuffle_seed, epoch, self._flow.dtype)
         self._validation = arguments["validation_data"]
         return arguments
 
     def num_steps(self, arguments: dict) -> int | None:
-        """How many steps a `fit` with these arguments takes; `None` if that is not known."""
+        """The number of training steps of a `fit` with these arguments; `None` if unknown."""
         return fit_arguments.num_steps(self.x, arguments)
 
     def validates_by(self, x) -> bool:
-        """Whether this is the validation data, which is checked already."""
+        """Whether `x` is this validation data, which is already checked."""
         data = self._validation
         return x is not None and x is (data[0] if isinstance(data, tuple) else data)
 
     def rows(self) -> tf.Tensor:
-        """The points of the sample as a tensor, with their contexts beside them."""
+        """The points of the sample as a tensor; a context is in the last columns."""
         keeps_float64 = precision.takes_float64(self._flow)
         return conditional.as_rows(self.sample[0], self._flow.dtype, keeps_float64=keeps_float64)
