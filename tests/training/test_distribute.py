@@ -42,7 +42,7 @@ def test_two_devices_train_as_one(legacy, cases):
     assert run.returncode == 0, run.stderr[-5000:]
     results = json.loads(run.stdout.splitlines()[-1])
     assert_same(results["distances"], cases)
-    assert "`distribution` must be made within the same `strategy.scope()`" in results["refusal"]
+    assert "`distribution` must be built in the same `strategy.scope()`" in results["refusal"]
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_an_optimizer_that_does_not_know_the_weights():
     model.distribution.bijector.trainable = False
     model.compile("adam", jit_compile=False)
     model.distribution.bijector.trainable = True
-    with pytest.raises(ValueError, match="`compile` with a new one"):
+    with pytest.raises(ValueError, match="`compile` with a new optimizer"):
         fit(model)
     model.compile("adam", jit_compile=False)
     assert [set(part) for part in moved(model)] == [{True}, {True}]

@@ -1,1 +1,1 @@
-"""Everything that is Keras: the model, its step, its data, its callbacks and its files."""
+"""Training with Keras: the model, its step, its data, its callbacks and its files."""

@@ -1,4 +1,4 @@
-"""Functions of batches that XLA compiles once: batches of fewer points are filled up."""
+"""Functions of batches that XLA compiles once: smaller batches are padded."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import tensorflow as tf
 
 __all__ = ["CompiledStep", "filled_up", "pays_to_compile", "uncompiled"]
 
-_FEWEST_STEPS = 5_000  # that win back the ten seconds which XLA takes to compile
+_FEWEST_STEPS = 5_000  # with fewer steps, compiling (ten seconds) takes longer than it saves
 
 
 class CompiledStep:
-    """A function of a batch, compiled by XLA, which sees batches of one size.
+    """A function of a batch, compiled by XLA for one batch size.
 
-    XLA compiles anew for every size of a batch, which takes seconds. So a batch of fewer points
-    than there have been before is filled up with points of weight zero.
+    XLA compiles again for every new batch size, which takes seconds. So a batch that is smaller
+    than an earlier one is padded with points of weight zero.
 
-    It is no `tf.Module`, and its variable no part of a model that holds it.
+    It is not a `tf.Module`, so its variable is not part of a model that has it as an attribute.
 
     #### Examples
 
@@ -35,11 +35,11 @@ class CompiledStep:
     """
 
     def __init__(self, function: Callable):
-        """Prepares to compile.
+        """Wraps a function in a compiled `tf.function`.
 
         Args:
-          function: of points `[N, ...]`, labels `[N]` or `None` and weights `[N]`; it may assign
-            variables.
+          function: a function of points `[N, ...]`, labels `[N]` or `None` and weights `[N]`. It
+            may assign variables.
         """
         self._function = tf.function(
             function, jit_compile=True, autograph=False, reduce_retracing=True
@@ -48,15 +48,15 @@ class CompiledStep:
             self._size = tf.Variable(0, trainable=False, dtype=tf.int32, name="batch_size")
 
     def __call__(self, x: tf.Tensor, y, sample_weight):
-        """Calls the function with the batch filled up.
+        """Calls the function with the padded batch.
 
         Args:
           x: points `[n, ...]`.
           y: labels `[n]`, or `None`.
-          sample_weight: `[n]`; `None` gives each the weight one.
+          sample_weight: `[n]`; `None` for weights of one.
 
         Returns:
-          What the function returned, and the labels and weights that it was given.
+          The result of the function, and the padded labels and weights.
         """
         if x.shape[0] is None:
             size = tf.maximum(self._size, tf.maximum(tf.shape(x)[0], 1))
@@ -68,12 +68,12 @@ class CompiledStep:
 
 
 def pays_to_compile(num_steps: int | None) -> bool:
-    """Whether so many steps win back the time that XLA takes to compile them.
+    """Whether compiling by XLA saves time in a `fit` with this number of steps.
 
-    It depends on their number alone, so that a training can be repeated bit by bit.
+    It depends only on the number of steps, so that training can be repeated bit by bit.
 
     Args:
-      num_steps: of a `fit`; `None` if that is not known, which is taken to be few.
+      num_steps: number of steps of a `fit`; `None` if it is unknown: then it does not compile.
 
     #### Examples
 
@@ -84,7 +84,7 @@ def pays_to_compile(num_steps: int | None) -> bool:
 
 
 def uncompiled(function: Callable) -> Callable:
-    """A step that XLA does not compile, called as a `CompiledStep` is.
+    """Gives a function the signature of a `CompiledStep`, without compiling it.
 
     #### Examples
 
@@ -96,17 +96,16 @@ def uncompiled(function: Callable) -> Callable:
 
 
 def filled_up(x: tf.Tensor, y, sample_weight, size) -> tuple:
-    """A batch with as many points more as make up the size, of weight zero and without a label.
+    """Pads a batch with copies of its first point, of weight zero and without a label.
 
     Args:
-      x: points `[n, ...]`; zeros fill up a batch that has none.
+      x: points `[n, ...]`; an empty batch is padded with zeros.
       y: labels `[n]`, or `None`.
-      sample_weight: `[n]`; `None` gives each the weight one.
-      size: whole number, at least n.
+      sample_weight: `[n]`; `None` for weights of one.
+      size: the size of the padded batch, at least n.
 
     Returns:
-      Points `[size, ...]`, the first one over and over among them, labels `[size]` or `None` and
-      weights `[size]`.
+      Points `[size, ...]`, labels `[size]` or `None` and weights `[size]`.
 
     #### Examples
 

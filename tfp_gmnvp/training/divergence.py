@@ -1,4 +1,4 @@
-"""A word where training ends far above the best that it had reached."""
+"""Warns if the final training loss is far above the lowest one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["DivergenceCheck"]
 keras = tf.keras
 
 _SMALLEST_RISE = 0.1  # nats per point
-_SHARE_LOST = 0.2  # of what training had gained
+_SHARE_LOST = 0.2  # of the decrease from the first to the lowest loss
 
 
 class DivergenceCheck(keras.callbacks.Callback):
     """Warns if the training loss ends far above its lowest value.
 
-    Far is more than a fifth of what the training had gained, and more than 0.1 nats per point, in
-    two epochs in a row, so that the noise of one does not count.
+    It warns if the loss rose by more than a fifth of its earlier decrease, and by more than 0.1
+    nats per point, in both of the last two epochs, so that noise in one epoch does not matter.
 
     #### Examples
 
@@ -32,29 +32,29 @@ class DivergenceCheck(keras.callbacks.Callback):
     """
 
     def __init__(self):
-        """Starts without losses."""
+        """Starts with an empty list of losses."""
         super().__init__()
         self._losses = []
 
     @property
     def rise(self) -> float:
-        """How far the last two losses, the lower one of them, lie above the lowest of all."""
+        """The difference between the lower one of the last two losses and the lowest loss."""
         return min(self._losses[-2:]) - min(self._losses) if len(self._losses) > 2 else 0.0
 
     def on_train_begin(self, logs=None):
-        """Forgets an earlier training."""
+        """Clears the losses of earlier training."""
         self._losses = []
 
     def on_epoch_end(self, epoch, logs=None):
-        """Notes the loss."""
+        """Appends the loss."""
         if logs and "loss" in logs:
             self._losses.append(float(logs["loss"]))
 
     def on_train_end(self, logs=None):
-        """Compares the last losses with the best.
+        """Compares the last losses with the lowest one.
 
         Warns:
-          TrainingWarning: if they are far above.
+          TrainingWarning: if they are far above it.
         """
         if not self._losses:
             return
@@ -65,9 +65,9 @@ class DivergenceCheck(keras.callbacks.Callback):
             warnings.warn(
                 f"The training loss ended at {self._losses[-1]:.4g} nats per point, far above its "
                 f"best, {best:.4g} in epoch {epoch} of {len(self._losses)}: training diverged. "
-                "Lower the `learning_rate`, or have it fall by a schedule; `global_clipnorm=1.0` "
-                "in the optimizer helps, and `EarlyStopping('loss', restore_best_weights=True)` "
-                "keeps the best weights.",
+                "Lower the `learning_rate`, or reduce it by a schedule; `global_clipnorm=1.0` in "
+                "the optimizer helps, and `EarlyStopping('loss', restore_best_weights=True)` keeps "
+                "the best weights.",
                 TrainingWarning,
                 stacklevel=2,
             )

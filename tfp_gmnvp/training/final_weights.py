@@ -1,4 +1,4 @@
-"""What `fit` leaves where the optimizer averages the weights."""
+"""Chooses the final weights of `fit` if the optimizer averages the weights (`use_ema`)."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ __all__ = ["FinalWeights"]
 
 keras = tf.keras
 
-_MOST_ROWS = 100_000  # to fit the mixture by at the end, and to judge by
+_MOST_ROWS = 100_000  # for the final fit of the mixture, and for the comparison of losses
 _MOST_ITERATIONS = 20
 _TOLERANCE = 1e-3  # nats per point
 _WORTH_A_WORD = 0.01  # nats per point
 
 
 class FinalWeights(keras.callbacks.Callback):
-    """Sees to what `fit` leaves where the optimizer averages the weights.
+    """Assigns the final weights at the end of training if the optimizer averages the weights.
 
-    That are the averages or the weights themselves, whichever have the lower loss with a mixture
-    that fits them. A callback that restores others as training ends, as `EarlyStopping` does, comes
-    after this one, and has its way. Without averages it does nothing.
+    The final weights are the averages or the weights themselves: the ones with the lower loss,
+    after EM has fitted the mixture to each. A callback that restores other weights at the end, such
+    as `EarlyStopping`, runs later and overrides this choice. Without averages this callback does
+    nothing.
     """
 
     def __init__(self, flow_model, data: TrainingData, validation_steps: int | None = None):
-        """Keeps the model and the data.
+        """Stores the model and the data.
 
         Args:
-          flow_model: the model that trains.
-          data: to train on, and to validate by.
-          validation_steps: how many batches of a data set to validate by; `None` for all.
+          flow_model: the model that is trained.
+          data: the training and validation data.
+          validation_steps: number of batches of a validation data set; `None` for all.
         """
         super().__init__()
         self._flow_model, self._last = flow_model, None
@@ -53,12 +54,12 @@ class FinalWeights(keras.callbacks.Callback):
         self._is_active, self.before_the_end = is_active, _BeforeTheEnd(self)
 
     def keep(self) -> None:
-        """Remembers the weights, before Keras puts the averages in their place."""
+        """Stores the weights before Keras overwrites them with their averages."""
         if self._is_active:
             self._last = self._values()
 
     def on_train_end(self, logs=None):
-        """Chooses between the weights and their averages, both with a mixture that fits them."""
+        """Chooses between the weights and their averages, each with a mixture fitted by EM."""
         if not self._is_active or self._last is None:
             return
         for weight, average in averages_of(self._flow_model.optimizer, self._flow_model.weights):
@@ -76,22 +77,26 @@ class FinalWeights(keras.callbacks.Callback):
             self._gap, self._left = gap, self._values()
 
     def done(self) -> None:
-        """Lets the averages go on from what stayed, and says so if the averages did not."""
+        """Restarts the averages from the final weights; warns if the averages were not chosen.
+
+        Warns:
+          TrainingWarning: if the averages have a higher loss than the weights.
+        """
         if not self._is_active:
             return
         restart(self._flow_model.optimizer, self._flow_model.weights)
         if self._left is not None and _are_equal(self._left, self._values()):
             warnings.warn(
-                "`fit` leaves the weights themselves rather than their moving averages "
-                f"(`use_ema`), whose loss is {self._gap:.2g} nats per point higher: they reach "
-                "back over too large a part of the training. Lower `ema_momentum`, train for more "
-                "steps, or have the learning rate fall to zero.",
+                "`fit` leaves the weights themselves, not their moving averages (`use_ema`), whose "
+                f"loss is {self._gap:.2g} nats per point higher: they average over too many steps. "
+                "Lower `ema_momentum`, train for more steps, or reduce the learning rate to zero "
+                "by a schedule.",
                 TrainingWarning,
                 stacklevel=4,
             )
 
     def _with_fitted_mixture(self):
-        """The values that there are, and after them those of some iterations of EM."""
+        """The current values of the variables, and those after some iterations of EM."""
         flow, update = self._flow_model.distribution, self._flow_model.update_in_force
         before = self._values()
         if not (isinstance(update, InterleavedEM) and self._is_readable):
@@ -100,7 +105,7 @@ class FinalWeights(keras.callbacks.Callback):
         return [before, self._values()]
 
     def _judge(self):
-        """What reads the rows to judge by, or `None` if there are none."""
+        """The function that reads the rows for the comparison, or `None` if there are none."""
         validation = self._validation
         if validation is None:
             return self._training if self._is_readable else None
@@ -134,27 +139,27 @@ class FinalWeights(keras.callbacks.Callback):
 
 
 class _BeforeTheEnd(keras.callbacks.Callback):
-    """Has the weights kept at the end of the last epoch, after all other callbacks."""
+    """Stores the weights at the end of the last epoch, after all other callbacks."""
 
     def __init__(self, final_weights: FinalWeights):
         super().__init__()
         self._final_weights = final_weights
 
     def on_train_begin(self, logs=None):
-        """Keeps them, should there be no epoch to come."""
+        """Stores the weights, because there may be no epoch."""
         self._final_weights.keep()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Keeps them; `stop_training` may make any epoch the last one."""
+        """Stores the weights if this epoch is the last one, by its number or `stop_training`."""
         is_last = epoch + 1 >= self.params.get("epochs", 1)
         if is_last or getattr(self.model, "stop_training", False):
             self._final_weights.keep()
 
 
 def _fit_mixture(flow, batches, update):
-    """Some iterations of EM, from where the mixture is."""
+    """Runs some iterations of EM from the current mixture."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it need not
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a few iterations are enough
         fit_latents(
             flow,
             batches,
@@ -166,12 +171,12 @@ def _fit_mixture(flow, batches, update):
 
 
 def _mean_loss(flow) -> Callable:
-    """What takes batches to the mean of -log p(x) in nats, weighted where there are weights."""
+    """Returns a function from batches to the weighted mean of -log p(x) in nats."""
 
     @tf.function(reduce_retracing=True)
     def sums(rows, sample_weight):
-        x, condition = conditional.points_and_context(flow, rows)
-        conditioned = conditional.condition(flow, **condition) if condition else flow
+        x, context = conditional.points_and_context(flow, rows)
+        conditioned = conditional.condition(flow, **context) if context else flow
         log_prob = tf.cast(precision.log_prob(conditioned, x), tf.float64)
         weights = tf.ones_like(log_prob)
         if sample_weight is not None:
@@ -187,7 +192,7 @@ def _mean_loss(flow) -> Callable:
 
 
 def _first_rows(batches) -> Callable[[], Iterator[streams.Batch]]:
-    """The first batches, until there are many rows."""
+    """Limits batches to the first ones, with about 100,000 rows."""
 
     def read():
         number = 0

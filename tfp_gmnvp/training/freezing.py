@@ -1,4 +1,4 @@
-"""Parts of a flow that are frozen: `trainable = False` on the bijector, the mixture, or a part."""
+"""Frozen parts of a flow: `trainable = False` on the bijector, the mixture, or a part."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ tfd = tfp.distributions
 
 
 def frozen_variables(flow: tfd.TransformedDistribution) -> set:
-    """The variables of those parts of a flow that have `trainable = False`.
+    """The variables of the parts of a flow that have `trainable = False`.
 
-    A part is the flow, its bijector, its mixture, any `tf.Module` within them, such as one
-    coupling, or a Keras layer that is a conditioner.
+    A part is the flow, its bijector, its mixture, any `tf.Module` inside them, such as one
+    coupling, or a Keras layer that is used as a conditioner.
 
     Args:
       flow: a flow over a mixture.
 
     Returns:
-      The references of the variables, as `tf.Variable.ref` makes them.
+      The references of the variables, from `tf.Variable.ref`.
 
     #### Examples
 
@@ -39,21 +39,21 @@ def frozen_variables(flow: tfd.TransformedDistribution) -> set:
     for module in (flow, *flow.submodules):
         if getattr(module, "trainable", True) is False:
             frozen |= {v.ref() for v in module.variables}
-        layer = getattr(module, "keras_layer", None)  # of a conditioner
+        layer = getattr(module, "keras_layer", None)  # if it is a conditioner
         if layer is not None:
             frozen |= _references(layer.weights) - _references(layer.trainable_weights)
     return frozen
 
 
 def is_mixture_frozen(flow: tfd.TransformedDistribution, frozen: set) -> bool:
-    """Whether the mixture, its gate left out, is to stay as it is.
+    """Whether the mixture is frozen; its gate is ignored.
 
     Args:
       flow: a flow over a mixture.
       frozen: what `frozen_variables` returned.
 
     Raises:
-      ValueError: if that holds of a part of it.
+      ValueError: if only a part of the mixture is frozen.
 
     #### Examples
 
@@ -67,8 +67,8 @@ def is_mixture_frozen(flow: tfd.TransformedDistribution, frozen: set) -> bool:
     held = [v.name for v in variables if v.ref() in frozen]
     if held and len(held) < len(variables):
         raise ValueError(
-            "`trainable = False` must hold of the whole mixture or of none of it, as EM updates it "
-            f"as a whole; got a part, {held}. `GradientUpdate()` trains the rest of it alone."
+            "`trainable = False` must hold for the whole mixture or for no part of it, because EM "
+            f"updates the whole mixture; got a part, {held}. `GradientUpdate()` can train the rest."
         )
     return bool(held)
 

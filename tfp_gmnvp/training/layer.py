@@ -1,4 +1,4 @@
-"""The flow as a layer of other Keras models: a density head, an outlier score, a prior."""
+"""A flow as a layer of other Keras models: a density head, an outlier score, a prior."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ keras = tf.keras
 
 @keras.utils.register_keras_serializable(package="tfp_gmnvp")
 class FlowLayer(keras.layers.Layer):
-    """Maps vectors to their log-density under a flow that trains along with the model around it.
-
-    Or images `[..., H, W, C]`, under an `image_flow`.
+    """Maps vectors to their log-density under a flow, which is trained with the whole model.
 
         [..., D]  ->  log p(x) = log sum_k pi_k N(f(x) | mu_k, Sigma_k) + log|det df(x)/dx|
 
-    A flow with a `context_size` takes a pair, `layer((x, context))`.
+    With an `image_flow` it maps images `[..., H, W, C]`. A flow with a `context_size` takes a pair,
+    `layer((x, context))`.
 
-    All of the flow's variables are the layer's weights, the mixture's among them: there is no EM
-    here, the optimizer trains all. They are seen, frozen by `trainable = False`, saved and loaded
-    as any layer's are.
+    All variables of the flow, including those of the mixture, are weights of the layer. There is no
+    EM: the optimizer trains all of them. They are frozen by `trainable = False`, saved and loaded
+    like the weights of any layer.
 
-    A density alone is not a loss: what comes before the layer may raise it at will by shrinking
-    its output. Give it data, or something that holds the scale, as the entropy term of a
-    variational autoencoder does whose prior the flow is.
+    The log-density of another layer's output is not a loss by itself: that layer can increase it
+    without limit by shrinking its output. Use the layer on data, or add a term that fixes the
+    scale. An example is the entropy term of a variational autoencoder with the flow as its prior.
 
     #### Examples
 
@@ -60,16 +59,16 @@ class FlowLayer(keras.layers.Layer):
 
         Args:
           distribution: a flow made by `gaussian_mixture_flow`, or any
-            `tfd.TransformedDistribution` of plain `tf.Variable`s, which then can be saved by its
-            weights alone.
+            `tfd.TransformedDistribution` of plain `tf.Variable`s, of which only the weights can be
+            saved.
           loss_weight: if given, the layer adds `-loss_weight * mean(log p(x))` to the losses of
-            the model, weighted by the `sample_weight` that the layer is called with. Those that
-            `fit` takes do not reach it, and are refused.
-          name: name of the layer; with `None` Keras finds one.
-          **kwargs: as of `keras.layers.Layer`.
+            the model. The mean is weighted by the `sample_weight` of the layer's call. The layer
+            does not get the sample weights of `fit`, so it raises an error if there are any.
+          name: name of the layer; `None` lets Keras choose one.
+          **kwargs: see `keras.layers.Layer`.
 
         Raises:
-          TypeError: if `distribution` is no distribution.
+          TypeError: if `distribution` is not a distribution.
         """
         if not isinstance(distribution, tfd.Distribution):
             raise TypeError(
@@ -83,15 +82,15 @@ class FlowLayer(keras.layers.Layer):
         self._flow_weights = adopt(distribution.variables)
 
     def call(self, x, sample_weight=None):
-        """log p(x) in nats, `[...]`, of vectors `[..., D]`.
+        """Computes log p(x) in nats, `[...]`, of vectors `[..., D]`.
 
         Args:
           x: vectors, or the pair `(x, context)`.
-          sample_weight: of the loss that the layer adds, `[...]` or `[N]`; `None` for ones.
+          sample_weight: weights `[...]` or `[N]` of the loss that the layer adds; `None` for ones.
 
         Raises:
-          ValueError: if the layer adds a loss, and the model is given sample weights that do not
-            reach it.
+          ValueError: if the layer adds a loss, and `fit` has sample weights that the layer does not
+            get.
         """
         x, call_kwargs = points_and_context(self.distribution, x)
         log_prob = self.distribution.log_prob(x, **call_kwargs)
@@ -107,15 +106,15 @@ class FlowLayer(keras.layers.Layer):
         return log_prob
 
     def build(self, input_shape):
-        """Checks the size of the vectors; the weights are there already.
+        """Checks the size of the vectors; the weights already exist.
 
         Raises:
-          ValueError: if the vectors' size is not the flow's, or a context is missing.
+          ValueError: if the size of the vectors is not that of the flow, or a context is missing.
         """
         event_shape = self.distribution.event_shape
         size, shapes = context_size(self.distribution.bijector), _shapes(input_shape)
         expected = [event_shape, *([tf.TensorShape([size])] if size else ())]
-        rows = [tf.TensorShape(row_shape(self.distribution))]  # a context beside its point
+        rows = [tf.TensorShape(row_shape(self.distribution))]  # point and context in one row
         if not (_go_together(shapes, expected) or _go_together(shapes, rows)):
             events = f"vectors of size {event_shape[0]}"
             if event_shape.rank > 1:
@@ -131,15 +130,15 @@ class FlowLayer(keras.layers.Layer):
         return _shapes(input_shape)[0][: -self.distribution.event_shape.rank]
 
     def count_params(self) -> int:
-        """The number of the flow's parameters; they are there before the layer is built."""
+        """The number of the flow's parameters, which exist before the layer is built."""
         return count(self.distribution.variables)
 
     def get_config(self) -> dict:
-        """What `from_config` builds the layer of.
+        """The configuration, from which `from_config` builds the layer.
 
         Raises:
-          ValueError: if the flow was not built by `gaussian_mixture_flow`, or of callables that
-            Keras cannot serialise.
+          ValueError: if the flow was not built by `gaussian_mixture_flow`, or was built with
+            callables that Keras cannot serialise.
         """
         flow = flow_config(self.distribution)
         ours = {"distribution": flow, "loss_weight": self.loss_weight, "written_by": KERAS}
@@ -147,18 +146,18 @@ class FlowLayer(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        """Builds the layer, its variables yet to be loaded, of what `get_config` returned.
+        """Builds the layer from the result of `get_config`, with initial values of its variables.
 
         Raises:
-          ValueError: if it was the other Keras' `get_config`.
+          ValueError: if the configuration was written by the other version of Keras.
         """
-        check_written_by(config.get("written_by", KERAS))  # versions before did not say
+        check_written_by(config.get("written_by", KERAS))  # missing in files of early versions
         config = {name: value for name, value in config.items() if name != "written_by"}
         return cls(**{**config, "distribution": build_flow(config["distribution"])})
 
 
 def _shapes(input_shape):
-    """The shapes, as tuples, of one input or of several."""
+    """A list of the shapes of one or several inputs, as tuples."""
     if isinstance(input_shape, (list, tuple)) and any(hasattr(s, "__iter__") for s in input_shape):
         return [tuple(shape) for shape in input_shape]
     return [tuple(input_shape)]
@@ -172,7 +171,7 @@ def _go_together(shapes, events):
 
 
 def _mean(log_prob, sample_weight):
-    """The mean, weighted by what has the same leading shape."""
+    """The weighted mean; the shape of the weights is a prefix of that of the values."""
     if sample_weight is None:
         return tf.reduce_mean(log_prob)
     weight = tf.cast(sample_weight, log_prob.dtype)

@@ -1,4 +1,4 @@
-"""The start of training: normalisation and mixture are initialised on data."""
+"""Initialises the normalisation and the mixture of a flow on data, before training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["start_on_data"]
 tfd = tfp.distributions
 
 _NUM_SEEDINGS = 4
-_ENTRIES_OF_SEEDINGS = 2**21  # N K D up to which several take little time
+_ENTRIES_OF_SEEDINGS = 2**21  # up to this N K D, several seedings take little time
 
 
 def start_on_data(
@@ -34,19 +34,19 @@ def start_on_data(
 ) -> None:
     """Initialises each `ActNorm` of a flow, and its mixture by k-means++ on the latents.
 
-    What is frozen stays as it is. Under a `tf.distribute` strategy it is called in its scope.
+    Frozen parts stay unchanged. With a `tf.distribute` strategy, call it in its scope.
 
     Args:
       flow: a flow over a Gaussian mixture.
       rows: points `[N, D]`, or `[N, D + C]` with their contexts, at least K of them.
       y: labels `[N]` in -1 .. K-1, whose components start on their points; or `None`.
       sample_weight: weights `[N]` or `None`.
-      update: whose floor and prior the mixture starts with; `None` for the defaults.
-      n_init: number of starts, the best of which is kept.
+      update: the update whose covariance floor and prior are used; `None` for the defaults.
+      n_init: number of starts; the best one is kept.
       seed: stateless seed `[2]`.
 
     Raises:
-      ValueError: if there are fewer points than components, or points outside of the support.
+      ValueError: if there are fewer points than components, or points outside the support.
 
     #### Examples
 
@@ -93,14 +93,14 @@ def _start_normalization(flow, rows, sample_weight, frozen):
 
 
 def _num_seedings(num_components, rows):
-    """Several where they are cheap, and there is something to choose."""
+    """The number of k-means++ seedings: several if they are cheap and K > 1."""
     num_entries = num_components * int(tf.size(rows))
     is_cheap = num_components > 1 and num_entries <= _ENTRIES_OF_SEEDINGS
     return _NUM_SEEDINGS if is_cheap else 1
 
 
 def _latents(flow, rows):
-    """The latents of many points, some at a time: those between the layers take memory."""
+    """The latents of many points, computed in chunks, because activations take memory."""
     latents, size = [], streams.rows_at_once(rows, 4096)
     for start in range(0, len(rows), size):
         x, context = conditional.points_and_context(flow, rows[start : start + size])

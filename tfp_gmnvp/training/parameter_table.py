@@ -1,4 +1,4 @@
-"""The parts of a flow, how many parameters each has, and what trains them."""
+"""A table of the parts of a flow: the number of parameters, and what trains them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Part(NamedTuple):
 
 
 def count(variables: Sequence[tf.Variable]) -> int:
-    """The number of entries of these variables, each variable counted once.
+    """The number of entries of variables; each variable is counted once.
 
     Args:
       variables: `tf.Variable`s.
@@ -40,7 +40,7 @@ def count(variables: Sequence[tf.Variable]) -> int:
     6
     """
     distinct = {id(v): v for v in variables}.values()
-    return sum(math.prod(v.shape) for v in distinct if v.dtype != tf.bool)  # a flag is none
+    return sum(math.prod(v.shape) for v in distinct if v.dtype != tf.bool)  # flags do not count
 
 
 def rows(
@@ -53,12 +53,12 @@ def rows(
 
     Args:
       flow: a flow over a mixture.
-      mixture_update: a `MixtureUpdate`, or `None` if it is not chosen yet.
-      trained: references of the variables that the optimizer trains; `None` for all that can be.
-      updates_mixture: whether the mixture's update is to update it.
+      mixture_update: a `MixtureUpdate`, or `None` before `compile`.
+      trained: references of the variables that the optimizer trains; `None` for all trainable ones.
+      updates_mixture: whether the mixture is updated; false if it is frozen.
 
     Returns:
-      A list of `Part`s, whose sizes add up to the number of the flow's parameters.
+      A list of `Part`s. Their sizes add up to the number of parameters of the flow.
 
     #### Examples
 
@@ -70,7 +70,7 @@ def rows(
     mixture = flow.distribution
     modules = [(b.name, b.variables) for b in getattr(flow.bijector, "bijectors", [flow.bijector])]
     modules += _mixture_parts(mixture)
-    of_gate = getattr(getattr(mixture, "gate", None), "variables", ())  # which no update trains
+    of_gate = getattr(getattr(mixture, "gate", None), "variables", ())  # not trained by EM
     of_mixture = {id(v) for v in mixture.variables} - {id(v) for v in of_gate}
     parts, seen = [], set()
     for name, variables in modules:
@@ -89,15 +89,15 @@ def rows(
 
 
 def table(title: str, parts: Sequence[Part], line_length: int | None = None) -> str:
-    """The parts as a table of text, and their totals.
+    """Formats the parts and their totals as a table.
 
     Args:
       title: name of the model.
       parts: what `rows` returned.
-      line_length: characters of a line; `None` for as many as it takes.
+      line_length: characters of a line; `None` for as many as needed.
 
     Returns:
-      Lines of text.
+      The table as a string.
 
     #### Examples
 

@@ -1,4 +1,4 @@
-"""How far a long call has come, as Keras shows it: a bar, or lines, or nothing."""
+"""Progress of long calls in the style of Keras: a bar, lines, or no output."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _WIDTH = 20
 
 
 class Progress:
-    """A bar of what is done, and beside it what is being tried.
+    """Shows progress as a bar, with a description of the current work.
 
-    On a terminal the bar is drawn over itself; else, and with `verbose=2`, there is a line for
+    On a terminal the bar stays in one line. Otherwise, and with `verbose=2`, there is one line for
     each unit of work.
 
     #### Examples
@@ -32,11 +32,11 @@ class Progress:
     """
 
     def __init__(self, title: str, total: int, verbose: int | str = 0):
-        """Starts at zero, and shows nothing yet.
+        """Starts at zero, and prints nothing.
 
         Args:
-          title: what is counted.
-          total: how many there are, at most.
+          title: name of the units of work.
+          total: maximal number of units.
           verbose: as in Keras: 0 for nothing, 1 or 'auto' for a bar, 2 for lines.
         """
         self._title, self._total, self._done = title, total, 0
@@ -45,12 +45,12 @@ class Progress:
         self._drawn = 0
 
     def advance(self, what: str) -> None:
-        """Counts one more, and says what it is."""
+        """Adds one unit of work, and shows its description."""
         self._done = min(self._done + 1, self._total)
         self.show(what, is_new=True)
 
     def show(self, what: str, *, is_new: bool = False) -> None:
-        """Says what is being done, where that does not take a line of its own."""
+        """Shows a description of the current work if it does not need a new line."""
         if not self._verbose or not (is_new or self._draws_over):
             return
         full = _WIDTH * self._done // max(1, self._total)
@@ -70,7 +70,7 @@ class Progress:
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """Shows the losses of each epoch of a training.
+    """Shows the losses of each epoch of training.
 
     #### Examples
 
@@ -84,8 +84,8 @@ class EpochProgress(keras.callbacks.Callback):
 
         Args:
           progress: the bar.
-          what: what is being trained, to stand before the losses.
-          counts: whether each epoch is a unit of work.
+          what: description of the model, shown before the losses.
+          counts: whether each epoch is one unit of work.
         """
         super().__init__()
         self._progress, self._what = progress, what
@@ -100,7 +100,7 @@ class EpochProgress(keras.callbacks.Callback):
 
 
 def check_verbose(verbose) -> None:
-    """Raises a `ValueError` unless this is what Keras takes for `verbose`.
+    """Raises a `ValueError` unless `verbose` is valid in Keras.
 
     #### Examples
 
@@ -112,9 +112,10 @@ def check_verbose(verbose) -> None:
 
 @contextlib.contextmanager
 def without_retracing_warnings() -> Iterator[None]:
-    """Where models are made one after another, each has graphs of its own, and none is retraced.
+    """Turns off TensorFlow's warnings of retracing, for code that builds many models.
 
-    TensorFlow counts by code, not by model, and would warn that a function is traced too often.
+    TensorFlow counts traces by line of code, not by model. So it warns of retracing, although each
+    model has its own graphs, which are traced once.
 
     #### Examples
 

@@ -1,4 +1,4 @@
-"""The running means that a model reports: loss, accuracy, and bits per dimension of images."""
+"""The metrics of a model: loss, accuracy, and bits per dimension of images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ keras = tf.keras
 
 
 class EvaluatedBatch(NamedTuple):
-    """What a step finds out about a batch.
+    """The evaluation of a batch by a step, from which metrics are computed.
 
     Attributes:
       log_prob: log p(x), `[N]`.
@@ -34,7 +34,7 @@ class EvaluatedBatch(NamedTuple):
 
 
 class RunningMeans:
-    """The means of a model over an epoch, which each batch updates.
+    """The metrics of a model: means over an epoch, updated with each batch.
 
     #### Examples
 
@@ -60,12 +60,12 @@ class RunningMeans:
 
     @property
     def reported(self) -> list[keras.metrics.Mean]:
-        """Those that are shown: the bits of images alone."""
+        """The metrics that are shown; bits per dimension only for images."""
         has_images = self._event_shape.rank == 3
         return [self.loss, self.accuracy, *([self.bits_per_dim] if has_images else [])]
 
     def update(self, batch: EvaluatedBatch) -> dict[str, tf.Tensor]:
-        """Adds a batch, and returns the means for the log."""
+        """Adds a batch, and returns the means for the logs."""
         log_prob, log_joint, y, sample_weight = batch
         values = [(self.loss, -log_prob, sample_weight)]
         if y is not None:
@@ -81,13 +81,13 @@ class RunningMeans:
 
 
 def running_mean(name: str, dtype) -> keras.metrics.Mean:
-    """A mean in the dtype of what is averaged, whatever Keras' `floatx` or global policy.
+    """A Keras mean in the dtype of its values, not of Keras' `floatx` or global policy.
 
-    In half precision, which either may be, a mean has three digits, and the sum that it is made of
-    is infinite from 65,504 on.
+    Those may be half precision. Then a mean has only three digits, and its sum is infinite from
+    65,504 on.
 
     Args:
-      name: of the metric.
+      name: name of the metric.
       dtype: float32 or float64.
 
     Returns:
@@ -106,10 +106,10 @@ def kept(metrics: Iterable[keras.metrics.Metric]) -> Iterator[None]:
     """Restores the values of metrics on exit.
 
     Args:
-      metrics: of Keras; all those of a model, or none.
+      metrics: Keras metrics.
 
     Yields:
-      Nothing.
+      `None`.
 
     #### Examples
 

@@ -1,4 +1,4 @@
-"""Reading and writing a flow model's files: whole or not at all."""
+"""Reads and writes the files of a flow model atomically."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ keras = tf.keras
 
 
 def rebuilt_arguments(config: dict, custom_objects=None) -> dict:
-    """The arguments of a model's constructor from its configuration, the flow built anew.
+    """Converts a model's configuration to arguments of its constructor; builds the flow.
 
     Args:
       config: what `FlowModel.get_config` returned.
-      custom_objects: as of `keras.Model.from_config`.
+      custom_objects: see `keras.Model.from_config`.
 
     Raises:
-      ValueError: if the other Keras wrote it.
+      ValueError: if the configuration was written by the other version of Keras.
     """
     config = dict(config)
-    if "written_by" in config:  # the first versions did not say
+    if "written_by" in config:  # missing in files of early versions
         check_written_by(config.pop("written_by"))
     with keras.utils.custom_object_scope(custom_objects or {}):
         return {**config, "distribution": build_flow(config["distribution"])}
 
 
 def compile_config(config: dict | None, model) -> dict | None:
-    """What `compile_from_config` needs, the mixture's update included.
+    """The configuration for `compile_from_config`, including the mixture's update.
 
     Args:
-      config: what Keras has of it; empty for a model that is not compiled.
+      config: Keras' own configuration; empty for a model that is not compiled.
       model: a `FlowModel`.
     """
     if not config:
@@ -52,11 +52,11 @@ def compile_config(config: dict | None, model) -> dict | None:
 
 
 def check_keras_file(path: str, arguments: dict) -> None:
-    """Raises a `ValueError` unless a file is of Keras' own format, which holds all of a model.
+    """Raises a `ValueError` unless the file format is Keras' own, which holds a whole model.
 
     Args:
-      path: where the model is to be saved.
-      arguments: further ones of `keras.Model.save`.
+      path: the path of the file.
+      arguments: the other arguments of `keras.Model.save`.
 
     #### Examples
 
@@ -72,16 +72,16 @@ def check_keras_file(path: str, arguments: dict) -> None:
 
 
 def write_file(write: Callable, suffix: str, filepath, *args, **kwargs):
-    """Has Keras write a single local file, which is there whole or not at all.
+    """Lets Keras write a file atomically if it is a single local file.
 
-    What else Keras writes, as several files or on a remote system, it writes by itself.
+    Keras writes several files, or remote files, without this function.
 
     Args:
       write: `save` or `save_weights` of `keras.Model`.
-      suffix: of single files.
-      filepath: as of `write`.
-      *args: as of `write`.
-      **kwargs: as of `write`.
+      suffix: the suffix of single files.
+      filepath: see `write`.
+      *args: see `write`.
+      **kwargs: see `write`.
     """
     path = str(filepath)
     is_file = path.endswith(suffix) and "://" not in path and not os.path.isdir(path)
@@ -93,18 +93,18 @@ def write_file(write: Callable, suffix: str, filepath, *args, **kwargs):
 
 
 def read_weights(read: Callable, model, filepath, *args, **kwargs):
-    """Has Keras read weights; all of a model's, or none.
+    """Lets Keras load weights; after an error the model is unchanged.
 
     Args:
       read: `load_weights` of `keras.Model`.
-      model: whose weights are read.
-      filepath: as of `read`.
-      *args: as of `read`.
-      **kwargs: as of `read`.
+      model: the model whose weights are loaded.
+      filepath: see `read`.
+      *args: see `read`.
+      **kwargs: see `read`.
 
     Raises:
-      OSError: if the file cannot be read; the model stays as it was.
-      ValueError: if the weights are those of another model; it stays as it was, too.
+      OSError: if the file cannot be read.
+      ValueError: if the weights do not match the model.
     """
     optimizer = getattr(model, "optimizer", None)
     of_optimizer = [] if optimizer is None else optimizer_variables(optimizer)

@@ -1,4 +1,4 @@
-"""The training step and the test step: one pass over the flow, from which all follows."""
+"""The training step and the test step: each evaluates the flow once."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ __all__ = ["Steps"]
 
 keras, tfd = tf.keras, tfp.distributions
 
-_SMALL_EVENT_SIZE = 16  # from there on XLA's Cholesky factors take longer than LAPACK's
+_SMALL_EVENT_SIZE = 16  # for larger events XLA's Cholesky decomposition is slower than LAPACK's
 
 
 class Steps:
-    """Takes a gradient step on the bijector and an update of the mixture, batch by batch.
+    """Trains on a batch: a gradient step of the bijector, and an update of the mixture.
 
-    XLA compiles the gradient step, if it is to, and the mixture's update with it while the events
-    are small.
+    With `compiles`, XLA compiles the gradient step, and for small events also the mixture's update.
 
     #### Examples
 
@@ -63,14 +62,14 @@ class Steps:
 
         Args:
           flow: a flow over a Gaussian mixture.
-          optimizer: of Keras, built for the weights that are trained.
-          update: of the mixture, built for the flow.
+          optimizer: a Keras optimizer, built for the trained weights.
+          update: the mixture's update, built for the flow.
           trained: Keras weights that the optimizer trains.
           mixture: the mixture's Keras weights, which the update assigns.
-          label_weight: weight of log p(y | x) of labelled points beside log p(x).
+          label_weight: weight of log p(y | x) of labelled points relative to log p(x).
           seed: stateless seed `[2]` of dropout.
           compiles: whether XLA compiles the steps.
-          finite_steps: counts the steps that are skipped; `None` for counts of its own.
+          finite_steps: counts the skipped steps; `None` for a new counter.
         """
         self._flow, self._optimizer, self._update = flow, optimizer, update
         self._trained, self._mixture = list(trained), list(mixture)
@@ -88,18 +87,18 @@ class Steps:
         self.test_function = prepared(self._test)
 
     def are_for(self, trained: Sequence, update: MixtureUpdate) -> bool:
-        """Whether these are the steps for such weights and such an update."""
+        """Whether these steps train these weights, with this type of update."""
         are_same = {*map(id, trained)} == {*map(id, self._trained)}
         return are_same and type(update) is type(self._update)
 
     def train(self, data) -> EvaluatedBatch:
-        """Takes one step.
+        """Trains on one batch.
 
         Args:
-          data: a batch as Keras' `train_step` gets it.
+          data: the argument of Keras' `train_step`.
 
         Returns:
-          The batch as it was evaluated before the step.
+          The evaluation of the batch before the step.
         """
         results, y, sample_weight = self.train_function(*self._unpack(data))
         statistics, log_joint, log_prob, is_finite = results
@@ -108,7 +107,7 @@ class Steps:
         return EvaluatedBatch(log_prob, log_joint, y, sample_weight)
 
     def test(self, data) -> EvaluatedBatch:
-        """Evaluates one batch, and changes nothing."""
+        """Evaluates one batch."""
         (_, log_joint, log_prob), y, sample_weight = self.test_function(*self._unpack(data))
         return EvaluatedBatch(log_prob, log_joint, y, sample_weight)
 
@@ -122,7 +121,7 @@ class Steps:
         )
 
         def update(gradients):
-            if self.updates_within_step:  # before an average of the weights takes their place
+            if self.updates_within_step:  # before the optimizer may overwrite weights with averages
                 self._update_mixture(statistics)
             self._apply(gradients)
 
@@ -138,7 +137,7 @@ class Steps:
         return statistics, log_joint, log_prob, is_finite
 
     def _gradients(self, x, y, sample_weight):
-        """The loss, its scale, the pass over the flow, and the gradients of the scaled loss."""
+        """The loss, its scale, the evaluation of the flow, and the gradients of the scaled loss."""
         with tf.GradientTape() as tape:
             results = self._evaluate(x, **self._dropout_seed())
             _, log_joint, log_prob = results
@@ -151,7 +150,7 @@ class Steps:
         return loss, scale, results, gradients
 
     def _evaluate(self, x, **call_kwargs):
-        """The one pass: latents, the components' log-joint, log p(x)."""
+        """Evaluates the flow: latents, the log-joint of components, log p(x)."""
         x, context = conditional.points_and_context(self._flow, x)
         z, log_det = precision.latents_and_log_det(self._flow, x, **call_kwargs, **context)
         mixture = mixtures.at_context(self._flow.distribution, **context)
@@ -162,7 +161,7 @@ class Steps:
         return self._evaluate(x)
 
     def _unpack(self, data):
-        """Rows, labels or `None`, and weights or `None`, in the dtypes of the step."""
+        """Converts a batch to rows, labels or `None`, and weights or `None`."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         dtype = self._flow.dtype
         if sample_weight is not None:
@@ -175,11 +174,11 @@ class Steps:
         return rows, labels.in_range(labels.as_labels(y), num_components), sample_weight
 
     def _dropout_seed(self):
-        """The bijector's keyword argument in training: a seed, if a conditioner has dropout."""
+        """The keyword argument of the bijector in training: a seed if a conditioner has dropout."""
         if not bijectors.uses_dropout(self._flow.bijector):
             return {}
         optimizer = loss_scales.unwrapped(self._optimizer)
-        # `iterations` of Keras 3 stands still while gradients are accumulated.
+        # `iterations` of Keras 3 does not change while gradients are accumulated.
         step = tf.convert_to_tensor(getattr(optimizer, "_iterations", optimizer.iterations))
         return {"dropout_seed": tf.random.experimental.stateless_fold_in(self._seed, step)}
 
@@ -191,8 +190,8 @@ class Steps:
         self._update.m_step(self._flow.distribution, *statistics)
 
     def _assigned(self):
-        """The variables that a training step assigns; `None` if there will be more of them."""
-        if not hasattr(self._optimizer, "build"):  # a legacy one, which adds to them in its step
+        """The variables that a training step assigns; `None` if they are not all known."""
+        if not hasattr(self._optimizer, "build"):  # legacy optimizers create variables in a step
             return None
         weights, state = list(self._trained), optimizer_variables(self._optimizer)
         if self.updates_within_step and not self._update.trains_by_gradient:

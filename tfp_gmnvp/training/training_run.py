@@ -1,4 +1,4 @@
-"""One `fit`: the data, the start, Keras' loop and the callbacks that go along with it."""
+"""One `fit`: calls `keras.Model.fit` with the callbacks that training needs."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def train(
     shuffle_seed: Callable,
     keras_fit: Callable,
 ):
-    """Trains a model on data, with the mixture's updates between epochs and at the end.
+    """Trains a model, and updates its mixture between epochs and at the end.
 
     Args:
-      model: a `FlowModel` that has started.
-      data: to train on, and to validate by.
-      arguments: of `keras.Model.fit`, by name, without the data.
-      finite_steps: counts the steps that are skipped.
-      num_epochs: int64 variable, how many epochs the model has been trained for.
-      shuffle_seed: takes the number of an epoch to the seed `[2]` of its shuffle.
+      model: a `FlowModel` with an initialised mixture.
+      data: the training and validation data.
+      arguments: the arguments of `keras.Model.fit` by name, without the data.
+      finite_steps: counts the skipped steps.
+      num_epochs: int64 variable, the number of epochs in all calls of `fit` so far.
+      shuffle_seed: a function from the number of an epoch to the seed `[2]` of its shuffle.
       keras_fit: `keras.Model.fit` of the model.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What a training warns of."""
+"""The category of warnings about training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["TrainingWarning"]
 
 
 class TrainingWarning(UserWarning):
-    """A training ended, but not well.
+    """Training ended, but with a doubtful result.
 
     #### Examples
 

@@ -1,4 +1,4 @@
-"""The weights of a model by what trains them: the optimizer, EM, or nothing."""
+"""The weights of a model in three groups: trained by the optimizer, by EM, or constant."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class FlowWeights:
     """The variables of a flow as Keras weights, in three groups.
 
     Attributes:
-      bijector: what the optimizer always trains: the bijector's variables, and those of a gate.
-      mixture: what EM updates, or the optimizer under `GradientUpdate`.
-      constants: what is saved and never trained.
+      bijector: weights that the optimizer always trains: those of the bijector and of a gate.
+      mixture: weights that EM updates; with `GradientUpdate` the optimizer trains them.
+      constants: weights that are saved, but never trained.
 
     #### Examples
 
@@ -36,11 +36,11 @@ class FlowWeights:
     """
 
     def __init__(self, flow: tfd.TransformedDistribution, constants: Iterable[tf.Variable] = ()):
-        """Sorts the variables of a flow.
+        """Divides the variables of a flow into the groups.
 
         Args:
           flow: a flow over a Gaussian mixture.
-          constants: variables beside those of the flow.
+          constants: additional variables that are not part of the flow.
         """
         self._flow, mixture = flow, flow.distribution
         gate = mixtures.gate_variables(mixture)
@@ -50,27 +50,27 @@ class FlowWeights:
         keep_constraints(self.bijector, flow)
         self.mixture = adopt(of_mixture)
         self.constants = adopt([*(v for v in flow.variables if not v.trainable), *constants])
-        self._built = None, frozenset()  # the optimizer's id, and those of the weights
+        self._built = None, frozenset()  # ids of the optimizer and of the weights
 
     def trained_by_gradient(self, update: MixtureUpdate | None) -> list:
-        """The weights that the optimizer trains; what is frozen is left out."""
+        """The weights that the optimizer trains, without the frozen ones."""
         by_gradient = update is not None and update.trains_by_gradient
         frozen = freezing.frozen_variables(self._flow)
         weights = [*self.bijector, *(self.mixture if by_gradient else ())]
         return [weight for weight in weights if tf_variable(weight).ref() not in frozen]
 
     def mark_mixture(self, update: MixtureUpdate) -> None:
-        """Marks the mixture's weights as trainable, or not, in Keras 3."""
+        """Sets `trainable` of the mixture's weights in Keras 3."""
         for weight in self.mixture:
             set_trainable(weight, update.trains_by_gradient)
 
     def build_optimizer(self, optimizer, trained: list, update: MixtureUpdate) -> None:
-        """Makes the optimizer's variables; the legacy optimizers of tf_keras do so themselves.
+        """Creates the optimizer's variables, except for legacy optimizers of tf_keras.
 
         Args:
-          optimizer: of Keras.
+          optimizer: a Keras optimizer.
           trained: what `trained_by_gradient` returned, or an empty list.
-          update: the update in force.
+          update: what `update_in_force` returned.
 
         Raises:
           ValueError: if the optimizer was built for other weights.
@@ -83,17 +83,17 @@ class FlowWeights:
             self._built = id(optimizer), frozenset(map(id, trained))
         if not self._built[1].issuperset(map(id, trained)):
             raise ValueError(
-                "The optimizer was built while a part that is to be trained now was frozen, or "
-                "trained otherwise: `compile` with a new one."
+                "The optimizer was built when a part that is trained now was frozen, or was "
+                "trained by EM: `compile` with a new optimizer."
             )
         if weight_averages.uses_averages(optimizer) and len(self._built[1]) > len(trained):
             raise ValueError(
-                "A part was frozen since the optimizer was built, which averages the weights "
-                "(`use_ema`): `compile` with a new one."
+                "A part was frozen after the optimizer, which averages the weights (`use_ema`), "
+                "was built: `compile` with a new optimizer."
             )
 
     def _averaged(self, optimizer, update):
-        """What an optimizer averages beside what it trains: the mixture, if EM updates it."""
+        """Weights that the optimizer averages, but does not train: the mixture's, if EM does."""
         if update.trains_by_gradient or not _updates_mixture(type(update)):
             return []
         return weight_averages.weights_to_average(optimizer, self.mixture)
@@ -102,12 +102,12 @@ class FlowWeights:
 def update_in_force(
     flow: tfd.TransformedDistribution, update: MixtureUpdate | None, trainable: bool = True
 ) -> MixtureUpdate | None:
-    """The mixture's update, or one that does nothing where the mixture is frozen.
+    """The mixture's update; if the mixture is frozen, an update that does nothing.
 
     Args:
       flow: a flow over a Gaussian mixture.
       update: the model's update, or `None` before `compile`.
-      trainable: whether the model is.
+      trainable: `trainable` of the model.
 
     #### Examples
 

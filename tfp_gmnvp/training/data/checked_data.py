@@ -183,7 +183,7 @@ def _check_some_batches(x, name):
 
 
 def _keeping_digits(x, flow, is_batch):
-    """Float64 points in a form that Keras does not cast: an array, for `row_batches`, or a tensor."""
+    """Converts float64 points to an array, for `row_batches`, or a tensor: Keras casts neither."""
     if precision.row_dtype(flow, x.dtype) == flow.dtype:
         return x
     if is_batch:

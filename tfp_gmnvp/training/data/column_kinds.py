@@ -38,7 +38,7 @@ class Findings:
     repeated: dict[int, tuple[float, float]] = dataclasses.field(default_factory=dict)
     #: For each dependent column, the columns of which it is almost exactly a linear function.
     dependent: dict[int, list[int]] = dataclasses.field(default_factory=dict)
-    #: The number of rows that are copies of others, unless every column is discrete anyway.
+    #: The number of rows that are copies of others, unless all columns are degenerate.
     copies: int = 0
 
     def __bool__(self):
@@ -50,9 +50,10 @@ def examine(rows: np.ndarray, *, relations: bool = True) -> Findings:
 
     Samples of a density never have equal entries, except by the rounding of their dtype. So:
 
-    - A column is discrete, or rounded, if at least a fifth of its rows have the value of an earlier
-      row. The steps between values must be wider than those of the dtype, and no finer than a
-      two-hundredth of the interquartile range.
+    - A column is discrete if at least a fifth of its rows have the value of an earlier row, and it
+      has at most twenty values.
+    - With more values it is rounded, if the smallest step between them is wider than the steps of
+      the dtype, and at least a two-hundredth of the interquartile range.
     - A value of a continuous column is repeated if at least one row in twenty has it.
     - A column is dependent if the columns before it explain all of its variance except for a share
       of 1e-5. Outliers are left out.

@@ -1,4 +1,4 @@
-"""Data that is read between training steps, split among the replicas of a strategy."""
+"""Splits data that is read between training steps among the replicas of a strategy."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ __all__ = ["distribute", "of_one_replica", "on_each_replica"]
 def distribute(
     batches: Callable[[], Iterable[tuple]], strategy: tf.distribute.Strategy, *, data=None
 ) -> Callable[[], Iterable[tuple]]:
-    """Splits the batches that are read outside of a step among the replicas.
+    """Splits batches, which are read outside of a step, among the replicas.
 
-    Every worker reads its own copy of the data and skips the others' parts, as in Keras' `fit`.
+    Every worker reads the whole data, and skips the parts of the others, as in Keras' `fit`.
 
     Args:
-      batches: reads the data once more, as tuples of tensors, rows first, and of `None`.
+      batches: a function that reads the data as tuples of tensors, rows first, and of `None`.
       strategy: a `tf.distribute` strategy.
-      data: where the batches come from. If it is a `tf.data.Dataset` which says that workers are
-        not to share it (`AutoShardPolicy.OFF`), all that each worker reads is its own.
+      data: the source of the batches. If it is a `tf.data.Dataset` with `AutoShardPolicy.OFF`, each
+        worker has its own data, and skips nothing.
 
     Returns:
-      A function like `batches`, of each replica's parts; `batches` itself if there is one replica.
+      A function like `batches` that yields each replica's parts; `batches` itself if there is one
+      replica.
 
     #### Examples
 
@@ -47,14 +48,14 @@ def distribute(
 
 
 def on_each_replica(function: Callable) -> Callable:
-    """Makes a function of batches one that runs on all replicas at once, outside of a step.
+    """Runs a function of batches on all replicas at once, outside of a step.
 
     Args:
-      function: of tensors, or `None`.
+      function: a function of tensors and `None`s.
 
     Returns:
-      A function which, where there is one replica, is `function`, and else runs it on every
-      replica's part of its arguments, and returns every replica's result.
+      A function that runs `function` on every replica's part of its arguments, and returns every
+      replica's result. With one replica it just calls `function`.
 
     #### Examples
 
@@ -74,13 +75,13 @@ def on_each_replica(function: Callable) -> Callable:
 
 
 def of_one_replica(values):
-    """One replica's values, where all replicas have the same.
+    """The values of one replica, if all replicas have the same values.
 
     Args:
-      values: a structure of tensors, or of what `on_each_replica` returned.
+      values: a structure of tensors, or of values from `on_each_replica`.
 
     Returns:
-      The structure, of tensors.
+      The structure of tensors.
 
     #### Examples
 
@@ -94,7 +95,7 @@ def of_one_replica(values):
 
 
 def _distributed(batches, strategy, data):
-    """The distributed data set of what is there of each batch, and what that is."""
+    """The distributed data set, without parts that are `None`, and which parts are present."""
     first = next(iter(batches()))
     is_there = [part is not None for part in first]
     signature = tuple(

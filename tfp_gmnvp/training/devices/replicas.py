@@ -1,9 +1,9 @@
 """Sums and means over the replicas of a `tf.distribute` strategy.
 
-A strategy splits the global batch among R replicas, each of which runs the training step on its
-part. A sum over points is then a sum of R sums, and a mean is the sum of the weighted values over
-the sum of the weights, both summed over the replicas: parts of unequal size are right, empty ones
-too. Where there is one replica nothing is added to the step.
+A strategy splits the global batch among R replicas, and each runs the training step on its part. A
+sum over points is a sum of R sums. A mean is the sum of the weighted values divided by the sum of
+the weights, both summed over the replicas. So parts may have different sizes, and may be empty.
+With one replica these functions add no operations to the step.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ __all__ = [
 
 
 def num_replicas() -> int:
-    """How many replicas run the current step; one outside of `tf.distribute.Strategy.run`.
+    """The number of replicas that run the current step; one outside of `Strategy.run`.
 
     Returns:
-      The number R, which is known when the step is traced.
+      The number R, known when the step is traced.
 
     #### Examples
 
@@ -43,7 +43,7 @@ def sum_over_replicas(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Sums each tensor over the replicas, within a step.
 
     Args:
-      tensors: of the same shapes on all replicas.
+      tensors: tensors with the same shapes on all replicas.
 
     Returns:
       The sums, equal on all replicas.
@@ -56,7 +56,7 @@ def sum_over_replicas(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """
     if num_replicas() == 1:
         return list(tensors)
-    placed = [tf.identity(tensor) for tensor in tensors]  # where the replica is: variables are not
+    placed = [tf.identity(tensor) for tensor in tensors]  # on the replica's device
     context = tf.distribute.get_replica_context()
     return context.all_reduce(tf.distribute.ReduceOp.SUM, placed)
 
@@ -64,10 +64,11 @@ def sum_over_replicas(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
 def gather_over_replicas(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Joins each tensor's rows over the replicas, within a step.
 
-    It is a sum, too, of zeros and one replica's rows, which works wherever sums do.
+    It is implemented as a sum, with zeros for the other replicas' rows, so it works wherever sums
+    work.
 
     Args:
-      tensors: of the same shapes on all replicas.
+      tensors: tensors with the same shapes on all replicas.
 
     Returns:
       The rows of all replicas, equal on all replicas.
@@ -98,11 +99,11 @@ def share_of_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tens
     replicas, to the mean's gradient.
 
     Args:
-      values: `[n]`, n the points of this replica.
-      sample_weight: weights `[n]`; `None` gives each the weight one.
+      values: `[n]`, one for each point of this replica.
+      sample_weight: weights `[n]`; `None` for weights of one.
 
     Returns:
-      A scalar; zero if all weights are, or if there are no points.
+      A scalar; zero if all weights are zero, or if there are no points.
 
     #### Examples
 
@@ -117,17 +118,17 @@ def share_of_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tens
 
 
 def to_clip_and_sum(gradients: Sequence[tf.Tensor], optimizer) -> list[tf.Tensor]:
-    """The gradients that an optimizer may clip before it sums them over the replicas.
+    """Prepares gradients for an optimizer that clips them before it sums over the replicas.
 
-    Keras 3's optimizers do so: each replica's gradient is clipped, rather than that of the global
-    batch. So one that clips gets the sums on the first replica, and zeros on the others.
+    Keras 3's optimizers clip each replica's gradient, not that of the global batch. So a clipping
+    optimizer gets the sums on the first replica, and zeros on the others.
 
     Args:
       gradients: one for each variable.
-      optimizer: of Keras.
+      optimizer: a Keras optimizer.
 
     Returns:
-      The gradients; as they are if there is one replica, or if the optimizer does not clip.
+      The gradients, unchanged if there is one replica, or if the optimizer does not clip.
 
     #### Examples
 
@@ -136,8 +137,8 @@ def to_clip_and_sum(gradients: Sequence[tf.Tensor], optimizer) -> list[tf.Tensor
     2.0
     """
     names = ("clipnorm", "clipvalue", "global_clipnorm")
-    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
-    parts = getattr(inner, "optimizers", [inner])  # of one that is made of several
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of a `LossScaleOptimizer`
+    parts = getattr(inner, "optimizers", [inner])  # of a combined optimizer
     clips = any(getattr(part, name, None) is not None for part in parts for name in names)
     if num_replicas() == 1 or not clips:
         return list(gradients)
@@ -145,14 +146,14 @@ def to_clip_and_sum(gradients: Sequence[tf.Tensor], optimizer) -> list[tf.Tensor
 
 
 def loggable_mean(tracker) -> tf.Tensor:
-    """The mean that a step returns for the log: that over all replicas.
+    """The mean over all replicas, which a step returns for the logs.
 
     Args:
-      tracker: a `Mean` of Keras, which each replica has updated by its own points.
+      tracker: a Keras `Mean`, updated by each replica with its own points.
 
     Returns:
-      A scalar; or one number `[1]` under several workers, where Keras 3 averages what the steps
-      return along their first axis, and fails if there is none.
+      A scalar; with several workers a vector `[1]`, because Keras 3 averages the results of the
+      workers along the first axis, and fails if there is none.
 
     #### Examples
 
@@ -169,13 +170,13 @@ def loggable_mean(tracker) -> tf.Tensor:
 
 
 def from_first_replica(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """The first replica's tensors, outside of a step: what all workers are to start from.
+    """Broadcasts the first replica's tensors to all workers, outside of a step.
 
     Args:
-      tensors: of the same shapes on all workers.
+      tensors: tensors with the same shapes on all workers.
 
     Returns:
-      The tensors that the first replica's worker called this with.
+      The tensors of the first replica's worker.
 
     #### Examples
 
@@ -196,14 +197,14 @@ def from_first_replica(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
 
 
 def check_created_in_scope(variables: Iterable[tf.Variable], strategy) -> None:
-    """Checks that the strategy that is to train variables has made them.
+    """Checks that variables were created in the scope of the strategy that trains them.
 
     Args:
       variables: `tf.Variable`s.
       strategy: a `tf.distribute` strategy.
 
     Raises:
-      ValueError: if a variable was made elsewhere, and there are several replicas.
+      ValueError: if a variable was created elsewhere, and there are several replicas.
 
     #### Examples
 
@@ -213,8 +214,8 @@ def check_created_in_scope(variables: Iterable[tf.Variable], strategy) -> None:
         return
     if not all(strategy.extended.variable_created_in_scope(v) for v in variables):
         raise ValueError(
-            "`distribution` must be made within the same `strategy.scope()` as the model that "
-            f"trains it on {strategy.num_replicas_in_sync} replicas, and it was made outside."
+            "`distribution` must be built in the same `strategy.scope()` as the model that trains "
+            f"it on {strategy.num_replicas_in_sync} replicas, got one that was built outside."
         )
 
 

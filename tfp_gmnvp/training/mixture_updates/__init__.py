@@ -1,4 +1,4 @@
-"""How the mixture is updated while the flow trains: full-batch EM, stepwise EM, or by gradient."""
+"""Updates of the mixture during training: full-batch EM, stepwise EM, or gradient steps."""
 
 from tfp_gmnvp.training.mixture_updates.base import GradientUpdate, MixtureUpdate
 from tfp_gmnvp.training.mixture_updates.full_batch import FullBatchEM

@@ -1,4 +1,4 @@
-"""What a model asks of an update of its mixture, and the update that leaves it to the optimizer."""
+"""The base class of mixture updates, and the update by gradient steps of the optimizer."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ tfd = tfp.distributions
 
 
 class MixtureUpdate:
-    """What a model asks of the object that updates its mixture.
+    """Base class of updates of the mixture; it does not update.
 
-    A subclass overrides what it needs: `m_step` runs within every training step, `on_epoch_begin`
-    between epochs, with the training data at hand. What of `m_step` goes over the points may be
-    put in `e_step`, so that XLA compiles it even where it does not compile the rest. That a
-    `.keras` file can hold it, it is registered with Keras and keeps each argument of its
-    constructor as an attribute of that name.
+    A subclass overrides the methods that it needs. `m_step` runs in every training step;
+    `on_epoch_begin` runs between epochs, and can read the training data. Computations over the
+    points belong in `e_step`, because XLA compiles it even if it does not compile `m_step`.
 
-    The object is configuration: `compile` makes a copy of it for the model, and has that `build`
-    what it remembers, so that one object serves any number of models. Copies and pickles are of the
-    configuration alone; a subclass names what else its `build` makes in `made_by_build`.
+    To be saved in a `.keras` file, a subclass is registered with Keras, and stores each argument of
+    its constructor as an attribute of the same name.
+
+    The object is configuration: `compile` makes a copy of it for the model, and calls `build` of
+    the copy. So one object can be used for any number of models. Copies and pickles contain only
+    the configuration: a subclass lists the attributes that `build` sets in `made_by_build`.
 
     #### Examples
 
@@ -35,77 +36,78 @@ class MixtureUpdate:
     False
     """
 
-    #: Whether the mixture's variables are the optimizer's.
+    #: Whether the optimizer trains the mixture's variables.
     trains_by_gradient = False
-    #: Names of the attributes that `build` sets, which belong to one model.
+    #: Names of the attributes that `build` sets for one model.
     made_by_build: Sequence[str] = ()
     #: Lower bound of the covariances relative to the latents' variance; see `maximization`.
     covariance_floor = 1e-4
-    #: Prior of weights and covariances, or `None`; see `maximization`.
+    #: Prior of mixture weights and covariances, or `None`; see `maximization`.
     prior = None
 
     @property
     def variables(self) -> Sequence[tf.Variable]:
-        """State beyond the mixture, made by `build`; the model saves it with its weights."""
+        """State besides the mixture, created by `build`; the model saves it with its weights."""
         return ()
 
     def build(self, flow: tfd.TransformedDistribution) -> None:
-        """Prepares for a flow; called by `compile`, on the model's own copy."""
+        """Creates state for a flow; `compile` calls it on the model's copy."""
 
     def __getstate__(self) -> dict:
-        """What a copy or a pickle holds: all but what `build` made."""
+        """The state of a copy or pickle: all attributes except those that `build` sets."""
         return {name: a for name, a in vars(self).items() if name not in self.made_by_build}
 
     def e_step(self, mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight) -> tuple:
-        """What `m_step` is to know of a batch, which is a tuple of its further arguments.
+        """Computes the arguments of `m_step` from a batch.
 
         Args:
           mixture: the mixture of the latents.
-          z: as of `m_step`.
-          log_joint: as of `m_step`.
-          sample_weight: as of `m_step`.
+          z: see `m_step`.
+          log_joint: see `m_step`.
+          sample_weight: see `m_step`.
 
         Returns:
-          The last three arguments, or tensors that take their place.
+          A tuple of the arguments of `m_step` after `mixture`: `z`, `log_joint` and
+          `sample_weight`, unless a subclass returns others.
         """
         return z, log_joint, sample_weight
 
     def m_step(self, mixture, z: tf.Tensor, log_joint: tf.Tensor, sample_weight) -> None:
-        """Updates within a training step, of what `e_step` returned.
+        """Updates the mixture in a training step, from the results of `e_step`.
 
-        Under several replicas each runs this on its part of the batch, and all must come to the
-        same parameters: sums are to go over the replicas, by `replicas.sum_over_replicas`.
+        With several replicas each runs this on its part of the batch, and all must get the same
+        parameters: use `replicas.sum_over_replicas` for sums over points.
 
         Args:
           mixture: the mixture of the latents.
           z: latents `[N, D]` of the batch.
-          log_joint: `log pi_k + log N(z_n | mu_k, Sigma_k)`, `[N, K]`, minus infinity for those
+          log_joint: `log pi_k + log N(z_n | mu_k, Sigma_k)`, `[N, K]`; minus infinity for
             components that a label excludes.
           sample_weight: `[N]` or `None`.
         """
 
     def on_epoch_begin(self, flow, epoch: int, batches: Callable[[], Iterable]) -> None:
-        """Updates between epochs.
+        """Updates the mixture before an epoch.
 
         Args:
-          flow: the distribution that trains.
-          epoch: how many epochs the model has been trained for, in this `fit` and all before, those
-            before it was saved and loaded included.
-          batches: reads the training data once more, as `x [n, D]`, labels `[n]` or `None`, and
-            weights `[n]` or `None`; under several replicas, of each replica's parts, for
+          flow: the flow that is trained.
+          epoch: the number of epochs in all calls of `fit` so far, including those before the model
+            was saved and loaded.
+          batches: a function that reads the training data as `x [n, D]`, labels `[n]` or `None`,
+            and weights `[n]` or `None`; with several replicas, each replica's parts, for
             `replica_batches.on_each_replica`.
         """
 
     def on_train_end(self, flow, batches: Callable[[], Iterable]) -> None:
-        """Updates after the last epoch.
+        """Updates the mixture after the last epoch.
 
         Args:
-          flow: the distribution that trains.
-          batches: as of `on_epoch_begin`, but of whole batches under several replicas, too.
+          flow: the flow that is trained.
+          batches: see `on_epoch_begin`; it reads whole batches even with several replicas.
         """
 
     def get_config(self) -> dict:
-        """The arguments of the constructor, from which `from_config` makes a copy."""
+        """The arguments of the constructor, for `from_config`."""
         parameters = inspect.signature(type(self)).parameters
         config = {name: getattr(self, name) for name in parameters}
         return {
@@ -115,7 +117,7 @@ class MixtureUpdate:
 
     @classmethod
     def from_config(cls, config: dict) -> MixtureUpdate:
-        """The update that has these settings."""
+        """Creates an update from the result of `get_config`."""
         read = tf.keras.utils.deserialize_keras_object
         is_object = {name: isinstance(v, dict) and "class_name" in v for name, v in config.items()}
         return cls(**{name: read(v) if is_object[name] else v for name, v in config.items()})
@@ -123,7 +125,7 @@ class MixtureUpdate:
 
 @tf.keras.utils.register_keras_serializable(package="tfp_gmnvp")
 class GradientUpdate(MixtureUpdate):
-    """The baseline: the optimizer trains the mixture's parameters along with the bijector's.
+    """The baseline: the optimizer trains the mixture together with the bijector.
 
     #### Examples
 

@@ -1,4 +1,4 @@
-"""How far a batch's means depart from the mixture's, beside what chance would have them do."""
+"""Tests whether the means of a batch differ from the mixture's by more than sampling noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STANDARD_DEVIATIONS = 3.0
 
 
 class Departure(NamedTuple):
-    """Sums over the points of a batch, which add up over replicas.
+    """Statistics of the difference between a batch's means and the mixture's: sums over points.
 
     Attributes:
       whitened: `L_k^-1 sum_n w_n r_nk (z_n - mu_k)`, `[K, D]`.
@@ -34,12 +34,12 @@ class Departure(NamedTuple):
 
 
 def departure(mixture, statistics: em.SufficientStatistics, sample_weight) -> Departure:
-    """The departure of one batch.
+    """Computes the `Departure` of one batch.
 
     Args:
-      mixture: of the latents.
-      statistics: of the batch, about the mixture's means.
-      sample_weight: the points' weights `[N]`, or `None`.
+      mixture: the mixture of the latents.
+      statistics: the sufficient statistics of the batch, about the mixture's means.
+      sample_weight: weights `[N]` of the points, or `None`.
 
     #### Examples
 
@@ -58,19 +58,19 @@ def departure(mixture, statistics: em.SufficientStatistics, sample_weight) -> De
 
 
 def beyond_chance(departure: Departure) -> tf.Tensor:
-    """The part of a batch's departure that is not chance, in [0, 1).
+    """The share of a batch's departure that sampling noise does not explain, in [0, 1).
 
-    Means over N_k points of N(mu_k, Sigma_k) depart so far that
+    If m_k is the mean of N_k points from N(mu_k, Sigma_k), then
 
         T = sum_k N_k (m_k - mu_k)^T Sigma_k^-1 (m_k - mu_k)
 
-    has a chi-squared distribution with K D degrees of freedom. Of a greater T the part that is
-    above its mean and three standard deviations is held to be movement, as James and Stein's
-    estimate of a mean would. N_k is the mass in units in which the batch's weights make up their
-    effective number of points, so that the weights have no unit.
+    has a chi-squared distribution with K D degrees of freedom. The noise is taken as its mean plus
+    three standard deviations, c. The result is max(0, 1 - c / T), a shrinkage factor like that of
+    the James-Stein estimator. The weights are scaled so that they add up to their effective number
+    of points; so the result does not depend on their scale.
 
     Args:
-      departure: of this replica's part of the batch.
+      departure: the `Departure` of this replica's part of the batch.
 
     Returns:
       A scalar, equal on all replicas.

@@ -1,4 +1,4 @@
-"""EM to convergence, for the mixture of a flow whose bijector stands still."""
+"""Fits the mixture of a flow by EM to convergence, with a fixed bijector."""
 
 from __future__ import annotations
 
@@ -46,12 +46,13 @@ class NoMassError(ValueError):
 
 
 class MixtureFit(NamedTuple):
-    """What came of a fit.
+    """The result of `fit_mixture`.
 
     Attributes:
-      objective: before each iteration, and after the last: the mean log p(x), or log p(x, y) of
-        labelled points, plus a prior's log-density over the number of points; in nats per point.
-      converged: whether the last iteration changed it by less than the tolerance.
+      objective: its values before each iteration, and after the last one, in nats per point: the
+        mean of log p(x), or log p(x, y) for labelled points, plus the log-density of a prior
+        divided by the number of points.
+      converged: whether the last iteration changed the objective by less than the tolerance.
 
     #### Examples
 
@@ -77,37 +78,38 @@ def fit_mixture(
     n_init: int | None = None,
     seed=0,
 ) -> MixtureFit:
-    """Fits the mixture by full-batch EM, and leaves the bijector as it is.
+    """Fits the mixture by full-batch EM, with a fixed bijector.
 
-    A mixture that was trained, or set down, goes on from where it is; one that is still as
-    `gaussian_mixture` made it starts from the best of several k-means++ starts. With an identity
-    for a bijector that is scikit-learn's `GaussianMixture`. The latents are computed once and kept,
-    `[N, D]`.
+    An untrained mixture starts from the best of several k-means++ starts. Any other mixture starts
+    from its current parameters. With an identity bijector this fits the same model as
+    scikit-learn's `GaussianMixture`. The latents `[N, D]` are computed once and kept in memory.
 
     Args:
       flow: a flow made by `gaussian_mixture_flow`, or any `tfd.TransformedDistribution` over a
         `gaussian_mixture`.
       x: an array `[N, D]` or `[N, H, W, C]`, or batches as a `tf.data.Dataset` or `PyDataset` of
-        `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; with a context `(x, context)` in the place
-        of `x`. A gate stays as it is.
-      y: labels `[N]` in -1 .. K-1 with an array, -1 being no label; or `None`.
-      sample_weight: weights `[N]` with an array, or `None`.
+        `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`; with a context `(x, context)` instead of
+        `x`. A gate is not changed.
+      y: labels `[N]` in -1 .. K-1 if `x` is an array, -1 for points without a label; or `None`.
+      sample_weight: weights `[N]` if `x` is an array, or `None`.
       covariance_floor: lower bound of the covariances relative to the latents' variance.
-      prior: of weights and covariances, whose posterior is maximized then; `None` for none.
-      tolerance: the change of the objective, in nats per point, below which it has converged.
-      max_iterations: the most iterations.
-      n_init: number of k-means++ starts, of which the one with the highest objective after ten
-        iterations is kept; 0 for none, `None` for 5 if the mixture is untrained and else none.
+      prior: prior of mixture weights and covariances, for maximum a posteriori estimates; `None`
+        for maximum likelihood.
+      tolerance: EM has converged if the objective changes by less, in nats per point.
+      max_iterations: maximal number of iterations.
+      n_init: number of k-means++ starts; the one with the highest objective after ten iterations is
+        kept. 0 to start from the current parameters; `None` for 5 if the mixture is untrained, and
+        0 otherwise.
       seed: integer or stateless seed `[2]` of the starts.
 
     Returns:
       A `MixtureFit`.
 
     Raises:
-      ValueError: if `y` holds what are no labels, `x` has no end, or all weights are zero.
+      ValueError: if `y` holds invalid labels, `x` is infinite, or all weights are zero.
 
     Warns:
-      ConvergenceWarning: if it did not converge.
+      ConvergenceWarning: if EM did not converge.
       DegenerateDataWarning: if columns of x are constant, discrete, or functions of others, or rows
         are copies.
 
@@ -151,7 +153,9 @@ def fit_latents(
     n_init: int | None = 0,
     seed=0,
 ) -> MixtureFit:
-    """`fit_mixture` on what `streams.training_batches` reads; it reads it once.
+    """Fits the mixture as `fit_mixture` does, on the batches of `streams.training_batches`.
+
+    It reads them once.
 
     Raises:
       NoMassError: if all points have weight zero.
@@ -168,7 +172,7 @@ def fit_latents(
     mixture = flow.distribution
     latents, log_det = _latents(flow, batches)
     if all(w is not None and not tf.reduce_any(w != 0) for *_, w in latents):
-        raise NoMassError("`sample_weight` must not be zero for all points, and it is.")
+        raise NoMassError("`sample_weight` must be above zero for some points, got only zeros.")
     settings = {"covariance_floor": covariance_floor, "prior": prior}
     if n_init is None:
         n_init = _NUM_STARTS if is_untrained(mixture) else 0
@@ -177,8 +181,8 @@ def fit_latents(
         start_from_latents(mixture, columns, n_init=n_init, seed=seed, **settings)
 
     @functools.partial(tf.function, reduce_retracing=True)
-    def e_step(condition, *batch):
-        return em.e_step(mixtures.at_context(mixture, **condition), *batch)
+    def e_step(context, *batch):
+        return em.e_step(mixtures.at_context(mixture, **context), *batch)
 
     m_step = tf.function(functools.partial(em.m_step, mixture, **settings))
     objective, converged = [], False
@@ -195,16 +199,16 @@ def fit_latents(
 
 
 def _latents(flow, batches):
-    """The latents with contexts, labels and weights, and the sum of the weighted log-dets."""
+    """Latents with contexts, labels and weights, and the weighted sum of log-determinants."""
     latents, total = [], tf.zeros([], tf.float64)
     for rows, labels, sample_weight in batches():
-        x, condition = conditional.points_and_context(flow, rows)
-        z, log_det = precision.latents_and_log_det(flow, x, **condition)
+        x, context = conditional.points_and_context(flow, rows)
+        z, log_det = precision.latents_and_log_det(flow, x, **context)
         log_det = tf.cast(log_det, tf.float64)
-        log_det = tf.broadcast_to(log_det, tf.shape(x)[:1])  # it may be the same for all
+        log_det = tf.broadcast_to(log_det, tf.shape(x)[:1])  # it may be a scalar
         if sample_weight is not None:
             log_det *= tf.cast(sample_weight, tf.float64)
-        latents.append((condition, z, labels, sample_weight))
+        latents.append((context, z, labels, sample_weight))
         total += tf.reduce_sum(log_det)
     return latents, total
 
@@ -225,7 +229,7 @@ def _warn(objective, tolerance, max_iterations):
     warnings.warn(
         f"EM did not converge in {max_iterations} iterations: the last one changed the objective "
         f"by {change} nats per point, and the tolerance is {tolerance:.2g}. Allow more "
-        "iterations or a greater tolerance; if components keep collapsing, use fewer of them, or a "
+        "iterations or a larger tolerance; if components keep collapsing, use fewer of them, or a "
         "`Prior`.",
         ConvergenceWarning,
         stacklevel=3,

@@ -21,10 +21,10 @@ __all__ = ["FullBatchEM"]
 
 @tf.keras.utils.register_keras_serializable(package="tfp_gmnvp")
 class FullBatchEM(InterleavedEM):
-    """Between epochs, one exact M-step from the statistics of all the training data.
+    """Updates the mixture between epochs, by EM on all the training data.
 
-    The data is streamed; what is kept is the sufficient statistics, K D^2 numbers in float64
-    (K D R for covariances of low rank), whatever the number of points.
+    The data is read in batches. Only the sufficient statistics are kept in memory: K D^2 numbers in
+    float64 (K D R for low-rank covariances), for any number of points.
 
     #### Examples
 
@@ -47,23 +47,25 @@ class FullBatchEM(InterleavedEM):
         final_iterations: int = 0,
         tolerance: float = 1e-4,
     ):
-        """Says how often and how far to go.
+        """Configures full-batch EM.
 
         Args:
-          every: epochs from one update to the next.
-          num_iterations: EM iterations of an update, each of which reads the data once.
+          every: number of epochs from one update to the next.
+          num_iterations: number of EM iterations in an update; each reads the data once.
           covariance_floor: lower bound of the covariances relative to the latents' variance.
-          prior: of weights and covariances, whose posterior is maximized then; `None` for none.
-          annealing: a schedule, such as a Keras `LearningRateSchedule`, from the number of the
-            epoch to the power of the joint density that responsibilities are proportional to; it
-            should rise to one. `None` for no annealing. See `em.expectation`.
-          final_iterations: the most EM iterations once `fit` is done with the bijector, as of
+          prior: prior of mixture weights and covariances, for maximum a posteriori estimates;
+            `None` for maximum likelihood.
+          annealing: a schedule of the inverse temperature by the number of the epoch, such as a
+            Keras `LearningRateSchedule`. Responsibilities are proportional to this power of the
+            joint density; it should increase to one. `None` for no annealing. See
+            `em.expectation`.
+          final_iterations: maximal number of EM iterations at the end of `fit`, as in
             `fit_mixture`; 0 for none.
-          tolerance: of those final iterations, in nats per point.
+          tolerance: tolerance of the final iterations, in nats per point.
 
         Raises:
-          ValueError: if `every` or `num_iterations` is below one, or another number negative.
-          TypeError: if `prior` is no `Prior`, or `annealing` cannot be called.
+          ValueError: if `every` or `num_iterations` is below one, or another number is negative.
+          TypeError: if `prior` is not a `Prior`, or `annealing` is not callable.
         """
         check_whole_number("every", every)
         check_whole_number("num_iterations", num_iterations)

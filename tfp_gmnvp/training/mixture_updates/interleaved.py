@@ -1,4 +1,4 @@
-"""What the two ways to interleave EM with the bijector's training have in common."""
+"""The base class of full-batch and stepwise EM during training of the bijector."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["InterleavedEM"]
 
 
 class InterleavedEM(MixtureUpdate):
-    """Holds a prior and a floor, anneals, and goes on to convergence when the bijector is done.
+    """Base class of EM updates: covariance floor, prior, annealing, and final iterations of EM.
 
     #### Examples
 
@@ -39,7 +39,7 @@ class InterleavedEM(MixtureUpdate):
     def on_train_end(self, flow, batches):
         if not self.final_iterations:
             return
-        with contextlib.suppress(NoMassError):  # of which the epochs have warned
+        with contextlib.suppress(NoMassError):  # a warning was issued in the epochs
             fit_latents(
                 flow,
                 batches,
@@ -50,12 +50,12 @@ class InterleavedEM(MixtureUpdate):
             )
 
     def inverse_temperature(self, step):
-        """The power of the joint density at a step, or epoch; see `em.expectation`."""
+        """The inverse temperature at a step or epoch; see `em.expectation`."""
         return 1.0 if self.annealing is None else tf.convert_to_tensor(self.annealing(step))
 
 
 def _as_prior(prior):
-    if isinstance(prior, Mapping):  # of a file
+    if isinstance(prior, Mapping):  # from a file
         return Prior(**prior)
     if prior is not None and not isinstance(prior, Prior):
         raise TypeError(f"`prior` must be a `Prior` or `None`, got {prior!r}.")

@@ -1,4 +1,4 @@
-"""The E-steps of several replicas, joined to that of the whole batch."""
+"""Joins the E-steps of several replicas to the E-step of the whole batch."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["join_over_replicas"]
 
 
 def join_over_replicas(e_step: EStep) -> EStep:
-    """The E-step of all replicas together, equal on all of them, within a step.
+    """Joins the E-steps of all replicas in a step; all replicas get the same result.
 
     #### Examples
 
     >>> from tfp_gmnvp import em, mixtures
     >>> mixture = mixtures.gaussian_mixture(2, 1, seed=0)
     >>> batch = em.e_step(mixture, tf.zeros([5, 1]))
-    >>> join_over_replicas(batch) is batch  # of the only one
+    >>> join_over_replicas(batch) is batch  # there is one replica
     True
     """
     if replicas.num_replicas() == 1:
@@ -36,7 +36,7 @@ def join_over_replicas(e_step: EStep) -> EStep:
 
 
 def _padded(log_prob, z, number):
-    """As many rows on every replica; those that are made up count as well explained."""
+    """Pads to the same number of rows on every replica, with infinite log-densities."""
     missing = number - tf.shape(z)[0]
     log_prob = tf.pad(log_prob, [[0, missing]], constant_values=np.inf)
     z = tf.pad(z, [[0, missing], [0, 0]])

@@ -1,4 +1,4 @@
-"""How fast stepwise EM forgets."""
+"""Schedules of the step size of stepwise EM."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ keras = tf.keras
 
 @keras.utils.register_keras_serializable(package="tfp_gmnvp")
 class PowerSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Step sizes that fall as a power of the step: `eta_t = (t + offset)^-exponent`.
+    """Step sizes that decrease as a power of the step: `eta_t = (t + offset)^-exponent`.
 
-    With an exponent in (1/2, 1] the steps add up to infinity and their squares do not, so that
-    stepwise EM converges for a fixed bijector (Cappe and Moulines 2009, arXiv:0712.4273, theorem
-    1; Liang and Klein 2009, section 3). With one it is the plain average of all batches. As long
-    as the bijector moves, what is long past should be forgotten: a constant step size.
+    For an exponent in (1/2, 1] the sum of the step sizes is infinite, and the sum of their squares
+    is finite. So stepwise EM converges for a fixed bijector (Cappe and Moulines 2009,
+    arXiv:0712.4273, theorem 1; Liang and Klein 2009, section 3). For an exponent of one the running
+    average is the plain average of all batches. While the bijector changes, old batches should be
+    forgotten: use a constant step size.
 
     #### Examples
 
@@ -28,11 +29,11 @@ class PowerSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(self, exponent: float = 0.7, offset: float = 2.0):
-        """Says how fast the steps shorten.
+        """Configures the decay of the step size.
 
         Args:
-          exponent: alpha, in [0, 1].
-          offset: t_0 >= 1, which is added to the number of the step.
+          exponent: the exponent, in [0, 1].
+          offset: a number >= 1 that is added to the number of the step.
 
         Raises:
           ValueError: if an argument is out of its range.

@@ -1,4 +1,4 @@
-"""Where `fit_mixture` starts: the best of several mixtures set down by k-means++."""
+"""Initialises the mixture for `fit_mixture`, by the best of several k-means++ starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_ROWS = 20_000
 
 
 def is_untrained(mixture) -> bool:
-    """Whether a mixture is as `gaussian_mixture` made it: weights, covariances and means.
+    """Whether a mixture still has its initial weights, means and covariances.
 
     #### Examples
 
@@ -40,16 +40,16 @@ def is_untrained(mixture) -> bool:
 def start_from_latents(
     mixture, latents: Sequence[tuple], *, covariance_floor: float, prior, n_init: int, seed
 ) -> None:
-    """Initialises a mixture by `initial_parameters` on latents, at most a sample of 20,000.
+    """Initialises a mixture by `initial_parameters` on a sample of at most 20,000 latents.
 
-    Where there are labels, those that are labelled come first.
+    Labelled latents are sampled first.
 
     Args:
       mixture: made by `gaussian_mixture` or `gated_mixture`.
-      latents: of each batch, latents `[n, D]`, labels `[n]` or `None` and weights `[n]` or `None`.
+      latents: for each batch, latents `[n, D]`, labels `[n]` or `None` and weights `[n]` or `None`.
       covariance_floor: see `em.maximization`.
       prior: see `em.maximization`.
-      n_init: number of starts, of which the best is kept.
+      n_init: number of starts; the best one is kept.
       seed: integer or stateless seed `[2]`.
 
     Raises:

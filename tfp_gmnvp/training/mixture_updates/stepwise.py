@@ -1,4 +1,4 @@
-"""Stepwise EM, within the training step."""
+"""Stepwise EM: an M-step in every training step."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ from tfp_gmnvp.training.mixture_updates.over_replicas import join_over_replicas
 
 __all__ = ["StepwiseEM"]
 
-_MIN_SHARE, _MIN_SHARE_MOVING = 1e-3, 0.1  # below which a component is set down anew
+_MIN_SHARE, _MIN_SHARE_MOVING = 1e-3, 0.1  # components with a smaller share are reinitialised
 
 
 @tf.keras.utils.register_keras_serializable(package="tfp_gmnvp")
 class StepwiseEM(InterleavedEM):
-    """In every training step, an M-step from a running average of the batches' statistics.
+    """Updates the mixture in every training step, from a running average of statistics.
 
         s <- (1 - eta) s + eta s_batch,    {pi, mu, Sigma} <- M-step(s)
 
     (Cappe and Moulines 2009, arXiv:0712.4273, eq. 11; Liang and Klein 2009, "Online EM for
-    unsupervised models", section 3). As the latents drift under the bijector, `eta` is constant by
-    default, so that the average forgets. The closest densities come from a schedule that keeps it
-    large, at 0.5 or so, while the bijector moves, and small in the last tenth of the steps, when
-    many batches are to be averaged. The average of the past is read off the current parameters, so
-    there is no other state but, under a schedule, the number of the step.
+    unsupervised models", section 3). The latents change while the bijector is trained, so `eta` is
+    constant by default: the average forgets old batches. A schedule gives the best densities: a
+    large `eta`, of about 0.5, while the bijector changes, and a small one in the last tenth of the
+    steps, to average many batches. The past average is computed from the current parameters. So the
+    only state is the number of the step, and only with a schedule.
 
-    Where the latents, or the data, have moved on, the past is of no use: components that lag behind
-    lose their points to others, and die. So `eta` rises for a step, up to `largest_step_size`,
-    by how far the batch's means depart from the components' beyond chance (see
-    `departure.beyond_chance`). In such a step a component is set down anew below a tenth of its
-    share already, as it would lose the rest; while all stands still, a small one may be right.
+    After a sudden change of the latents or the data, the past average is wrong: components that
+    are too far from their points lose them to others. So `eta` increases for one step, up to
+    `largest_step_size`, if the batch's means differ from the components' by more than sampling
+    noise (see `departure.beyond_chance`). In such a step a component is reinitialised if less than
+    a tenth of its share is left. In other steps the limit is much lower, because a small component
+    may be right.
 
-    Under a prior the average counts for as many points as it reaches back over, 1 / eta batches.
+    With a prior, the average counts as the points of 1 / eta batches.
 
     #### Examples
 
@@ -65,24 +66,25 @@ class StepwiseEM(InterleavedEM):
         final_iterations: int = 0,
         tolerance: float = 1e-4,
     ):
-        """Says how fast to forget.
+        """Configures stepwise EM.
 
         Args:
-          step_size: eta, in (0, 1]: the weight of the newest batch in the running average, which so
-            reaches back over about `1 / eta` steps; or a schedule of it, such as `PowerSchedule` or
-            a Keras `LearningRateSchedule`, by the number of the step.
-          largest_step_size: what eta may rise to in a step whose batch lies elsewhere than the
-            mixture; an eta above stays as it is. 0 for never.
+          step_size: eta, in (0, 1]: the weight of the newest batch in the running average, which
+            so covers about `1 / eta` steps; or a schedule of eta by the number of the step, such as
+            `PowerSchedule` or a Keras `LearningRateSchedule`.
+          largest_step_size: upper bound of an increased eta, in a step whose batch does not fit the
+            mixture; a larger `step_size` is not reduced. 0 to never increase eta.
           covariance_floor: lower bound of the covariances relative to the latents' variance.
-          prior: of weights and covariances, whose posterior is maximized then; `None` for none.
-          annealing: see `FullBatchEM`, but by the number of the step.
+          prior: prior of mixture weights and covariances, for maximum a posteriori estimates;
+            `None` for maximum likelihood.
+          annealing: see `FullBatchEM`; here by the number of the step.
           final_iterations: see `FullBatchEM`.
           tolerance: see `FullBatchEM`.
 
         Raises:
-          ValueError: if `step_size` is not in (0, 1], `largest_step_size` not in [0, 1], or another
-            number negative.
-          TypeError: if `prior` is no `Prior`, or `annealing` cannot be called.
+          ValueError: if `step_size` is not in (0, 1], `largest_step_size` is not in [0, 1], or
+            another number is negative.
+          TypeError: if `prior` is not a `Prior`, or `annealing` is not callable.
         """
         if not callable(step_size):
             within = "be in (0, 1], or a schedule"
@@ -93,7 +95,7 @@ class StepwiseEM(InterleavedEM):
 
     @property
     def variables(self):
-        """The number of the step, if there is a schedule that asks for it."""
+        """The number of the step, if there is a schedule."""
         return () if self._step is None else (self._step,)
 
     def build(self, flow):
@@ -104,8 +106,10 @@ class StepwiseEM(InterleavedEM):
             )
 
     def e_step(self, mixture, z, log_joint, sample_weight):
-        """The E-step and the `Departure` of a batch, of this replica's part under several,
-        and the mixture's parameters, on which they rest.
+        """Computes the E-step and the `Departure` of this replica's part of a batch.
+
+        Returns:
+          Both, and the mixture's parameters, for which they were computed.
         """
         inverse_temperature = self.inverse_temperature(self._step)
         current = mixtures.mixture_parameters(mixture)
@@ -117,7 +121,7 @@ class StepwiseEM(InterleavedEM):
         return e_step, departure(mixture, statistics, sample_weight), current
 
     def m_step(self, mixture, e_step, departed, current):
-        """The M-step, of the running average with a batch."""
+        """Adds a batch to the running average, and computes the M-step from it."""
         e_step = join_over_replicas(e_step)
         batch, mass = e_step.statistics, tf.reduce_sum(e_step.statistics.mass)
         step_size, min_share = self._current_step_size(mass.dtype), _MIN_SHARE
@@ -152,10 +156,11 @@ class StepwiseEM(InterleavedEM):
 
 
 def _counts_for(mass, step_size):
-    """What to scale an average by, so that a prior counts as beside `mass / step_size` points.
+    """The factor of an average that sets the weight of a prior relative to the points.
 
-    The past was read off parameters that the prior has drawn to itself at every step already; so
-    the prior is added in the same proportion as the batch, of `mass` points to `step_size`.
+    The parameters, from which the past average is computed, already contain the prior. So each step
+    adds the prior with weight `step_size`, like the batch: as for a total of `mass / step_size`
+    points.
     """
     step_size = tf.convert_to_tensor(step_size, mass.dtype)
     many = 1 / np.finfo(mass.dtype.as_numpy_dtype).eps
