@@ -3,12 +3,12 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# What XLA compiles here runs for less time than its speed takes to find.
+# Tests run compiled code only briefly, so XLA's optimization would cost more than it saves.
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_llvm_disable_expensive_passes=true --xla_backend_optimization_level=0",
 )
-if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores, and small tensors few
+if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores, and tensors are small
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import gc
@@ -43,4 +43,4 @@ def no_figures_stay_open():
         pyplot.close("all")
 
 
-gc.set_threshold(50_000, 20, 50)  # graphs are made of many small objects, few of them garbage
+gc.set_threshold(50_000, 20, 50)  # graphs have many small objects, but little garbage

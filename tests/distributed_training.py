@@ -1,10 +1,10 @@
-"""Trains on one device and on several, and compares. In a separate process: see
+"""Trains on one device and on several, and compares the results in a separate process: see
 test_distribute.py.
 
     python distributed_training.py mirrored CASE ...
     TF_CONFIG=... python distributed_training.py workers DIRECTORY CASE ...
 
-prints, or writes for each worker, how far the variables of the two lie apart.
+prints, or writes for each worker, the differences of the variables.
 """
 
 import json
@@ -30,7 +30,7 @@ UPDATES = {
 
 
 def points():
-    """Two clusters in two batches and a third of 15 rows, which two replicas cannot halve."""
+    """Two clusters, in two batches and a third of 15 rows, an odd number for two replicas."""
     rng = np.random.default_rng(0)
     centers = np.array([[-3.0, 0.0, 1.0], [3.0, 1.0, 0.0]])
     x = centers[rng.integers(2, size=95)] + rng.normal(size=(95, 3))
@@ -43,7 +43,7 @@ def weights():
 
 
 def optimizers():
-    """With clipping, which is of the global batch's gradient, and without."""
+    """Optimizers with and without clipping of the global batch's gradient."""
     return {
         "sgd": keras.optimizers.SGD(0.05, momentum=0.5),
         "clipnorm": keras.optimizers.SGD(0.05, clipnorm=0.02),
@@ -52,9 +52,9 @@ def optimizers():
 
 
 def make_model(strategy, update, *, optimizer="sgd", collapsed=False):
-    """A small flow off the identity, within a strategy's scope.
+    """A small model in a strategy's scope, whose bijector is not the identity.
 
-    Each worker has another seed; they are to start from the first one's draws all the same.
+    Each worker has another seed, but all must start from the first one's initial values.
     """
     resolver = strategy.cluster_resolver
     seed = 0 if resolver is None else resolver.task_id
@@ -67,7 +67,7 @@ def make_model(strategy, update, *, optimizer="sgd", collapsed=False):
             variable.assign(0.2 * noise)
         model = gmnvp.FlowModel(flow, seed=seed)
         model.compile(optimizers()[optimizer], mixture_update=UPDATES[update](), jit_compile=False)
-        if collapsed:  # a component without mass, to be mended
+        if collapsed:  # a component without mass, to be repaired
             model.initialize_mixture(points())
             flow.distribution.components_distribution.loc.assign(
                 [[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [90.0, 90.0, 90.0]]
@@ -76,7 +76,7 @@ def make_model(strategy, update, *, optimizer="sgd", collapsed=False):
 
 
 class BatchLosses(keras.callbacks.Callback):
-    """Keeps the loss that the log shows after every batch."""
+    """Stores the loss in the logs of every batch."""
 
     def on_train_begin(self, logs=None):
         self.losses = []
@@ -86,7 +86,7 @@ class BatchLosses(keras.callbacks.Callback):
 
 
 def memory_mapped(x):
-    """The same rows in a file without a name."""
+    """A memory map of the same rows in a temporary file."""
     with tempfile.TemporaryFile() as file:
         file.write(x.tobytes())
         file.flush()
@@ -104,7 +104,7 @@ def trained(
     epochs=2,
     **arguments,
 ):
-    """All values of the model after training, on this process's every replica, and the losses."""
+    """The variables after training on every replica of this process, and the losses."""
     model = make_model(strategy, update, **arguments)
     x = memory_mapped(points()) if as_memory_map else points()
     sample_weight = weights() if weighted else None
@@ -130,7 +130,7 @@ def trained(
 
 
 def distances(strategy, **arguments):
-    """The largest differences between one device's variables and losses, and the strategy's."""
+    """The largest differences of variables and losses between one device and the strategy."""
     expected, expected_losses = trained(tf.distribute.get_strategy(), **arguments)
     actual, losses = trained(strategy, **arguments)
     return {
@@ -159,7 +159,7 @@ def all_distances(strategy, cases):
 
 
 def refusal(strategy):
-    """The error for a flow that was built outside of the scope."""
+    """The error message for a flow that was built outside the scope."""
     flow = gmnvp.gaussian_mixture_flow(3, 2, num_couplings=1)
     try:
         with strategy.scope():

@@ -1,9 +1,9 @@
-"""A fit that is backed up, for a process that may be killed at any moment.
+"""A `fit` with backups, for a process that may be killed at any moment.
 
     python interrupted_fit.py DIRECTORY
 
-goes on from the backup in the directory, if there is one, appends to `epochs` the number of each
-epoch that it begins, and when it is done writes the variables to `final.npz`.
+resumes from the backup in the directory, if there is one, appends to `epochs` the number of each
+epoch that it begins, and at the end writes the variables to `final.npz`.
 """
 
 import os
@@ -22,7 +22,7 @@ EPOCHS = 3 * KILLS + 3
 
 
 class NoteEpochs(keras.callbacks.Callback):
-    """Writes down, at once, which epoch begins."""
+    """Appends the number of an epoch to a file when it begins."""
 
     def __init__(self, path):
         super().__init__()

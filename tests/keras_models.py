@@ -1,8 +1,8 @@
-"""Small models, built the same in every process that calls for them, and their next ten losses.
+"""Small models, the same in every process, and their next ten losses.
 
     python keras_models.py DIRECTORY
 
-loads what lies in the directory as `UPDATE.keras`, `UPDATE.weights.h5` and `UPDATE.ckpt.index`,
+loads `UPDATE.keras`, `UPDATE.weights.h5` and `UPDATE.ckpt.index` from the directory,
 trains on, and writes the losses to `losses.json`.
 """
 
@@ -27,11 +27,11 @@ UPDATES = {
     "gradient": gmnvp.GradientUpdate,
 }
 FORMATS = ("keras", "weights.h5", "ckpt")
-#: XLA takes seconds for each model: what does not depend on it is tested without.
+#: XLA takes seconds for each model: tests that do not depend on it do not use it.
 HOW_TO_RUN = {"jit_compile": False}
-#: Where it may matter XLA compiles, but the same for both Kerases, so for one of them alone.
+#: Tests that may depend on XLA use it, but only under one of the two versions of Keras.
 AS_USERS_DO = {"jit_compile": False if os.environ.get("TF_USE_LEGACY_KERAS") == "1" else "auto"}
-#: Of several updates that Keras treats alike, one suffices for the other Keras.
+#: Keras treats all updates alike, so the other version of Keras is tested with one.
 EACH_UPDATE = [
     pytest.param(name, marks=[] if name == "stepwise" else pytest.mark.one_keras)
     for name in UPDATES
@@ -47,7 +47,7 @@ def points(size=120, seed=0):
 
 
 def sequence_of(*arrays, batch_size=40):
-    """Keras' own kind of batches, of the arrays' rows."""
+    """A Keras `PyDataset` of batches of the arrays' rows."""
     base = getattr(keras.utils, "PyDataset", None) or keras.utils.Sequence
 
     class Batches(base):

@@ -1,8 +1,8 @@
-"""Prints everything random that follows from one seed, in a separate process.
+"""Prints a digest of all results that depend on a seed, in a separate process.
 
     python repeated_run.py SEED GLOBAL_SEED
 
-prints a digest of what a fit and samples come to, and whether the global random states of Python,
+prints a digest of a fit and of samples, and whether the global random states of Python,
 NumPy and TensorFlow are as `GLOBAL_SEED` left them.
 """
 

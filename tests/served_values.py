@@ -1,4 +1,4 @@
-"""Evaluates an export as a stranger would.
+"""Evaluates an export without this package.
 
     python served_values.py EXPORT INPUTS.npz OUTPUTS.npz [HIDDEN]
 
@@ -13,7 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 class Hiding:
-    """A finder that does not find what is hidden, as if it were not installed."""
+    """A finder that hides modules, as if they were not installed."""
 
     def __init__(self, finder, hidden):
         self.finder, self.hidden = finder, hidden

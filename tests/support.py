@@ -64,7 +64,7 @@ def full_covariances(parameters, covariance_type):
 
 
 def tfp_mixture(parameters, covariance_type):
-    """The same mixture made of TFP's own parts."""
+    """The same mixture, built from TFP's distributions."""
     scale_tril = np.linalg.cholesky(full_covariances(parameters, covariance_type))
     return tfd.MixtureSameFamily(
         tfd.Categorical(probs=parameters.probs),
@@ -73,7 +73,7 @@ def tfp_mixture(parameters, covariance_type):
 
 
 def mixture_with(parameters, covariance_type, dtype=None):
-    """A `gaussian_mixture` that was assigned these parameters."""
+    """A `gaussian_mixture` with these parameters."""
     num_components, event_size = parameters.loc.shape
     mixture = mixtures.gaussian_mixture(
         num_components,
@@ -87,7 +87,7 @@ def mixture_with(parameters, covariance_type, dtype=None):
 
 
 def count_ops(function, *args):
-    """How many operations of each type the traced function holds, as a dict."""
+    """The number of operations of each type in the traced function, as a dict."""
     graph = tf.function(function, autograph=False).get_concrete_function(*args).graph
     graph = graph.as_graph_def()
     counts = {}

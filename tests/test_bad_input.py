@@ -1,6 +1,6 @@
-"""Rubbish is refused in one sentence, and model and data stay as they were.
+"""Invalid input is refused in one sentence, and does not change the model.
 
-Each case of `REFUSED` is what a user might do, the error that it has to meet and words of the
+Each case of `REFUSED` is an invalid call, the type of its error and words of the
 sentence: the argument's name, what was found, and what is valid.
 """
 
@@ -283,7 +283,7 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def models():
-    """A model that was fitted, and one that was not: after each case they are as before."""
+    """A fitted and an unfitted model: no case may change them."""
     fitted = make_model("full_batch", run_eagerly=True)
     fitted.initialize_mixture(points())
     return {True: fitted, False: make_model("full_batch", run_eagerly=True)}
@@ -294,7 +294,7 @@ def test_there_are_enough_cases():
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_in_one_sentence_and_nothing_changes(models, case):
+def test_invalid_input_is_refused_and_nothing_changes(models, case):
     call, error, message = REFUSED[case]
     is_fitted = case.startswith("pipeline") and not case.endswith("first fit")
     model = models[is_fitted]
@@ -315,7 +315,7 @@ def test_a_bad_batch_in_the_middle_of_an_epoch_is_not_trained_on(update):
     before = weights_of(model)
     with pytest.raises(ValueError, match=IN_BATCH):
         model.fit(batches(DEEP), verbose=0)
-    if update == "full_batch":  # which reads the epoch before it begins
+    if update == "full_batch":  # it reads all batches before the epoch
         assert all(np.array_equal(a, b) for a, b in zip(weights_of(model), before, strict=True))
         return
     expected.fit(batches(points()).take(1), verbose=0)
@@ -368,12 +368,12 @@ def test_accepted(name):
     with warned:
         history = model.fit(CASTS[name], batch_size=500, epochs=2, verbose=0).history  # above N
     assert np.isfinite(history["loss"]).all()
-    assert history["skipped_steps"] == [0, 0] or name == "all rows equal"  # once all but fitted
+    assert history["skipped_steps"] == [0, 0] or name == "all rows equal"  # the density diverges
     assert all(np.isfinite(value).all() for value in model.get_weights())
 
 
 def test_outside_the_support_of_an_outer_bijector():
-    """By TFP's own rule these have no density; the others keep theirs."""
+    """By TFP's rule, points outside the support have no density; other points keep theirs."""
     flow = gmnvp.gaussian_mixture_flow(2, 2, num_couplings=2, seed=0)
     positive = tfp.distributions.TransformedDistribution(flow, tfb.Exp())
     log_prob = positive.log_prob([[1.0, 2.0], [-1.0, 2.0]]).numpy()

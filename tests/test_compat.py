@@ -1,7 +1,7 @@
-"""Private parts of TensorFlow, TFP and Keras: each still exists and does what we use it for.
+"""Private parts of TensorFlow, TFP and Keras: each exists and does what we need.
 
-A test that fails here after an upgrade names the part; its entry in `tfp_gmnvp/_compat/` says what
-it is for and which public way was tried.
+A test that fails here after an upgrade names the part; its entry in `tfp_gmnvp/_compat/` explains
+its use, and which public alternatives were tried.
 """
 
 import ast
@@ -89,7 +89,7 @@ class _Scale(_compat.UncachedBijector):
         return self._checked_inverse_and_log_det(y)[1]
 
 
-def test_uncached_bijector_hands_its_log_det_over_once_and_is_never_stale():
+def test_uncached_bijector_reuses_its_log_det_once_and_is_never_stale():
     bijector, x = _Scale(), tf.constant([1.0, 3.0])
     for to, log_det in (
         (bijector.forward, bijector.forward_log_det_jacobian),
@@ -105,7 +105,7 @@ def test_uncached_bijector_hands_its_log_det_over_once_and_is_never_stale():
     assert [name for name, _ in bijector.checked] == ["x", "y", "x"]
 
 
-def test_tfp_returns_the_plain_classes_for_parts_that_are_no_composite_tensors():
+def test_tfp_returns_plain_classes_if_parts_are_not_composite_tensors():
     flow = tfd.TransformedDistribution(tfd.Normal(0.0, 1.0), _Scale())
     assert type(flow) is _compat.PlainTransformedDistribution.base
     mixture = tfp_gmnvp.gaussian_mixture(2, 1)
@@ -182,7 +182,7 @@ def test_keras_layer_lists_its_sublayers_at_any_depth(of):
 
 @pytest.mark.parametrize("room", ["bijectors", "mixtures", "em", "flows"])
 def test_private_modules_are_used_in_compat_alone(room):
-    """`lint-imports` holds imports of Keras off; this sees attributes, such as `tf.keras`, too."""
+    """`lint-imports` checks imports of Keras; this also finds attributes, such as `tf.keras`."""
     allowed = {"configuration.py"} if room == "flows" else set()
     for path in (ROOMS / room).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

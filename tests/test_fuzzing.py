@@ -1,7 +1,7 @@
-"""Arguments, data, shapes and dtypes by chance, through all that a user does with a flow.
+"""Random arguments, data, shapes and dtypes, for all uses of a flow.
 
-Either an error names the argument, or all is finite and what is saved comes back.
-`TFP_GMNVP_EXAMPLES` is how many there are.
+Either an error names the argument, or all results are finite and saved models can be loaded.
+`TFP_GMNVP_EXAMPLES` is the number of examples.
 """
 
 import os
@@ -21,12 +21,12 @@ EXAMPLES = int(os.environ.get("TFP_GMNVP_EXAMPLES", "8"))
 
 BAD = [0, -1, 2.5, np.nan, np.inf, "", "ful", b"full", None, [], {}, (4, 0), object(), 1j]
 BAD = [*BAD, np.zeros(2), [[1]], True]
-FLAGS = {"reparameterize"}  # of which all is true or false
+FLAGS = {"reparameterize"}  # any value is true or false
 
 
 @st.composite
 def flow_arguments(draw):
-    """Good arguments of `gaussian_mixture_flow`."""
+    """Valid arguments of `gaussian_mixture_flow`."""
     covariance_type = draw(st.sampled_from(["full", "tied", "diag", "spherical", "low_rank"]))
     conditioner = draw(st.sampled_from(["mlp", "residual"]))
     widths = st.lists(st.integers(1, 6), max_size=2)
@@ -79,7 +79,7 @@ UPDATES = {
 
 
 def spoiled_points(draw, x):
-    """Points of another shape or dtype, or with an entry that is no number."""
+    """Invalid points: another shape or dtype, or an entry that is not finite."""
     x = np.array(x, dtype=float)
     what = draw(st.sampled_from(["nan", "inf", "rank", "size", "empty", "strings", "few", "huge"]))
     if what in ("nan", "inf", "huge"):
@@ -113,7 +113,7 @@ def check_density(flow, x):
 
 
 def check_saved(model, x):
-    """Either kind of Keras' files brings back the same bits."""
+    """Both formats of Keras' files restore the same bits."""
     expected = model.distribution.log_prob(x).numpy()
     with tempfile.TemporaryDirectory() as directory:
         whole, weights = (f"{directory}/model{suffix}" for suffix in (".keras", ".weights.h5"))
@@ -128,11 +128,11 @@ def check_saved(model, x):
         np.testing.assert_array_equal(loaded.distribution.log_prob(x), expected)
 
 
-@pytest.mark.filterwarnings("ignore::tfp_gmnvp.ConvergenceWarning")  # of one step alone
+@pytest.mark.filterwarnings("ignore::tfp_gmnvp.ConvergenceWarning")  # of the single final iteration
 @settings(max_examples=EXAMPLES, phases=[Phase.generate])
 @given(st.data())
-@pytest.mark.filterwarnings("ignore::tfp_gmnvp.DegenerateDataWarning")  # which is drawn, too
-def test_whatever_is_given_is_refused_by_name_or_all_is_finite(data):
+@pytest.mark.filterwarnings("ignore::tfp_gmnvp.DegenerateDataWarning")  # some data is degenerate
+def test_random_input_is_refused_by_name_or_gives_finite_results(data):
     draw = data.draw
     case = draw(flow_arguments())
     given_data = draw(data_for(case["event_size"], case["num_components"]))

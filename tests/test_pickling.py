@@ -1,4 +1,4 @@
-"""Copies of all that is public, by `pickle`, `copy.deepcopy`, joblib and a spawned process."""
+"""Copies of all public objects, by `pickle`, `copy.deepcopy`, joblib and a spawned process."""
 
 import concurrent.futures
 import copy
@@ -45,7 +45,7 @@ def of_layer(input_size, output_size):
 
 
 class Network(tf.Module):
-    """A conditioner that is no Keras layer."""
+    """A conditioner that is not a Keras layer."""
 
     def __init__(self, input_size, output_size):
         super().__init__()
@@ -76,7 +76,7 @@ FLOWS = {
 
 @each_way
 @pytest.mark.parametrize("kind", FLOWS)
-def test_flows_of_all_kinds_come_back_with_variables_of_their_own(kind, duplicate):
+def test_copies_of_all_flows_have_variables_of_their_own(kind, duplicate):
     flow = FLOWS[kind]()
     x = flow.sample(4, seed=SEED).numpy()
     expected, values = flow.log_prob(x), [v.numpy() for v in flow.variables]
@@ -93,7 +93,7 @@ def test_flows_of_all_kinds_come_back_with_variables_of_their_own(kind, duplicat
 
 
 @pytest.mark.parametrize("kind", ["default", "standardized", "images", "layer"])
-def test_the_copy_of_a_copy_knows_what_it_was_built_with(kind):
+def test_a_copy_can_be_copied_by_copy_flow(kind):
     flow = pickled(FLOWS[kind]())
     if kind == "layer":
         keras.utils.register_keras_serializable(package="tests")(of_layer)
@@ -165,7 +165,7 @@ OBJECTS = {
 
 @each_way
 @pytest.mark.parametrize("name", OBJECTS)
-def test_all_that_is_public_comes_back(name, duplicate):
+def test_all_public_objects_can_be_copied(name, duplicate):
     value = OBJECTS[name]()
     copied = duplicate(value)
     assert type(copied) is type(value)
@@ -179,7 +179,7 @@ def test_all_that_is_public_comes_back(name, duplicate):
         np.testing.assert_array_equal(copied.sample(3, seed=0), value.sample(3, seed=0))
 
 
-def test_a_trained_model_trains_on_as_it_would_have():
+def test_copies_of_a_trained_model_train_alike():
     model = trained()
     log_prob = model.distribution.log_prob(X).numpy()
     copies = pickled(model), copy.deepcopy(model)
@@ -191,11 +191,11 @@ def test_a_trained_model_trains_on_as_it_would_have():
     np.testing.assert_array_equal(model.distribution.log_prob(X), log_prob)
 
 
-def test_a_callback_that_has_drawn_comes_back(tmp_path):
+def test_a_figure_callback_can_be_copied_during_training(tmp_path):
     callback = gmnvp.FigureCallback(X[:9], tmp_path, log_dir=tmp_path / "log", dpi=20)
     callback.set_model(trained())
     callback.on_train_begin()
-    for duplicate in (pickled, copy.deepcopy):  # while it has a file open, too
+    for duplicate in (pickled, copy.deepcopy):  # also while a file is open
         again = duplicate(callback)
         callback.on_train_end()
         np.testing.assert_array_equal(
@@ -206,7 +206,7 @@ def test_a_callback_that_has_drawn_comes_back(tmp_path):
 @pytest.mark.one_keras
 @each_way
 @pytest.mark.parametrize("kind", ["closure", "bound method"])
-def test_a_conditioner_whose_variables_would_stay_behind_is_refused_by_name(kind, duplicate):
+def test_a_conditioner_that_would_share_variables_with_its_copy_is_refused(kind, duplicate):
     def conditioner_fn(input_size, output_size):
         network = Network(input_size, output_size)
         return (lambda x: network(x)) if kind == "closure" else network.__call__
@@ -217,13 +217,13 @@ def test_a_conditioner_whose_variables_would_stay_behind_is_refused_by_name(kind
 
 
 @pytest.mark.one_keras
-def test_a_lambda_that_made_the_conditioners_is_lost_and_says_so():
+def test_a_lambda_conditioner_fn_is_lost_with_a_clear_error():
     flow = flow_with(conditioner_fn=lambda *sizes: Network(*sizes))
     copied, x = pickled(flow), tf.constant(X[:3], tf.float32)
     np.testing.assert_array_equal(copied.log_prob(x), flow.log_prob(x))
     with pytest.raises(ValueError, match=r"`conditioner_fn` <function .* was lost .* pickled"):
         gmnvp.copy_flow(copied)
     with pytest.raises((AttributeError, pickle.PicklingError), match="lambda"):
-        pickle.dumps(flow_with(activation=lambda x: x))  # in Python's own words
+        pickle.dumps(flow_with(activation=lambda x: x))  # with Python's own error
     copied = copy.deepcopy(flow_with(activation=lambda x: x))
     assert copied.log_prob(x).shape == [3]

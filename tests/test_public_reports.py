@@ -1,4 +1,4 @@
-"""Symptoms that users of such libraries reported in public, tried on this one."""
+"""Bugs that users reported for similar libraries: this library does not have them."""
 
 import warnings
 
@@ -52,7 +52,7 @@ def test_evaluation_does_not_depend_on_the_size_of_batches(model):
     np.testing.assert_allclose(losses, -log_prob(model).mean(), rtol=1e-5)
 
 
-def test_rows_of_weight_zero_count_for_nothing(model):
+def test_rows_of_weight_zero_have_no_effect(model):
     """A weighted loss was divided by the number of rows (keras-team/keras#19740)."""
     weights = np.arange(120) % 3.0
     expected = -np.average(log_prob(model), weights=weights)
@@ -82,8 +82,8 @@ def test_as_many_validation_steps_as_there_are_batches():
     assert len(history.history["val_loss"]) == 3
 
 
-def test_the_ends_of_epochs_that_a_sequence_is_told_of():
-    """Too few were reported (tensorflow/tensorflow#35911); EM, which reads it, adds none."""
+def test_on_epoch_end_of_a_sequence_is_called_for_every_epoch():
+    """Too few calls were made (tensorflow/tensorflow#35911); EM, which reads it, adds none."""
     counts = []
     for update in ("full_batch", "gradient"):
         data = sequence_of(X)
@@ -109,7 +109,7 @@ def test_the_learning_rate_can_be_changed_between_two_fits():
 
 
 def test_the_best_weights_come_back_after_the_last_epoch():
-    """They came back only where training had been stopped early (keras-team/keras#12511)."""
+    """They were restored only if training was stopped early (keras-team/keras#12511)."""
     model = make_model(optimizer=keras.optimizers.SGD(0.02, clipnorm=5.0))
     best = keras.callbacks.EarlyStopping(patience=50, restore_best_weights=True)
     history = model.fit(X, epochs=5, validation_data=3 * X[:40], callbacks=[best], **FIT).history
@@ -126,8 +126,8 @@ def test_predictions_are_in_the_order_of_the_batches(model):
     np.testing.assert_allclose(model.predict(data, verbose=0, **more), log_prob(model), rtol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:Even though the `tf.config")  # of TensorFlow's own
-def test_training_eagerly_is_the_same_training():
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config")  # a warning of TensorFlow
+def test_eager_training_gives_the_same_losses():
     """It gave other results (tensorflow/tensorflow#34221)."""
     expected = make_model().fit(X, **FIT).history["loss"]
     tf.config.run_functions_eagerly(True)
@@ -139,8 +139,8 @@ def test_training_eagerly_is_the_same_training():
 
 
 @pytest.mark.filterwarnings("ignore:.*retracing")
-def test_checks_of_numerics_find_no_fault():
-    """Who looks for NaN that way met those of the library (tensorflow/tensorflow#59215)."""
+def test_training_passes_tensorflows_numeric_checks():
+    """These checks failed inside a library (tensorflow/tensorflow#59215)."""
     tf.debugging.enable_check_numerics()
     try:
         make_model().fit(X, validation_data=X, **FIT)
@@ -148,8 +148,8 @@ def test_checks_of_numerics_find_no_fault():
         tf.debugging.disable_check_numerics()
 
 
-def test_global_seeds_repeat_what_has_no_seed_of_its_own():
-    """Training did not repeat in spite of every seed (keras-team/keras#2280)."""
+def test_global_seeds_make_unseeded_training_repeatable():
+    """Training was not repeatable although all seeds were set (keras-team/keras#2280)."""
 
     def loss():
         keras.utils.set_random_seed(5)
@@ -162,7 +162,7 @@ def test_global_seeds_repeat_what_has_no_seed_of_its_own():
 
 
 def test_a_saved_models_samples_repeat(flow, tmp_path):
-    """They did not, whatever was seeded (tensorflow/tensorflow#61131)."""
+    """Samples were not repeatable with any seed (tensorflow/tensorflow#61131)."""
     gmnvp.export_flow(flow, tmp_path / "flow")
     served = tf.saved_model.load(str(tmp_path / "flow"))
     first = served.sample(4, [0, 1])
@@ -176,7 +176,7 @@ def test_a_saved_models_samples_repeat(flow, tmp_path):
 
 @pytest.mark.parametrize("form", ["keras", "weights.h5"])
 def test_a_normalisation_from_data_is_not_repeated_after_loading(form, tmp_path):
-    """Loading forgot that it had been done, so training undid it (bayesiains/nflows#4)."""
+    """A loaded model normalised again on the next data (bayesiains/nflows#4)."""
     arguments = {"mixture_update": gmnvp.StepwiseEM(), "jit_compile": False}
     models = []
     for seed in (0, 9):
@@ -223,7 +223,7 @@ def test_densities_integrate_to_one(arguments):
 
 
 def test_samples_with_their_log_prob_under_a_context():
-    """The two ways to a log-density disagreed (bayesiains/nflows#24)."""
+    """Two methods gave different log-densities (bayesiains/nflows#24)."""
     flow = gmnvp.gaussian_mixture_flow(
         2, 2, num_couplings=2, hidden_units=(8,), context_size=2, seed=0
     )
@@ -238,7 +238,7 @@ def test_samples_with_their_log_prob_under_a_context():
 
 
 def test_many_dimensions_do_not_overflow():
-    """A density of many dimensions did, before its logarithm was taken (jfcrenshaw/pzflow#81)."""
+    """A density overflowed before its logarithm was computed (jfcrenshaw/pzflow#81)."""
     flow = gmnvp.gaussian_mixture_flow(400, 2, num_couplings=2, hidden_units=(8,), seed=0)
     x = flow.sample(5, seed=[0, 1])
     assert np.all(np.isfinite(flow.log_prob(x)))
@@ -312,7 +312,7 @@ def test_far_points_within_a_function(coupling):
         np.testing.assert_allclose(eager, traced, rtol=1e-3, atol=1e-3)
 
 
-def test_batches_made_of_a_flow(flow):
+def test_tfps_batch_distributions_over_a_flow(flow):
     """`MixtureSameFamily` of a reshaped batch was not implemented (tensorflow/probability#1206)."""
     zero = tf.zeros([2])
     expected = flow.log_prob(zero)
@@ -332,7 +332,7 @@ def test_batches_made_of_a_flow(flow):
     np.testing.assert_allclose(masked.log_prob(tf.zeros([2, 2])), [expected, 0.0], rtol=1e-5)
 
 
-def test_a_joint_distribution_at_several_of_its_samples(flow):
+def test_log_prob_of_several_samples_of_a_joint_distribution(flow):
     """It failed for more than one of them (tensorflow/probability#1013)."""
 
     @tfd.JointDistributionCoroutine
@@ -355,7 +355,7 @@ def mixture_alone(num_components, dtype=tf.float64):
 
 @pytest.mark.parametrize("size", [3, 7, 31])
 def test_weights_of_a_fit_to_few_rows_sum_to_one(size):
-    """They did so to rounding errors that sampling refused (scikit-learn/scikit-learn#23032)."""
+    """Rounding errors of the sum made sampling fail (scikit-learn/scikit-learn#23032)."""
     flow = mixture_alone(1, tf.float32)
     gmnvp.fit_mixture(flow, points(size)[:, :2])
     assert flow.distribution.mixture_distribution.probs_parameter().numpy().tolist() == [1.0]
@@ -378,20 +378,20 @@ def test_narrow_components_keep_their_digits(mean, covariance, x):
 
 
 def test_more_components_than_distinct_rows():
-    """Clusters came out double, or NaN (scikit-learn/scikit-learn#10059)."""
+    """Clusters were duplicated, or NaN (scikit-learn/scikit-learn#10059)."""
     x = np.repeat([[0.0, 0.0, 1.0], [1.0, 1.0, 0.0]], 20, axis=0)
     flow = gmnvp.gaussian_mixture_flow(3, 10, num_couplings=2, hidden_units=(8,), seed=0)
     model = gmnvp.FlowModel(flow, seed=0)
     model.compile("adam", mixture_update=gmnvp.StepwiseEM(), jit_compile=False)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of such data there may be one
+        warnings.simplefilter("ignore", UserWarning)  # such data may cause one
         assert model.fit(x, epochs=2, **FIT).history["skipped_steps"] == [0, 0]
     posterior = gmnvp.posterior(flow, x).probs_parameter().numpy()
     np.testing.assert_allclose(posterior.sum(axis=-1), 1.0, rtol=1e-5)
 
 
-def test_components_are_drawn_as_often_as_their_weights_say(flow):
-    """Samples were too few, of weights that did not sum to one (scikit-learn#7822)."""
+def test_frequencies_of_sampled_components_match_their_weights(flow):
+    """Too few samples were drawn because weights did not sum to one (scikit-learn#7822)."""
     flow = mixture_alone(3, tf.float32)
     weights = [0.7, 0.25, 0.05]
     loc = [[-30.0, 0.0], [0.0, 0.0], [30.0, 0.0]]

@@ -1,8 +1,8 @@
-"""Tests that are run again where another setting of the process may matter, made as it starts.
+"""Runs tests again in processes with other settings.
 
-Under tf_keras what is marked `one_keras` is left out: it is about EM, bijectors or arrays, not
-about Keras. What is marked `by_xla` is run as users compile it; else XLA takes no time here to make
-fast code.
+Under tf_keras, tests marked `one_keras` are left out: they test EM, bijectors or arrays, not
+Keras. Tests marked `by_xla` run with XLA's default settings, as for users. Otherwise tests turn off
+XLA's optimization to save time.
 """
 
 import os
@@ -16,7 +16,7 @@ TESTS = pathlib.Path(__file__).parent
 
 
 def run_again(modules, *arguments, **environment):
-    """Runs the modules' tests in a process of their own."""
+    """Runs the tests of modules in a new process."""
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *arguments]
     run = subprocess.run(
         [*command, *(str(path) for module in modules for path in TESTS.rglob(f"{module}.py"))],

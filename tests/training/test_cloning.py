@@ -1,4 +1,4 @@
-"""Clones of models and layers: fresh weights, but what was computed from data is kept."""
+"""Clones of models and layers: fresh weights, but statistics of the data are kept."""
 
 import json
 
@@ -15,7 +15,7 @@ X = keras_models.points() * np.float32([100.0, 0.1, 1.0]) + np.float32([500.0, -
 
 
 def trained(**arguments):
-    """A model whose variables are no more what they started from."""
+    """A model whose variables differ from their initial values."""
     model = gmnvp.FlowModel(keras_models.make_flow(standardize=X, **arguments), seed=0)
     model.initialize_mixture(X)
     perturb(model.distribution, scale=0.1)
@@ -29,7 +29,7 @@ def test_a_clone_has_fresh_weights_and_the_datas_standardisation(arguments):
     untrained = keras_models.make_flow(standardize=X, **arguments)
     for ours, expected in zip(clone.distribution.variables, untrained.variables, strict=True):
         np.testing.assert_array_equal(ours, expected)
-    assert -np.mean(clone.distribution.log_prob(X)) < 15.0  # it would be 1e7 in other units
+    assert -np.mean(clone.distribution.log_prob(X)) < 15.0  # 1e7 if not standardised
 
 
 def test_a_clone_keeps_the_standardisation_that_was_loaded(tmp_path):
@@ -62,8 +62,8 @@ def test_a_clone_of_images_starts_from_the_statistics_of_the_images():
         np.testing.assert_array_equal(variable, value)
 
 
-def test_a_file_that_only_says_that_there_was_data(tmp_path):
-    """As versions before this one wrote it."""
+def test_old_files_that_store_only_a_flag_for_data_load(tmp_path):
+    """Early versions stored `True` instead of the statistics."""
     model, path = gmnvp.FlowModel(keras_models.make_flow(standardize=X)), str(tmp_path / "m.keras")
     model.save(path)
 

@@ -1,4 +1,4 @@
-"""Steps that XLA compiles: one trace, one size of batch, and the numbers of the plain steps."""
+"""Steps compiled by XLA: one trace, one batch size, and the same results as plain steps."""
 
 import re
 
@@ -25,7 +25,7 @@ def make_model(jit_compile, update=None, event_size=3):
 @pytest.mark.parametrize(
     "update", [gmnvp.StepwiseEM, gmnvp.FullBatchEM, gmnvp.GradientUpdate], ids=lambda u: u.__name__
 )
-def test_compiled_steps_train_as_plain_ones_the_last_batch_too(update):
+def test_compiled_and_plain_steps_agree_even_for_the_smaller_last_batch(update):
     y = np.where(np.arange(95) % 9, -1, np.arange(95) % 2)
     weights = np.linspace(0.5, 2.0, 95)
     models = [make_model(jit_compile, update()) for jit_compile in (True, False)]
@@ -39,7 +39,7 @@ def test_compiled_steps_train_as_plain_ones_the_last_batch_too(update):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_one_trace_for_all_sizes_of_batch_and_one_size_for_xla():
+def test_one_trace_for_all_batch_sizes_and_one_size_for_xla():
     model = make_model(True)
     model.fit(X, batch_size=40, epochs=2, verbose=0)
     model.evaluate(X, batch_size=40, verbose=0)
@@ -51,7 +51,7 @@ def test_one_trace_for_all_sizes_of_batch_and_one_size_for_xla():
 
 
 @pytest.mark.by_xla
-def test_larger_events_leave_the_mixture_to_the_graph():
+def test_xla_does_not_compile_the_update_of_large_events():
     x = np.random.default_rng(1).normal(size=(60, 20)).astype(np.float32)
     models = [make_model(jit_compile, event_size=20) for jit_compile in (True, False)]
     assert [m._steps.updates_within_step for m in models] == [False, True]
@@ -62,7 +62,7 @@ def test_larger_events_leave_the_mixture_to_the_graph():
 
 
 def compiled_step(optimizer):
-    """What XLA makes of a training step."""
+    """The code that XLA generates for a training step."""
     model = make_model(True)
     model.compile(optimizer, mixture_update=gmnvp.StepwiseEM(), jit_compile=True)
     model.fit(X, batch_size=95, verbose=0)
@@ -72,7 +72,7 @@ def compiled_step(optimizer):
 
 
 @pytest.mark.parametrize("name", ["Adam", "RMSprop", "SGD"])
-def test_moments_are_changed_where_they_are(name):
+def test_moments_are_updated_in_place(name):
     arguments = {"momentum": 0.9} if name == "SGD" else {}
     program = compiled_step(getattr(keras.optimizers, name)(1e-3, **arguments))
     for variable in make_model(True).distribution.bijector.trainable_variables:
@@ -81,7 +81,7 @@ def test_moments_are_changed_where_they_are(name):
         assert not re.search(rf"{array}\S* copy\(", program)
 
 
-def test_points_filled_up_count_for_nothing():
+def test_padding_points_have_no_effect():
     x, y, weights = filled_up(tf.constant(X[:3]), tf.constant([0, -1, 1]), None, 5)
     np.testing.assert_array_equal(x, X[[0, 1, 2, 0, 0]])
     assert y.numpy().tolist() == [0, -1, 1, -1, -1]
@@ -90,7 +90,7 @@ def test_points_filled_up_count_for_nothing():
     assert (x.shape[0], y, weights.numpy().tolist()) == (3, None, [2.0, 1.0, 0.0])
 
 
-def test_a_step_of_known_size_is_left_as_it_is():
+def test_batches_of_static_size_are_not_padded():
     step = CompiledStep(lambda x, y, sample_weight: (tf.shape(x)[0], sample_weight))
     for size in (4, 2):
         results, y, weights = tf.function(lambda x: step(x, None, None))(tf.zeros([size, 1]))

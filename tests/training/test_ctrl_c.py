@@ -1,4 +1,4 @@
-"""A real interrupt at any of a fit's moments leaves a model that is of use. Under tf_keras, too."""
+"""After a real interrupt at any moment of `fit` the model remains usable; also under tf_keras."""
 
 import signal
 
@@ -19,14 +19,14 @@ MOMENTS = {
 
 @pytest.fixture(autouse=True)
 def heard():
-    """A process that a shell has started in the background is deaf to Ctrl-C."""
+    """Enables Ctrl-C, which a process ignores if a shell started it in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 def interrupt_at(moment, number):
-    """A callback that sends this process what Ctrl-C sends."""
+    """A callback that sends this process the signal of Ctrl-C."""
 
     def send(self, found, logs=None):
         if found == number:
@@ -36,7 +36,7 @@ def interrupt_at(moment, number):
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_log_prob_is_finite_and_training_goes_on(moment):
+def test_log_prob_is_finite_and_training_can_continue(moment):
     model = make_model("full_batch", run_eagerly=True)
     interrupt = interrupt_at(moment, MOMENTS[moment])
     with pytest.raises(KeyboardInterrupt):
@@ -48,7 +48,7 @@ def test_log_prob_is_finite_and_training_goes_on(moment):
 
 
 @pytest.mark.parametrize("update", ["full_batch", "stepwise"])
-def test_after_ctrl_c_the_model_is_of_use(update, tmp_path):
+def test_after_ctrl_c_the_model_is_usable(update, tmp_path):
     model, interrupt = make_model(update), interrupt_at("on_train_batch_end", 1)
     with pytest.raises(KeyboardInterrupt):
         model.fit(points(), batch_size=40, callbacks=[interrupt], verbose=0)

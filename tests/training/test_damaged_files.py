@@ -1,4 +1,4 @@
-"""Files that are damaged, or of another configuration: what says so, and what stays as it was."""
+"""Damaged files, and files of another configuration, raise errors and change nothing."""
 
 import re
 
@@ -44,7 +44,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_keras_file_whose_parts_do_not_fit_is_refused(damage, tmp_path):
+def test_a_keras_file_with_mismatched_parts_is_refused(damage, tmp_path):
     path = tmp_path / "model.keras"
     make_model(run_eagerly=True).save(str(path))
     rewrite(path, *DAMAGE[damage])

@@ -1,4 +1,4 @@
-"""Data without a density is warned of, once and by name; data that has one is not."""
+"""Data without a density gives one warning with column names; other data gives none."""
 
 import warnings
 
@@ -10,7 +10,7 @@ import tfp_gmnvp as gmnvp
 from tfp_gmnvp.training.data.column_kinds import examine
 from tfp_gmnvp.training.data.degenerate_data import warn_if_degenerate
 
-pytestmark = pytest.mark.filterwarnings("error")  # an alarm that is false is a fault
+pytestmark = pytest.mark.filterwarnings("error")  # a false alarm fails the test
 
 SMALL = {"num_couplings": 1, "hidden_units": ()}
 RNG = np.random.default_rng(0)
@@ -48,12 +48,12 @@ CONTINUOUS = {
     "dequantised": (RNG.integers(0, 17, [300, 4]) + RNG.random([300, 4])).astype(np.float32),
     "one copy": np.concatenate([normal(500, 2), normal(500, 2)[:1]]),
     "dequantised images": RNG.integers(0, 9, [50, 2, 2, 1]) + RNG.random([50, 2, 2, 1]),
-    "too few rows to say": np.ones([9, 2]),
+    "too few rows": np.ones([9, 2]),
 }
 
 
 @pytest.mark.parametrize("name", CONTINUOUS)
-def test_continuous_data_passes_in_silence(name):
+def test_continuous_data_gives_no_warning(name):
     assert not warn_if_degenerate(CONTINUOUS[name])  # warnings are errors here
 
 
@@ -89,7 +89,7 @@ DEGENERATE = {
         np.c_[NORMAL, NORMAL.sum(axis=1)].astype(np.float32),
         {"dependent": [2]},
     ),
-    "all but a column twice": (
+    "almost a column twice": (
         np.c_[NORMAL, NORMAL[:, 0] + 1e-3 * normal(500, seed=1)],
         {"dependent": [2]},
     ),
@@ -104,18 +104,18 @@ DEGENERATE = {
 
 
 @pytest.mark.parametrize("name", DEGENERATE)
-def test_what_is_degenerate_is_found_column_by_column(name):
+def test_degenerate_columns_are_found(name):
     x, expected = DEGENERATE[name]
     assert found(x) == expected
 
 
-def test_a_dependent_column_says_of_which_others():
+def test_a_dependent_column_lists_the_columns_it_depends_on():
     x = np.c_[normal(200, 3), np.zeros(200)]
     x[:, 3] = 3 * x[:, 0] - 2 * x[:, 2] + 7
     assert examine(x).dependent == {3: [0, 2]}
 
 
-def test_the_sentence_names_columns_and_what_to_do():
+def test_the_warning_names_columns_and_gives_advice():
     x = np.c_[normal(200, 2), np.ones(200)]
     with pytest.warns(gmnvp.DegenerateDataWarning) as caught:
         assert warn_if_degenerate(x, names=["age", "height", "planet"])
@@ -127,13 +127,13 @@ def test_the_sentence_names_columns_and_what_to_do():
     assert "age" not in text
 
 
-def test_rows_without_weight_and_contexts_do_not_count():
+def test_rows_of_weight_zero_and_contexts_are_ignored():
     x = np.concatenate([normal(50, 2), np.ones([50, 2])])
     assert not warn_if_degenerate(x, sample_weight=np.repeat([1.0, 0.0], 50))
     assert not warn_if_degenerate(np.c_[normal(100, 2), np.ones(100)], event_size=2)
 
 
-def test_of_many_rows_some_are_looked_at(tmp_path):
+def test_a_sample_of_many_rows_is_examined(tmp_path):
     x = np.memmap(tmp_path / "x", np.float32, mode="w+", shape=(200_000, 2))
     x[:] = np.round(normal(200_000, 2), 1)
     with pytest.warns(gmnvp.DegenerateDataWarning, match="in 10,000 of 200,000 rows"):
@@ -166,7 +166,7 @@ def test_fit_warns_once(model, x):
     assert "column 2 is constant" in text
 
 
-def test_fit_looks_at_the_batches_that_it_starts_from():
+def test_fit_examines_the_batches_of_its_sample():
     flow = gmnvp.gaussian_mixture_flow(3, 2, num_couplings=1, hidden_units=(), seed=0)
     model = gmnvp.FlowModel(flow, seed=0)
     model.compile("sgd", mixture_update=gmnvp.StepwiseEM(), run_eagerly=True)
@@ -182,7 +182,7 @@ def test_fit_mixture_warns_once(model):
 
 
 class Table:
-    """What a table of other libraries' offers."""
+    """A stand-in for a table of another library."""
 
     columns = ("a", "b", "c", "d")
 
@@ -190,7 +190,7 @@ class Table:
         return np.c_[normal(60, 2), np.arange(60) % 2, np.arange(60) % 2]
 
 
-def test_fit_density_warns_once_by_the_names_of_a_table_and_reports_the_floor():
+def test_fit_density_warns_once_with_column_names_and_reports_the_floor():
     few = {"num_components": [1], "covariance_types": ["full"], "steps": 2, **SMALL}
     (text,), fit = warnings_of(gmnvp.fit_density, Table(), seed=0, **few)
     assert "columns 'c' and 'd' are discrete" in text
@@ -198,7 +198,7 @@ def test_fit_density_warns_once_by_the_names_of_a_table_and_reports_the_floor():
     assert fit.at_floor == (0,)
 
 
-def test_a_density_on_a_curve_is_at_the_floor_though_no_column_says_so():
+def test_a_density_on_a_curve_is_reported_at_the_floor():
     first = np.repeat(normal(2, 1), 40, axis=0) + 1e-5 * normal(80, 1, seed=2)
     x = np.c_[first, 1e-5 * normal(80, 1, seed=1) + first**2]
     few = {"num_components": [2], "covariance_types": ["full"], "steps": 1, **SMALL}
@@ -207,7 +207,7 @@ def test_a_density_on_a_curve_is_at_the_floor_though_no_column_says_so():
     assert "rests on the floor of the covariances" in text
 
 
-def test_a_density_off_the_floor_says_so():
+def test_a_density_above_the_floor_is_reported_as_such():
     few = {"num_components": [2], "covariance_types": ["diag"], "steps": 1, **SMALL}
     assert gmnvp.fit_density(normal(60, 2), seed=0, **few).at_floor == ()
 

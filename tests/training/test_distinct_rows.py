@@ -50,7 +50,7 @@ def test_a_validation_split_holds_out_whole_rows(kind):
 
 
 @pytest.mark.parametrize("x", [ROWS, np.zeros([20, 2])], ids=["distinct", "all the same"])
-def test_other_rows_are_split_as_keras_does(x):
+def test_distinct_rows_are_split_as_in_keras(x):
     assert distinct_rows.split(x, 0.25) == (slice(len(x) * 3 // 4), slice(len(x) * 3 // 4, None))
     order = np.random.default_rng(0).permutation(len(x))
     same, size = distinct_rows.together(x, order, 7)
@@ -71,8 +71,8 @@ def test_folds_hold_whole_rows(kind):
         assert not overlap(x[fold], np.delete(x, fold, axis=0))
 
 
-def test_mixtures_are_scored_by_rows_that_they_have_not_seen():
-    """Ten copies of few rows in many dimensions: seen rows would ask for ever more components."""
+def test_mixtures_are_scored_by_unseen_rows():
+    """Ten copies of few rows in many dimensions: scores of training rows would favour large K."""
     z = np.random.default_rng(3).normal(size=[40, 6])
     settings = {"covariance_types": ["full"], "shrinkages": [0.0], "seed": 0}
     best, *_ = choose_mixture(np.tile(z, [10, 1]), [1, 2, 4, 8], **settings)
@@ -80,7 +80,7 @@ def test_mixtures_are_scored_by_rows_that_they_have_not_seen():
     assert best.held_out < -8.0  # at most the entropy, 6 (1 + log 2 pi) / 2
 
 
-def test_a_density_is_judged_by_rows_that_it_has_not_seen(monkeypatch):
+def test_a_density_is_scored_by_unseen_rows(monkeypatch):
     seen = []
     fit = gmnvp.FlowModel.fit
 

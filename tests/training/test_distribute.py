@@ -1,6 +1,6 @@
-"""Several replicas train as one device does on the same global batches.
+"""Training on several replicas equals training on one device with the same global batches.
 
-The devices of TensorFlow are settled as it starts, so everything here has processes of its own.
+TensorFlow's devices cannot change after its start, so every test starts its own processes.
 """
 
 import json

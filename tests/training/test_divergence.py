@@ -1,4 +1,4 @@
-"""A training that ends far above its best says so; the noise of a good one does not count."""
+"""A warning if the final loss is far above the best one, but not for noise."""
 
 import warnings
 
@@ -29,27 +29,27 @@ def warned_of(losses):
     "losses",
     [
         [3.0, 2.0, 1.0, 1.05],
-        [3.0, 2.0, 1.0, 9.0],  # one epoch alone
-        [3.0, 1.0, 1.3, 1.39],  # less than a fifth of what was gained
+        [3.0, 2.0, 1.0, 9.0],  # only one epoch
+        [3.0, 1.0, 1.3, 1.39],  # less than a fifth of the decrease
         [1.0, 1.05, 1.09],  # less than a tenth of a nat
         [5.0, 2.0],
         [2.0],
         [],
     ],
 )
-def test_noise_does_not_count(losses):
+def test_noise_gives_no_warning(losses):
     assert warned_of(losses) == []
 
 
 @pytest.mark.one_keras
-def test_the_warning_names_the_best_epoch_and_the_knobs():
+def test_the_warning_names_the_best_epoch_and_gives_advice():
     [text] = warned_of([3.0, 1.0, 1.5, 2.0, 2.5])
     for part in ("at 2.5 nats", "best, 1 in epoch 2 of 5", "`learning_rate`", "global_clipnorm"):
         assert part in text
 
 
 @pytest.mark.one_keras
-def test_a_second_training_starts_anew():
+def test_a_second_training_starts_without_losses():
     check = DivergenceCheck()
     for losses in ([0.0, 0.0, 0.0], [5.0, 4.0, 3.0]):
         check.on_train_begin()
@@ -58,7 +58,7 @@ def test_a_second_training_starts_anew():
     assert check.rise == 0.0
 
 
-def test_a_fit_of_too_large_a_rate_warns_and_another_does_not():
+def test_only_a_fit_with_too_large_a_learning_rate_warns():
     x = points(200)
     with pytest.warns(gmnvp.TrainingWarning, match="training diverged"):
         diverging = make_model("gradient", keras.optimizers.SGD(0.01))

@@ -1,4 +1,4 @@
-"""Batches without rows, as filters in a pipeline leave them, are as if they were not there."""
+"""Empty batches, which filters in a pipeline may produce, have no effect."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A step whose loss or gradient is not finite changes nothing. It runs under tf_keras, too."""
+"""A step whose loss or gradient is not finite changes nothing; also under tf_keras."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ keras = tf.keras
 
 
 def state(model):
-    """All that a step could change: weights, the mixture's update's and the optimizer's state."""
+    """All that a step could change: weights, and the state of the update and the optimizer."""
     optimizer = model.optimizer.variables
     optimizer = optimizer() if callable(optimizer) else optimizer
     return [tf.convert_to_tensor(v).numpy() for v in (*model.get_weights(), *optimizer)]
@@ -19,7 +19,7 @@ def state(model):
 
 @pytest.mark.parametrize("arguments", [{"run_eagerly": True}, {}, BY_XLA])
 @pytest.mark.parametrize("update", ["stepwise", "gradient"])
-def test_a_step_on_points_beyond_all_bounds_changes_nothing(update, arguments):
+def test_a_step_on_huge_points_changes_nothing(update, arguments):
     model = make_model(update, **arguments)
     model.train_on_batch(points(40))
     before = state(model)
@@ -49,7 +49,7 @@ def test_every_epoch_shows_how_many_steps_were_skipped(update):
     assert np.isfinite(next_losses(model, epochs=1)).all()
 
 
-def test_the_steps_that_are_not_skipped_are_those_of_training_without_the_others():
+def test_skipped_steps_do_not_influence_the_other_steps():
     with_bad, without = make_model("stepwise"), make_model("stepwise")
     for model in (with_bad, without):
         model.initialize_mixture(points())
@@ -59,7 +59,7 @@ def test_the_steps_that_are_not_skipped_are_those_of_training_without_the_others
     assert_same(state(with_bad), state(without))
 
 
-def test_after_several_in_a_row_training_stops_with_advice():
+def test_several_skipped_steps_in_a_row_stop_training_with_advice():
     model = make_model("stepwise")
     model.initialize_mixture(points())
     before = state(model)
@@ -71,7 +71,7 @@ def test_after_several_in_a_row_training_stops_with_advice():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
-def test_one_entry_of_one_gradient_suffices(bad):
+def test_one_nan_in_one_gradient_skips_the_step(bad):
     steps, taken = FiniteSteps(), []
     gradients = [tf.ones([3]), None, tf.constant([0.0, bad])]
     steps.take(taken.append, tf.constant(0.0), gradients)
@@ -82,7 +82,7 @@ def test_one_entry_of_one_gradient_suffices(bad):
     assert (int(steps.skipped), int(steps.in_a_row)) == (2, 0)
 
 
-def test_counts_are_no_weights():
+def test_counts_are_not_weights_of_the_model():
     model = make_model("stepwise")
     names = [w.name for w in model.weights]
     assert not any("skipped" in name for name in names)

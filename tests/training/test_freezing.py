@@ -1,4 +1,4 @@
-"""What is frozen stays as it is, bit for bit. It runs under tf_keras, too."""
+"""Frozen parts do not change, bit for bit; also under tf_keras."""
 
 import io
 
@@ -24,7 +24,7 @@ def fit(model, **arguments):
 
 
 def moved(model, **arguments):
-    """Whether the bijector's and the mixture's variables, each, are others after a `fit`."""
+    """Whether `fit` changes each variable of the bijector and of the mixture."""
     flow = model.distribution
     before = values(flow.bijector), values(flow.distribution)
     losses = fit(model, **arguments)["loss"]
@@ -43,7 +43,7 @@ def started(update, **arguments):
 
 
 @pytest.mark.parametrize("update", EACH_UPDATE)
-def test_each_part_can_be_frozen_and_set_free_between_fits(update):
+def test_each_part_can_be_frozen_and_unfrozen_between_fits(update):
     model = started(update)
     flow = model.distribution
     assert [set(part) for part in moved(model)] == [{True}, {True}]
@@ -63,7 +63,7 @@ def test_each_part_can_be_frozen_and_set_free_between_fits(update):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_before_and_after_compile_alike(when):
+def test_freezing_works_before_and_after_compile(when):
     model = gmnvp.FlowModel(make_flow(), seed=0)
     if when == "before":
         model.trainable = False
@@ -77,7 +77,7 @@ def test_before_and_after_compile_alike(when):
 
 
 @pytest.mark.parametrize("arguments", [{"run_eagerly": True}, BY_XLA])
-def test_however_the_steps_run(arguments):
+def test_freezing_works_in_eager_mode_and_with_xla(arguments):
     model = started("stepwise", **arguments)
     model.distribution.bijector.trainable = False
     assert [set(part) for part in moved(model)] == [{False}, {True}]
@@ -99,7 +99,7 @@ def test_one_coupling(update):
 
 
 def test_a_frozen_start():
-    """The first `fit` leaves a frozen mixture where it is, and a frozen `ActNorm`."""
+    """The first `fit` does not initialise a frozen mixture or a frozen `ActNorm`."""
     flow = make_flow(normalization="act_norm")
     flow.distribution.trainable = False
     act_norm = next(b for b in flow.bijector.bijectors if isinstance(b, gmnvp.ActNorm))
@@ -115,10 +115,10 @@ def test_a_frozen_start():
     assert_same(values(flow.distribution), mixture)
 
 
-def test_a_part_of_the_mixture_is_refused_under_em_and_frozen_by_gradient():
+def test_freezing_a_part_of_the_mixture_needs_gradient_updates():
     model = started("full_batch")
     model.distribution.distribution.components_distribution.trainable = False
-    with pytest.raises(ValueError, match=r"whole mixture or of none of it.*`GradientUpdate"):
+    with pytest.raises(ValueError, match=r"whole mixture or for no part of it.*`GradientUpdate"):
         fit(model)
     model = started("gradient")
     mixture = model.distribution.distribution
@@ -129,7 +129,7 @@ def test_a_part_of_the_mixture_is_refused_under_em_and_frozen_by_gradient():
     assert any(of_mixture)
 
 
-def test_a_gate_goes_with_its_mixture():
+def test_a_gate_is_frozen_with_its_mixture():
     flow = gmnvp.gaussian_mixture_flow(2, 2, num_couplings=1, context_size=1, gate_units=(), seed=0)
     model = gmnvp.FlowModel(flow, seed=0)
     model.compile("adam", mixture_update=gmnvp.StepwiseEM(), jit_compile=False)
@@ -142,7 +142,7 @@ def test_a_gate_goes_with_its_mixture():
     assert not np.array_equal(values(flow.bijector)[0], bijector[0])
 
 
-def test_an_optimizer_that_does_not_know_the_weights():
+def test_an_optimizer_built_for_other_weights_is_refused():
     model = gmnvp.FlowModel(make_flow(), seed=0)
     model.distribution.bijector.trainable = False
     model.compile("adam", jit_compile=False)
@@ -153,7 +153,7 @@ def test_an_optimizer_that_does_not_know_the_weights():
     assert [set(part) for part in moved(model)] == [{True}, {True}]
 
 
-def test_the_summary_says_what_is_frozen():
+def test_the_summary_shows_frozen_parts():
     model = started("stepwise")
     model.distribution.bijector.trainable = False
     text = io.StringIO()
@@ -166,7 +166,7 @@ def test_the_summary_says_what_is_frozen():
 @pytest.mark.parametrize("update", UPDATES)
 @pytest.mark.parametrize("kind", ["identity", "standardization"])
 def test_a_bijector_without_variables(kind, update):
-    """EM under an identity is that of a plain mixture; nothing is left to the optimizer."""
+    """With an identity bijector, EM is that of a plain mixture; the optimizer trains nothing."""
     bijector = gmnvp.standardization(points())
     if kind == "identity":
         bijector = tfb.Identity()

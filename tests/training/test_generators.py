@@ -20,7 +20,7 @@ def batches(*, as_tuples):
         yield (X,) if as_tuples else X
 
 
-def test_bare_arrays_train_as_tuples_do():
+def test_bare_arrays_and_tuples_train_alike():
     losses = []
     for as_tuples in (False, True):
         model = make_model(gmnvp.StepwiseEM())
@@ -32,13 +32,13 @@ def test_bare_arrays_train_as_tuples_do():
 
 
 @pytest.mark.parametrize("initialize", [True, False])
-def test_what_is_read_more_than_once_is_refused_in_our_words(initialize):
+def test_a_generator_that_must_be_read_twice_is_refused(initialize):
     model = make_model(gmnvp.FullBatchEM(), initialize=initialize)
     with pytest.raises(TypeError, match=r"`x` must be an array, a `tf.data.Dataset`"):
         model.fit(batches(as_tuples=False), steps_per_epoch=2, verbose=0)
 
 
-def test_what_is_no_batch_is_refused():
+def test_invalid_batches_are_refused():
     model = make_model(gmnvp.StepwiseEM())
     with pytest.raises(ValueError, match=r"`x` must yield batches of points.* got str"):
         model.fit((text for text in ["a"]), steps_per_epoch=1, verbose=0)

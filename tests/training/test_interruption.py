@@ -1,4 +1,4 @@
-"""Training that is killed goes on from its backup; files that are damaged are refused."""
+"""Training that was killed resumes from its backup; damaged files are refused."""
 
 import base64
 import itertools
@@ -49,8 +49,8 @@ def epochs(directory):
     return path.read_text().splitlines() if path.exists() else []
 
 
-def test_killed_at_any_moment_it_ends_where_it_would_have(tmp_path):
-    """Each start is killed somewhat after its first epochs; the last one is left to end."""
+def test_training_that_is_killed_ends_with_the_same_weights(tmp_path):
+    """Each run is killed after its first epochs; the last one may finish."""
     rng = np.random.default_rng(0)
     expected = start(tmp_path / "whole")
     killed = tmp_path / "killed"
@@ -61,7 +61,7 @@ def test_killed_at_any_moment_it_ends_where_it_would_have(tmp_path):
             time.sleep(0.01)
         time.sleep(rng.uniform(0.0, 0.2))
         if process.poll() is not None:
-            break  # it was too fast to be killed once more
+            break  # it ended before it was killed again
         process.kill()
         process.wait()
         kills += 1
@@ -99,7 +99,7 @@ def test_a_damaged_keras_file_is_refused(damage, tmp_path):
 
 
 @pytest.mark.parametrize("damage", [truncate, "other components", "other layers"])
-def test_weights_that_do_not_fit_are_refused_and_none_is_loaded(damage, tmp_path):
+def test_weights_of_another_model_are_refused_and_none_is_loaded(damage, tmp_path):
     path = tmp_path / "model.weights.h5"
     arguments = {"other components": (3, 3), "other layers": (3, 2)}
     if damage in arguments:
@@ -136,7 +136,7 @@ def test_a_damaged_checkpoint_is_refused_and_nothing_is_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["keras", "weights.h5"])
-def test_a_file_whose_writing_fails_leaves_the_old_one(form, tmp_path, monkeypatch):
+def test_an_old_file_is_kept_if_writing_fails(form, tmp_path, monkeypatch):
     path, model = tmp_path / f"model.{form}", make_model()
     write = model.save if form == "keras" else model.save_weights
     write(str(path))
@@ -177,7 +177,7 @@ def test_a_damaged_export_is_refused(name, tmp_path):
         tf.saved_model.load(str(path))
 
 
-def test_an_export_that_fails_halfway_leaves_the_old_one(tmp_path, monkeypatch):
+def test_an_old_export_is_kept_if_exporting_fails(tmp_path, monkeypatch):
     path = tmp_path / "flow"
     gmnvp.export_flow(make_flow(), path)
     loaded = tf.saved_model.load(str(path))
@@ -197,7 +197,7 @@ def test_an_export_that_fails_halfway_leaves_the_old_one(tmp_path, monkeypatch):
 
 
 def hostile(marker):
-    """What stands for a callable in a configuration and would run code where it is believed."""
+    """A fake callable for a configuration, which runs code if it is deserialised."""
     code = compile(f"__import__('pathlib').Path({str(marker)!r}).touch()", "x", "eval")
     payload = base64.b64encode(marshal.dumps(code))
     lambda_ = {

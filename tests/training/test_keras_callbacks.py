@@ -1,4 +1,4 @@
-"""Figures and tables of a model. All of it runs under tf_keras, too."""
+"""Figures and tables of a model; all tests also run under tf_keras."""
 
 import contextlib
 import re
@@ -50,7 +50,7 @@ def test_figures_for_tensorboard(tmp_path):
     assert tf.io.decode_png(images[1]).shape[-1] in (3, 4)
 
 
-def test_figures_say_what_is_wrong(tmp_path):
+def test_figures_refuse_invalid_arguments(tmp_path):
     with pytest.raises(ValueError, match="`directory` or `log_dir`"):
         gmnvp.FigureCallback(points())
     with pytest.raises(ValueError, match="`every` must be a whole number"):
@@ -94,7 +94,7 @@ def test_summary_counts_the_flows_parameters(update):
     assert sum(int(s.replace(",", "")) for s in sizes) == size(flow.variables)
 
 
-def test_summary_before_compiling_and_of_any_width(capsys):
+def test_summary_before_compile_and_with_any_line_length(capsys):
     model = gmnvp.FlowModel(make_flow())
     model.summary(80)
     lines = capsys.readouterr().out.splitlines()

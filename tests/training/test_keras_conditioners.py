@@ -1,4 +1,4 @@
-"""Keras layers as conditioners: all that Keras does with them in training, or a refusal."""
+"""Keras layers as conditioners: regularizers, constraints, freezing, and errors for the rest."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def stepped(flow, **arguments):
     return [v.numpy().copy() for v in flow.bijector.trainable_variables], loss
 
 
-def test_a_kernel_regularizer_counts_and_stays_out_of_the_loss_reported():
+def test_a_kernel_regularizer_is_trained_on_but_not_reported():
     regularizer = keras.regularizers.L2(0.25)
     flows = [flow_over(dense), flow_over(lambda n: dense(n, kernel_regularizer=regularizer))]
     for variable, other in zip(*(f.bijector.trainable_variables for f in flows), strict=True):
@@ -45,7 +45,7 @@ def test_a_kernel_regularizer_counts_and_stays_out_of_the_loss_reported():
         np.testing.assert_allclose(a - b, expected, atol=1e-6)
 
 
-def test_regularizers_of_layers_within_a_model_count():
+def test_regularizers_of_nested_layers_are_trained_on():
     def network(size):
         hidden = dense(5, activation="tanh", kernel_regularizer=keras.regularizers.L2(1.0))
         return keras.Sequential([hidden, dense(size)])
@@ -65,7 +65,7 @@ def test_a_constraint_holds():
     assert any((values < 0).any() for values in after if values.ndim == 1)
 
 
-def test_a_frozen_layer_stays():
+def test_a_frozen_layer_does_not_change():
     def network(size):
         hidden = dense(5, activation="tanh")
         hidden.trainable = False
@@ -80,7 +80,7 @@ def test_a_frozen_layer_stays():
 
 
 def _input_size(output_size):
-    """What is not moved of three entries, of which a shift and a scale are made for the others."""
+    """The numbers of entries, of three, that a coupling conditions on."""
     return 3 - output_size // 2
 
 
@@ -104,7 +104,7 @@ def test_layers_that_differ_in_training_are_refused(layer, is_alone):
         flow_over(network)
 
 
-def test_layers_that_do_not_are_taken():
+def test_layers_that_are_the_same_in_training_are_accepted():
     def network(size):
         batch = layers.BatchNormalization()
         batch.trainable = False  # always as in inference

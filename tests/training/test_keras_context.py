@@ -1,4 +1,4 @@
-"""Pairs of points and contexts in every way into Keras. Most of it runs under tf_keras, too."""
+"""Pairs of points and contexts in all Keras methods; most tests also run under tf_keras."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ GATES = {"gate": (6,), "no gate": None}
 
 
 def pairs(size=120, seed=0):
-    """Points about two centers, which one being a matter of the context's sign, mostly."""
+    """Points about two centers; the sign of the context usually determines the center."""
     rng = np.random.default_rng(seed)
     context = rng.normal(size=[size, 1])
     component = (context[:, 0] + 0.3 * rng.normal(size=size) > 0).astype(int)
@@ -50,7 +50,7 @@ def make_model(update="stepwise", gate_units=(6,), optimizer=None, **arguments):
         pytest.param("gradient", (6,), marks=pytest.mark.one_keras),
     ],
 )
-def test_fits_saves_and_goes_on(update, gate_units, tmp_path):
+def test_fit_save_load_and_fit_again(update, gate_units, tmp_path):
     x, context, _ = pairs()
     model = make_model(update, gate_units, normalization="act_norm")
     fit = {"batch_size": 40, "shuffle": False, "verbose": 0, "validation_data": ((x, context),)}
@@ -67,7 +67,7 @@ def test_fits_saves_and_goes_on(update, gate_units, tmp_path):
     np.testing.assert_array_equal(*losses)
 
 
-def test_every_form_of_the_same_data_is_the_same():
+def test_all_forms_of_the_same_data_train_alike():
     x, context, component = pairs()
     model = make_model(optimizer=keras.optimizers.SGD(0.0))
     model.initialize_mixture((x, context))
@@ -102,7 +102,7 @@ def test_validation_split_and_data_sets_train():
 
 
 @pytest.mark.one_keras
-def test_the_first_fit_is_on_the_latents_under_the_contexts():
+def test_the_mixture_starts_on_latents_computed_with_contexts():
     x, context, _ = pairs()
     model = make_model()
     for i, variable in enumerate(model.distribution.bijector.trainable_variables):
@@ -135,7 +135,7 @@ def test_em_with_all_networks_frozen_never_lowers_the_likelihood(gate_units):
 
 
 @pytest.mark.one_keras
-def test_the_gate_learns_which_component_goes_with_a_context():
+def test_the_gate_learns_which_component_belongs_to_a_context():
     x, context, _ = pairs(400)
     model = make_model("full_batch", optimizer=keras.optimizers.Adam(3e-2))
     model.fit((x, context), batch_size=50, epochs=8, verbose=0)
@@ -163,7 +163,7 @@ def test_one_step_evaluates_each_network_once():
 
 
 @pytest.mark.one_keras
-def test_served_with_the_context_as_an_input(tmp_path):
+def test_exports_take_the_context_as_an_input(tmp_path):
     x, context, _ = pairs()
     flow = make_model().distribution
     for i, variable in enumerate(flow.trainable_variables):
@@ -190,7 +190,7 @@ def test_served_with_the_context_as_an_input(tmp_path):
 @pytest.mark.parametrize(
     "data", [lambda x, c: x, lambda x, c: (x, c[:60]), lambda x, c: (x, c, c), lambda x, c: (c, x)]
 )
-def test_what_is_no_pair_is_refused(data):
+def test_inputs_that_are_not_pairs_are_refused(data):
     model, (x, context, _) = make_model(), pairs()
     for method in (model.fit, model.evaluate, model.predict, model.train_on_batch):
         with pytest.raises(ValueError, match=r"`x` must be a pair \(points, context\)"):

@@ -1,4 +1,4 @@
-"""What Keras offers around `fit`, one by one. All of it runs under tf_keras, too."""
+"""All features of Keras' `fit`, one by one; all tests also run under tf_keras."""
 
 import csv
 
@@ -193,7 +193,7 @@ def test_terminate_on_nan(update):
     assert not np.isfinite(losses[0])
 
 
-@pytest.mark.one_keras  # those of stepwise EM are run under both
+@pytest.mark.one_keras  # stepwise EM runs under both
 @pytest.mark.parametrize(
     "arguments",
     [{"steps_per_execution": 2}, {"run_eagerly": True}, BY_XLA],
@@ -205,7 +205,7 @@ def test_ways_to_run_full_batch_em_agree(arguments):
     np.testing.assert_allclose(next_losses(model, epochs=4), plain, rtol=1e-3)
 
 
-# The arguments of `fit`, as a demanding user gives them.
+# Arguments of `fit` in all forms.
 
 
 def test_arguments_by_position():
@@ -247,7 +247,7 @@ def test_forms_of_validation_data(form):
 
 
 class Table:
-    """The part of a pandas table that matters, pandas being no requirement."""
+    """A stand-in for a pandas table, because pandas is not a requirement."""
 
     def __init__(self, array):
         self._array, self.shape = array, array.shape
@@ -295,7 +295,7 @@ def test_sequence_with_weights():
     np.testing.assert_allclose(batches["loss"], array, rtol=1e-5)
 
 
-def test_generator_will_do_once_the_mixture_is_there():
+def test_a_generator_is_accepted_after_initialize_mixture():
     def batches():
         while True:
             yield (points()[:40],)
@@ -313,7 +313,7 @@ def test_generator_will_do_once_the_mixture_is_there():
 
 
 @pytest.mark.parametrize("update", ["full_batch", "stepwise"])
-def test_fit_twice_is_fit_for_longer(update):
+def test_two_fits_equal_one_longer_fit(update):
     model = make_model(update, **AS_USERS_DO)
     losses = next_losses(model, epochs=2) + next_losses(model, epochs=3)
     expected = next_losses(make_model(update, **AS_USERS_DO), epochs=5)
@@ -339,7 +339,7 @@ def test_compile_again_with_another_update():
         assert not np.array_equal(a, b)
 
 
-def test_validation_data_goes_before_validation_split():
+def test_validation_data_overrides_validation_split():
     x = points(32, seed=1)
     model = make_model("gradient", sgd(), run_eagerly=True)
     history = model.fit(points(), validation_data=x, validation_split=0.5, verbose=0).history
@@ -347,7 +347,7 @@ def test_validation_data_goes_before_validation_split():
     assert history["val_loss"][0] == pytest.approx(expected, abs=1e-4)
 
 
-def test_callbacks_one_or_several():
+def test_one_or_several_callbacks_are_accepted():
     seen = []
 
     class Note(keras.callbacks.Callback):
@@ -360,7 +360,7 @@ def test_callbacks_one_or_several():
     assert seen == [0, 0, 0]
 
 
-def test_fit_says_what_is_wrong():
+def test_fit_refuses_invalid_arguments():
     model = make_model(run_eagerly=True)
     with pytest.raises(ValueError, match=r"`class_weight`.*`sample_weight`"):
         model.fit(points(), np.zeros(120), class_weight={0: 2.0})
@@ -379,7 +379,7 @@ def test_fit_says_what_is_wrong():
 
 
 @pytest.mark.parametrize("name", ["metrics", "weighted_metrics", "loss_weights", "loss"])
-def test_what_a_flow_has_none_of_cannot_be_chosen(name):
+def test_compile_refuses_losses_and_metrics(name):
     with pytest.raises(ValueError, match=f"`{name}` cannot be chosen"):
         make_model(**{name: ["mse"]})
 

@@ -1,4 +1,4 @@
-"""Labels, as every way into Keras takes them. Most of it runs under tf_keras, too."""
+"""Labels in all Keras methods; most tests also run under tf_keras."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def frozen_model(update="gradient", **arguments):
 
 
 def joint_and_marginal(model, x, y):
-    """log p(x, y), which is log p(x) without a label, and log p(x)."""
+    """log p(x, y), which is log p(x) for points without a label, and log p(x)."""
     mixture, bijector = model.distribution.distribution, model.distribution.bijector
     log_det = bijector.inverse_log_det_jacobian(x, event_ndims=1).numpy()
     log_joint = mixtures.component_log_joint(mixture, bijector.inverse(tf.identity(x))).numpy()
@@ -53,7 +53,7 @@ def test_the_gradient_is_that_of_the_labelled_likelihood(weight):
 
 @pytest.mark.one_keras
 @pytest.mark.parametrize("update", ["full_batch", "stepwise"])
-def test_given_responsibilities_are_one_hot(update):
+def test_responsibilities_of_labelled_points_are_one_hot(update):
     x, y = few_labels()
     chosen = {
         "full_batch": gmnvp.FullBatchEM(covariance_floor=0.0),
@@ -75,7 +75,7 @@ def test_given_responsibilities_are_one_hot(update):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
-def test_first_fit_sets_components_down_on_their_points():
+def test_components_start_on_their_labelled_points():
     x, y = few_labels()
     model = frozen_model()
     model.fit(x, y, epochs=1, verbose=0)
@@ -98,7 +98,7 @@ def test_the_loss_is_the_likelihood_of_the_points():
 
 
 def forms(x, y):
-    """The ways in which labels come, all of the same batches."""
+    """All forms of labels, with the same batches."""
     arrays = {"batch_size": 40, "shuffle": False}
     ones = np.ones(len(x), np.float32)
     return {
@@ -143,7 +143,7 @@ def test_full_batch_em_reads_the_same_labels_in_every_form():
 
 
 @pytest.mark.parametrize("update", EACH_UPDATE)
-def test_no_label_at_all_is_as_if_there_were_none(update):
+def test_labels_of_minus_one_equal_no_labels(update):
     x = points()
     fit = {"batch_size": 40, "epochs": 2, "shuffle": False, "verbose": 0}
     plain = make_model(update, run_eagerly=True).fit(x, **fit).history
@@ -153,7 +153,7 @@ def test_no_label_at_all_is_as_if_there_were_none(update):
 
 
 @pytest.mark.one_keras
-def test_without_labels_the_graph_has_nothing_of_them():
+def test_without_labels_the_graph_has_no_operations_for_them():
     model = make_model("stepwise")
     spec = tf.TensorSpec([None, 3])
     weight = tf.TensorSpec([None])
@@ -169,7 +169,7 @@ def test_without_labels_the_graph_has_nothing_of_them():
     assert count[0] == count[1] < count[2]
 
 
-def test_validation_split_takes_labels_along():
+def test_validation_split_also_splits_labels():
     x, y = few_labels()
     model = frozen_model()
     history = model.fit(x, y, validation_split=0.25, epochs=1, verbose=0).history
@@ -188,7 +188,7 @@ def test_validation_split_takes_labels_along():
         (np.zeros([120, 2]), ValueError, r"got shape \[120, 2\]"),
     ],
 )
-def test_what_is_no_label_is_refused(y, error, message):
+def test_invalid_labels_are_refused(y, error, message):
     model = frozen_model()
     before = [v.numpy() for v in model.distribution.variables]
     for method in (model.fit, model.evaluate, model.train_on_batch):
@@ -198,7 +198,7 @@ def test_what_is_no_label_is_refused(y, error, message):
         np.testing.assert_array_equal(variable, value)
 
 
-def test_data_sets_of_what_are_no_labels_are_refused():
+def test_data_sets_with_invalid_labels_are_refused():
     x = points()
     floats = tf.data.Dataset.from_tensor_slices((x, np.zeros(120, np.float32))).batch(40)
     with pytest.raises(TypeError, match="`y` must hold integers"):

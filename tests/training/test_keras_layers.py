@@ -1,4 +1,4 @@
-"""The flow within other Keras models. All of it runs under tf_keras, too."""
+"""A flow as a layer of other Keras models; all tests also run under tf_keras."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_log_density_of_any_rank():
         gmnvp.FlowLayer(flow)(tf.zeros([5, 2]))
 
 
-def test_weights_are_the_flows_and_can_be_frozen():
+def test_weights_of_the_layer_are_the_flows_and_can_be_frozen():
     layer = gmnvp.FlowLayer(make_flow())
     flow = layer.distribution
     assert len(layer.trainable_weights) == len(flow.trainable_variables)
@@ -48,7 +48,7 @@ def test_weights_are_the_flows_and_can_be_frozen():
     assert layer.trainable_weights == []
 
 
-def test_trains_jointly_with_what_comes_before():
+def test_trains_jointly_with_earlier_layers():
     model = encoder_and_flow()
     flow = model.layers[-1].distribution
     x = inputs()
@@ -71,7 +71,7 @@ def test_trains_jointly_with_what_comes_before():
         np.testing.assert_allclose(variable, after, atol=1e-5)
 
 
-def test_adds_its_loss_to_the_models():
+def test_the_layer_adds_its_loss_to_the_model():
     model = encoder_and_flow(loss_weight=0.5)
     x = inputs()
     log_prob = model(x)
@@ -83,7 +83,7 @@ def test_adds_its_loss_to_the_models():
 
 
 @pytest.mark.parametrize("form", ["keras", "weights.h5", "ckpt"])
-def test_what_is_saved_comes_back(form, tmp_path):
+def test_layers_are_saved_and_loaded(form, tmp_path):
     path = str(tmp_path / f"model.{form}")
     model, other = encoder_and_flow(loss_weight=1.0), encoder_and_flow(loss_weight=1.0)
     for variable in model.layers[-1].distribution.trainable_variables:
@@ -101,7 +101,7 @@ def test_what_is_saved_comes_back(form, tmp_path):
     assert other.layers[-1].loss_weight == 1.0
 
 
-def test_a_flow_built_otherwise_says_so_at_saving():
+def test_saving_a_flow_not_built_by_a_factory_is_refused():
     layer = gmnvp.FlowLayer(make_flow().copy(name="other"))
     with pytest.raises(ValueError, match="not built by `gaussian_mixture_flow`"):
         layer.get_config()

@@ -1,4 +1,4 @@
-"""What Keras saves is what comes back, and training goes on. Most of it under tf_keras, too."""
+"""Saved models are loaded unchanged and can be trained; most tests also run under tf_keras."""
 
 import dataclasses
 import functools
@@ -37,7 +37,7 @@ def double_softsign(x):
 
 @registered
 class Dense:
-    """A conditioner function that Keras can write down: its settings are a config."""
+    """A conditioner function that Keras can serialise by `get_config`."""
 
     def __init__(self, activation):
         self.activation = activation
@@ -56,7 +56,7 @@ class Dense:
 
 @pytest.fixture(scope="module")
 def resumed(tmp_path_factory):
-    """The next ten losses of every update, uninterrupted, and in another process by format."""
+    """The next ten losses for every update, uninterrupted, and by format in another process."""
     directory = tmp_path_factory.mktemp("saved")
     expected = {}
     for update in UPDATES:
@@ -80,7 +80,7 @@ def resumed(tmp_path_factory):
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("update", UPDATES)
-def test_the_next_ten_losses_are_those_of_training_that_was_not_interrupted(resumed, update, form):
+def test_loaded_models_train_as_without_interruption(resumed, update, form):
     uninterrupted, in_another_process = resumed
     np.testing.assert_array_equal(in_another_process[f"{update}.{form}"], uninterrupted[update])
 
@@ -92,7 +92,7 @@ def reloaded(model, tmp_path, **arguments):
 
 
 @pytest.mark.parametrize("update", UPDATES)
-def test_settings_of_update_and_optimizer_come_back(update, tmp_path):
+def test_settings_of_update_and_optimizer_are_loaded(update, tmp_path):
     model = make_model(update, run_eagerly=True)
     other = reloaded(model, tmp_path)
     assert type(other.mixture_update) is type(model.mixture_update)
@@ -105,7 +105,7 @@ def test_settings_of_update_and_optimizer_come_back(update, tmp_path):
 @pytest.mark.one_keras
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
-def test_every_argument_of_the_flow_comes_back(covariance_type, dtype, tmp_path):
+def test_every_argument_of_the_flow_is_loaded(covariance_type, dtype, tmp_path):
     flow = make_flow(
         seed=None,  # drawn, and saved
         num_couplings=np.int64(5),
@@ -143,7 +143,7 @@ BIJECTORS = {
 
 @pytest.mark.one_keras
 @pytest.mark.parametrize("arguments", BIJECTORS.values(), ids=BIJECTORS)
-def test_bijectors_of_every_kind_come_back_and_train_on(arguments, tmp_path):
+def test_bijectors_of_every_kind_are_loaded_and_train(arguments, tmp_path):
     model = gmnvp.FlowModel(make_flow(**arguments), seed=0)
     model.compile(keras.optimizers.Adam(1e-3), mixture_update=UPDATES["stepwise"](), **HOW_TO_RUN)
     model.fit(points(), epochs=1, batch_size=40, verbose=0)
@@ -158,7 +158,7 @@ def test_bijectors_of_every_kind_come_back_and_train_on(arguments, tmp_path):
 @registered
 @dataclasses.dataclass(frozen=True)
 class Shift(gmnvp.CouplingTransform):
-    """A coupling of the user's own."""
+    """A custom coupling."""
 
     factor: float = 1.0
     num_parameters = 1
@@ -168,7 +168,7 @@ class Shift(gmnvp.CouplingTransform):
 
 
 @pytest.mark.one_keras
-def test_a_coupling_of_the_users_comes_back(tmp_path):
+def test_a_custom_coupling_is_loaded(tmp_path):
     model = gmnvp.FlowModel(make_flow(coupling=Shift(0.5)))
     for variable in model.distribution.bijector.trainable_variables:
         variable.assign_add(tf.ones_like(variable) / 10)
@@ -187,7 +187,7 @@ def test_a_coupling_of_the_users_comes_back(tmp_path):
     ],
     ids=["registered", "of Keras", "conditioner"],
 )
-def test_callables_that_keras_knows_come_back(arguments, tmp_path):
+def test_callables_registered_with_keras_are_loaded(arguments, tmp_path):
     model = gmnvp.FlowModel(make_flow(**arguments))
     model.compile(keras.optimizers.Adam(0.05), run_eagerly=True)
     model.fit(points(), epochs=2, verbose=0)
@@ -221,7 +221,7 @@ def without_record():
     ],
     ids=["built otherwise", "lambda", "closure", "update"],
 )
-def test_what_cannot_be_saved_says_so_and_leaves_files_alone(flow_fn, update, message, tmp_path):
+def test_unsupported_saving_is_refused_and_keeps_old_files(flow_fn, update, message, tmp_path):
     path = tmp_path / "model.keras"
     path.write_text("precious")
     model = gmnvp.FlowModel(flow_fn())
@@ -248,7 +248,7 @@ def test_saved_before_it_is_compiled(tmp_path):
 
 
 @pytest.mark.parametrize("way", ["weights.h5", "set_weights", "keras"])
-def test_fit_after_loading_does_not_set_the_mixture_down_again(way, tmp_path):
+def test_fit_after_loading_does_not_reinitialise_the_mixture(way, tmp_path):
     model = make_model("gradient", keras.optimizers.SGD(0.0))
     model.fit(points(), verbose=0)
     model.distribution.distribution.components_distribution.loc.assign_add(tf.ones([2, 3]))
@@ -274,7 +274,7 @@ class Interrupt(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("update", ["full_batch", "stepwise"])
-def test_backup_and_restore_goes_on_where_it_was_interrupted(update, tmp_path):
+def test_backup_and_restore_resumes_training(update, tmp_path):
     make = functools.partial(make_model, update, **AS_USERS_DO)
     expected = next_losses(make())
     backup = str(tmp_path / "backup")

@@ -1,4 +1,4 @@
-"""Schedules, priors, annealing and the fit to convergence. Most of it runs under tf_keras, too."""
+"""Schedules, priors, annealing and EM to convergence; most tests also run under tf_keras."""
 
 import warnings
 
@@ -33,7 +33,7 @@ def assert_close(actual, expected, **tolerances):
 
 
 @pytest.mark.one_keras
-def test_power_schedule_is_the_power():
+def test_power_schedule_values():
     schedule = gmnvp.PowerSchedule(exponent=0.6, offset=3)
     np.testing.assert_allclose([schedule(t) for t in (0, 7)], [3**-0.6, 10**-0.6], rtol=1e-6)
     for arguments in ({"exponent": 1.5}, {"offset": 0.5}):
@@ -104,7 +104,7 @@ def test_weights_of_a_model_with_another_update_can_be_loaded(tmp_path):
 @pytest.mark.one_keras
 @pytest.mark.parametrize("eta", [1.0, 0.2])
 def test_stepwise_em_converges_to_the_posterior_mode(eta):
-    """On one batch again and again, a prior counts as beside `120 / eta` points."""
+    """On one repeated batch, a prior has the weight that it has with `120 / eta` points."""
     prior = gmnvp.Prior(concentration=20.0, degrees_of_freedom=30.0, scale=5.0)
     update = gmnvp.StepwiseEM(step_size=eta, covariance_floor=0.0, prior=prior)
     model = make_model(update, run_eagerly=False)
@@ -122,7 +122,7 @@ def test_stepwise_em_converges_to_the_posterior_mode(eta):
 
 
 @pytest.mark.one_keras
-def test_a_batch_without_weight_leaves_the_mixture_alone_under_a_prior():
+def test_a_batch_of_weight_zero_does_not_change_the_mixture_under_a_prior():
     model = make_model(gmnvp.StepwiseEM(prior=gmnvp.Prior()))
     model.initialize_mixture(points())
     before = parameters_of(model)
@@ -171,7 +171,7 @@ def test_annealed_responsibilities_are_a_power(update):
 @pytest.mark.one_keras
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_under_an_identity_the_fit_is_scikit_learns(covariance_type, weighted):
+def test_with_an_identity_bijector_fit_mixture_equals_scikit_learn(covariance_type, weighted):
     x = points().astype(np.float64)
     counts = np.arange(120) % 3 if weighted else np.ones(120, int)
     flow = gmnvp.gaussian_mixture_flow(
@@ -230,7 +230,7 @@ def test_the_objective_never_falls_and_is_in_nats(prior, labelled):
 
 
 @pytest.mark.one_keras
-def test_a_fit_that_does_not_converge_says_what_to_do():
+def test_a_fit_that_does_not_converge_warns_with_advice():
     with pytest.warns(gmnvp.ConvergenceWarning, match=r"3 iterations.*Allow more iterations"):
         fit = gmnvp.fit_mixture(make_flow(), points(), tolerance=0.0, max_iterations=3)
     assert not fit.converged
@@ -238,7 +238,7 @@ def test_a_fit_that_does_not_converge_says_what_to_do():
 
 
 @pytest.mark.parametrize("update", [gmnvp.FullBatchEM, gmnvp.StepwiseEM])
-def test_training_ends_with_a_fit_after_the_best_weights_are_restored(update):
+def test_final_iterations_run_after_the_best_weights_are_restored(update):
     best = keras.callbacks.EarlyStopping(patience=0, restore_best_weights=True)
     model = make_model(
         update(final_iterations=500, tolerance=1e-5),
@@ -254,7 +254,7 @@ def test_training_ends_with_a_fit_after_the_best_weights_are_restored(update):
 
 
 @pytest.mark.one_keras
-def test_restarts_keep_the_best():
+def test_the_best_of_several_starts_is_kept():
     x = tf.constant(np.random.default_rng(0).standard_normal([60, 2]))
     arguments = {"num_iterations": 3, "covariance_floor": 0.0}
 

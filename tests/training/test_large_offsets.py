@@ -97,7 +97,7 @@ def test_all_updates_keep_the_digits(update, how_to_run):
     assert -np.mean(model(x)) == pytest.approx(true_nll(x), abs=0.1)
 
 
-def test_what_is_asked_of_a_flow_keeps_the_digits():
+def test_functions_of_a_flow_keep_the_digits():
     x = timestamps()
     flow = make_flow(x)
     gmnvp.fit_mixture(flow, x)
@@ -119,7 +119,7 @@ def test_what_is_asked_of_a_flow_keeps_the_digits():
     ]
     samples = batched.draw(flow, 2000, seed=0)
     np.testing.assert_allclose(samples.std(axis=0), SPREAD, rtol=0.1)
-    assert len(np.unique(samples[:, 0])) > 1990  # a few are alike in float32
+    assert len(np.unique(samples[:, 0])) > 1990  # some are equal in float32
     np.testing.assert_allclose(samples, flow.sample(2000, seed=(0, 0)), atol=128.0)
     assert 0 < gmnvp.round_trip_error(flow, x) < 1e-6
 
@@ -147,13 +147,13 @@ def test_files_and_copies_keep_the_digits(tmp_path):
     np.testing.assert_allclose(batched.log_prob(copied, x), expected, atol=1e-6)
     gmnvp.export_flow(model.distribution, tmp_path / "export")
     exported = tf.saved_model.load(str(tmp_path / "export"))
-    rounded = x.astype(np.float32)  # an export takes the flow's dtype: the digits are the caller's
+    rounded = x.astype(np.float32)  # an export takes the flow's dtype: callers must keep the digits
     expected = batched.log_prob(model.distribution, rounded.astype(np.float64))
     np.testing.assert_allclose(exported.log_prob(rounded), expected, atol=1e-4)
 
 
 @pytest.mark.one_keras
-def test_contexts_beside_float64_points():
+def test_float64_points_with_contexts():
     x, context = timestamps(200), np.random.default_rng(1).normal(size=[200, 1])
     model = gmnvp.FlowModel(make_flow(x, context_size=1), seed=0)
     model.compile(keras.optimizers.SGD(1e-3), **HOW_TO_RUN)
@@ -170,7 +170,7 @@ LOST = (
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_digits_that_nothing_can_save_are_missed_at_once(form, tmp_path):
+def test_digits_lost_in_every_dtype_are_refused_at_once(form, tmp_path):
     model = make_model(None)
     before = [v.numpy() for v in model.distribution.variables]
     data = data_of(form, timestamps(), tmp_path / "x")
@@ -193,7 +193,7 @@ def test_digits_that_nothing_can_save_are_missed_at_once(form, tmp_path):
 
 
 @pytest.mark.one_keras
-def test_what_float32_has_rounded_is_told_even_to_a_flow_that_standardises():
+def test_float32_rows_that_have_lost_digits_are_refused():
     x = timestamps()
     with pytest.raises(ValueError, match=r"Pass the rows in float64 \(these are float32\)"):
         batched.as_points(make_flow(x), x.astype(np.float32))
@@ -217,11 +217,11 @@ def test_no_false_alarm(column):
     for flow in (make_flow(), make_flow(x)):
         precision.check_resolution(flow, x)
         precision.check_resolution(flow, x.astype(np.float32))
-    precision.check_resolution(make_flow(), timestamps(5))  # too few to say
+    precision.check_resolution(make_flow(), timestamps(5))  # too few rows
 
 
 @pytest.mark.one_keras
-def test_clusters_too_far_apart_are_told():
+def test_clusters_too_far_apart_for_float32_are_refused():
     x = np.concatenate([timestamps(100), timestamps(100) - OFFSET])
     with pytest.raises(ValueError, match=r"`x` would lose .*`dtype=tf.float64`"):
         precision.check_resolution(make_flow(x), x)

@@ -1,4 +1,4 @@
-"""A flow as a layer: several of one name, contexts, and weights of the loss that it adds."""
+"""A flow as a layer: default names, contexts, and sample weights of the loss that it adds."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ WEIGHTS = np.random.default_rng(1).uniform(size=24).astype(np.float32)
 ZEROS = np.zeros(24, np.float32)
 
 
-def test_layers_of_the_default_name_go_into_one_model(tmp_path):
+def test_several_layers_with_default_names_in_one_model(tmp_path):
     inputs = keras.Input([3])
     layers = [gmnvp.FlowLayer(make_flow(seed)) for seed in (0, 1)]
     model = keras.Model(inputs, [layer(inputs) for layer in layers])
@@ -47,7 +47,7 @@ def test_a_conditional_flow_takes_pairs_or_rows(tmp_path):
         (0, (X, C), r"vectors of size 3, got inputs of shape \(24, 3\) and \(24, 1\)"),
     ],
 )
-def test_inputs_that_do_not_go_with_the_flow(size, inputs, message):
+def test_inputs_of_wrong_shape_are_refused(size, inputs, message):
     with pytest.raises(ValueError, match=message):
         gmnvp.FlowLayer(make_flow(context_size=size))(inputs)
 
@@ -82,7 +82,7 @@ def test_weights_that_do_not_reach_the_loss_are_refused(arguments):
 
 
 @pytest.mark.parametrize("column", [False, True])
-def test_weights_given_to_the_layer_weigh_its_loss(column):
+def test_sample_weights_of_the_layer_weight_its_loss(column):
     inputs, weights = keras.Input([3]), keras.Input([1] if column else [])
     layer = gmnvp.FlowLayer(make_flow(), loss_weight=2.0)
     model = keras.Model([inputs, weights], layer(inputs, sample_weight=weights))
@@ -93,7 +93,7 @@ def test_weights_given_to_the_layer_weigh_its_loss(column):
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
-def test_weights_of_points_that_do_not_count():
+def test_points_of_weight_zero_do_not_influence_the_loss():
     layer = gmnvp.FlowLayer(make_flow(), loss_weight=1.0)
     x = X.reshape(4, 6, 3).copy()
     x[0] = np.inf
@@ -105,7 +105,7 @@ def test_weights_of_points_that_do_not_count():
     assert float(layer.losses[0]) == 0.0
 
 
-def test_weights_go_by_keras_where_the_loss_is_compiled():
+def test_keras_applies_sample_weights_to_a_compiled_loss():
     inputs = keras.Input([3])
     layer = gmnvp.FlowLayer(make_flow())
     model = keras.Model(inputs, layer(inputs))

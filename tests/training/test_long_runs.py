@@ -1,4 +1,4 @@
-"""Nothing grows with steps and calls: graphs, traces, cached values, or objects of Python's."""
+"""The numbers of graphs, traces, cached values and Python objects do not grow with steps."""
 
 import pathlib
 
@@ -13,7 +13,7 @@ BENCHMARKS = pathlib.Path(__file__).parents[2] / "examples" / "benchmarks"
 
 @pytest.fixture(scope="module")
 def long_run():
-    """The script as a module, and a model that has taken its first steps."""
+    """The script as a module, and a model after its first steps."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(BENCHMARKS)
         import long_run
@@ -35,7 +35,7 @@ def test_nothing_grows(long_run, what, total):
     assert per_call < 0.5
 
 
-def test_what_leaks_is_seen(long_run):
+def test_a_leak_is_detected(long_run):
     script, model = long_run
     kept = []
     run = script.evaluation(model)
@@ -54,7 +54,7 @@ def test_the_script_prints_what_has_grown(long_run, capsys):
     assert "grown" in capsys.readouterr().out
 
 
-def test_no_batches_of_products_whose_memory_would_grow_with_every_shape():
+def test_no_batched_matmuls_whose_cache_grows_with_every_shape():
     flow = gmnvp.gaussian_mixture_flow(3, 2, num_couplings=2, hidden_units=(8,), seed=0)
     x = tf.TensorSpec([None, 3])
     for counts in (
@@ -62,4 +62,4 @@ def test_no_batches_of_products_whose_memory_would_grow_with_every_shape():
         count_ops(lambda x: flow.sample(tf.shape(x)[0], seed=[0, 1]), x),
     ):
         assert "Einsum" not in counts
-        assert counts.get("BatchMatMulV2", 0) <= 1  # of the means, whose shape does not change
+        assert counts.get("BatchMatMulV2", 0) <= 1  # of the means, which have a fixed shape

@@ -1,4 +1,4 @@
-"""Optimizers that have the loss scaled train as those that do not. It runs under tf_keras, too."""
+"""Optimizers with and without loss scaling train alike; all tests also run under tf_keras."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def without_clipping():
 
 
 @pytest.mark.parametrize("clipping", ["clipnorm", "clipvalue", "global_clipnorm"])
-def test_the_optimizer_within_clips_the_gradient_of_the_loss(clipping, without_clipping):
+def test_the_inner_optimizer_clips_the_unscaled_gradient(clipping, without_clipping):
     clipped = trained(scaling(sgd(**{clipping: 0.05})))
     assert_close(clipped, trained(sgd(**{clipping: 0.05})))
     pairs = zip(without_clipping, clipped, strict=True)
@@ -89,8 +89,8 @@ def test_a_legacy_optimizer_of_tf_keras():
 
 
 @pytest.mark.skipif(not IS_KERAS_3, reason="an argument of Keras 3")
-def test_accumulated_gradients_are_those_of_one_batch():
-    """Three batches of 40 that an optimizer adds up are one of 120; the loss is scaled, or not."""
+def test_accumulated_gradients_equal_those_of_one_large_batch():
+    """The accumulated gradients of three batches of 40 equal those of one batch of 120."""
     whole = make_model("gradient", keras.optimizers.SGD(0.02))
     parts = keras.optimizers.SGD(0.02, gradient_accumulation_steps=3)
     for optimizer in (parts, scaling(keras.optimizers.SGD.from_config(parts.get_config()))):
@@ -109,7 +109,7 @@ def scale_of(optimizer):
 
 
 @pytest.mark.parametrize("arguments", [{}, {"run_eagerly": True}, BY_XLA])
-def test_a_step_that_is_left_out_lowers_the_scale(arguments):
+def test_a_skipped_step_lowers_the_scale(arguments):
     model = make_model("stepwise", scaling(sgd(), initial_scale=2.0**10), **arguments)
     model.train_on_batch(points(40))
     before = weights_of(model)
@@ -123,7 +123,7 @@ def test_a_step_that_is_left_out_lowers_the_scale(arguments):
     assert not all(np.array_equal(a, b) for a, b in zip(weights_of(model), before, strict=True))
 
 
-def test_a_scale_that_is_too_high_falls_until_training_goes_on():
+def test_a_scale_that_is_too_high_decreases_until_steps_are_finite():
     optimizer = keras.optimizers.SGD(1e-6)
     model = make_model("stepwise", scaling(optimizer, initial_scale=2.0**126))
     model.initialize_mixture(points())

@@ -1,4 +1,4 @@
-"""Nothing of a model, and none of its data, stays in memory when both are deleted."""
+"""A deleted model and its data leave nothing in memory."""
 
 import gc
 import weakref
@@ -14,7 +14,7 @@ keras = tf.keras
 
 
 class Rows(np.ndarray):
-    """An array to which weak references can point, and so can those to its views."""
+    """An array that allows weak references to it and to its views."""
 
 
 def rows(size=120, dtype=np.float64):

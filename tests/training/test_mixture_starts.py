@@ -1,4 +1,4 @@
-"""`fit_mixture` from k-means++, against scikit-learn."""
+"""`fit_mixture` with k-means++ starts, compared with scikit-learn."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ IRIS = datasets.load_iris().data
 
 
 def make_flow(seed, covariance_type="full", dtype=tf.float64):
-    """An identity bijector, and a mixture as it is made."""
+    """A flow with an identity bijector and an untrained mixture."""
     return gmnvp.gaussian_mixture_flow(
         4, 3, covariance_type=covariance_type, num_couplings=1, hidden_units=(), dtype=dtype,
         seed=seed,
@@ -34,7 +34,7 @@ def test_an_untrained_mixture_is_no_worse_than_scikit_learns(covariance_type, dt
         assert fit.objective[-1] > expected - 2e-3, (seed, fit.objective[-1], expected)
 
 
-def test_a_trained_mixture_goes_on_from_where_it_is():
+def test_a_trained_mixture_starts_from_its_parameters():
     flow = make_flow(0)
     gmnvp.fit_mixture(flow, IRIS)
     before = gmnvp.fit_mixture(flow, IRIS).objective
@@ -60,13 +60,13 @@ def test_a_mixture_whose_means_were_set_starts_from_them():
 
 
 @pytest.mark.filterwarnings("ignore::tfp_gmnvp.ConvergenceWarning")
-def test_no_starts_leave_an_untrained_mixture_where_it_is():
+def test_n_init_zero_starts_from_the_current_mixture():
     flow, start = make_flow(0), make_flow(0).log_prob(IRIS)
     fit = gmnvp.fit_mixture(flow, IRIS, n_init=0, max_iterations=1)
     np.testing.assert_allclose(fit.objective[0], np.mean(start), rtol=1e-6)
 
 
-def test_starts_know_weights_labels_and_seed():
+def test_starts_depend_on_weights_labels_and_seed():
     sample_weight = np.repeat([1.0, 0.0], [100, 50])
     results = []
     for data in ({"x": IRIS, "sample_weight": sample_weight}, {"x": IRIS[:100]}):

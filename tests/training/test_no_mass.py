@@ -1,4 +1,4 @@
-"""Rows whose weights are all zero: no step, and a word."""
+"""Rows whose weights are all zero: training changes nothing and warns."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def weightless(x, batch_size=100):
 
 
 @pytest.mark.parametrize("update", UPDATES)
-def test_fit_changes_nothing_and_says_so(update):
+def test_fit_changes_nothing_and_warns(update):
     model = make_model(update)
     before = [v.numpy() for v in model.distribution.variables]
     with pytest.warns(UserWarning, match="`sample_weight` was zero for all"):
@@ -46,7 +46,7 @@ def test_fit_changes_nothing_and_says_so(update):
 
 
 @pytest.mark.parametrize("weights", ["none to train on", "none to validate by"])
-def test_a_validation_split_leaves_weight_on_both_sides(weights):
+def test_a_validation_split_with_only_zero_weights_on_one_side_is_refused(weights):
     model = make_model("full_batch")
     sample_weight = np.repeat([0.0, 1.0], 200)
     message = "`sample_weight` of the rows left by `validation_split`"
@@ -68,7 +68,7 @@ def test_fit_mixture_refuses():
         np.testing.assert_array_equal(variable, value)
 
 
-def test_some_weightless_batches_are_no_matter():
+def test_some_batches_of_weight_zero_are_accepted():
     x = rows()
     sample_weight = np.repeat([0.0, 1.0], 200).astype(np.float32)
     data = tf.data.Dataset.from_tensor_slices((x, np.full(400, -1), sample_weight)).batch(100)

@@ -1,4 +1,4 @@
-"""Long calls say what they try, if asked to, and nothing else."""
+"""Long calls show their progress with `verbose`, and print nothing otherwise."""
 
 import io
 import logging
@@ -57,7 +57,7 @@ def test_select_components_shows_numbers_and_folds(capsys):
     assert lines[2].startswith("trainings 3/6 [==========....")
 
 
-def test_a_terminal_has_one_line(monkeypatch):
+def test_on_a_terminal_the_bar_stays_in_one_line(monkeypatch):
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stdout", terminal)

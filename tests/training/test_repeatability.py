@@ -1,4 +1,4 @@
-"""One seed says all that is random, whatever the process, and no global state has a part in it."""
+"""A seed determines all random numbers in any process; global states are not used."""
 
 import os
 import pathlib
@@ -11,7 +11,7 @@ import repeated_run
 
 @pytest.fixture(scope="module")
 def elsewhere():
-    """What another process prints of seed 7: a digest, and whether global states are untouched."""
+    """Output of another process for seed 7: a digest, and whether global states are unchanged."""
     script = pathlib.Path(repeated_run.__file__)
     environment = {**os.environ, "PYTHONPATH": str(script.parents[1])}
     command = [sys.executable, str(script), "7", "1"]

@@ -1,4 +1,4 @@
-"""Arrays in batches of rows: memory maps train as arrays do, and are never copied whole."""
+"""Batches of rows: memory maps train like arrays, and are never copied."""
 
 import numpy as np
 import pytest
@@ -90,7 +90,7 @@ def in_order(batches):
 
 
 @pytest.mark.one_keras
-def test_every_pass_is_shuffled_anew_where_epochs_are_not_passes():
+def test_every_pass_has_a_new_shuffle_even_with_steps_per_epoch():
     x = np.arange(20.0, dtype=np.float32)[:, np.newaxis]
     epoch = tf.Variable(4, dtype=tf.int64)
     arguments = {"x": x, "y": None, "sample_weight": None, "batch_size": 6, "steps_per_epoch": 9}
@@ -102,7 +102,7 @@ def test_every_pass_is_shuffled_anew_where_epochs_are_not_passes():
         )
         actual = in_order(next(batches) for _ in range(4))
         np.testing.assert_array_equal(actual, in_order(expected))
-        epoch.assign(0)  # of no consequence: the next pass may have begun before it
+        epoch.assign(0)  # has no effect: the next pass may have begun already
 
 
 def test_an_epoch_of_as_many_steps_as_batches_is_a_pass(x):
@@ -124,8 +124,8 @@ def test_under_a_strategy_rows_are_shuffled_alike(x):
 
 
 @pytest.mark.one_keras
-def test_only_what_is_trained_on_is_read(tmp_path):
-    """Far more rows than memory has room for: a file of a tebibyte, all of it a hole."""
+def test_only_rows_that_are_trained_on_are_read(tmp_path):
+    """Far more rows than fit in memory: a sparse file of one tebibyte."""
     path = tmp_path / "sparse"
     with open(path, "wb") as file:
         file.truncate(2**40)
@@ -142,7 +142,7 @@ def test_only_what_is_trained_on_is_read(tmp_path):
 
 @pytest.mark.one_keras
 @pytest.mark.parametrize(("num_columns", "num_reads"), [(2, 1), (70_000, 4)])
-def test_short_rows_are_read_for_many_batches_at_a_time(num_columns, num_reads):
+def test_short_rows_of_many_batches_are_read_at_once(num_columns, num_reads):
     reads = []
 
     class Counted(np.ndarray):

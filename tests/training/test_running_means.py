@@ -1,4 +1,4 @@
-"""What Keras' global settings and callbacks may not do to the reported means."""
+"""Keras' global settings and callbacks do not change the reported means."""
 
 import contextlib
 
@@ -32,7 +32,7 @@ def policy(name):
 
 
 def batches_of(x):
-    """As a data set, whose dtype Keras leaves alone."""
+    """A data set, whose dtype Keras does not change."""
     return tf.data.Dataset.from_tensor_slices((x,)).batch(40)
 
 
@@ -43,7 +43,7 @@ def nll(model, x):
 @pytest.mark.parametrize(
     ("setting", "dtype"), [(floatx, "float16"), (policy, "float16"), (policy, "bfloat16")]
 )
-def test_half_precision_elsewhere_leaves_the_loss_its_digits(setting, dtype):
+def test_the_loss_keeps_its_digits_under_global_half_precision(setting, dtype):
     with setting(dtype):
         model = make_model()
         history = model.fit(X, validation_data=batches_of(X), verbose=0).history
@@ -63,7 +63,7 @@ def test_a_flow_in_float64_reports_in_float64():
 
 
 @pytest.mark.parametrize("has_validation", [False, True])
-def test_an_evaluation_within_an_epoch_leaves_its_means_alone(has_validation):
+def test_an_evaluation_during_an_epoch_does_not_change_its_means(has_validation):
     other, seen = X[:30] + 1.0, []
 
     class Evaluate(keras.callbacks.Callback):

@@ -1,4 +1,4 @@
-"""No component dies as training goes on, on data that moves."""
+"""No component dies while the data moves during training."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def draw(rng, centers, number=900):
 
 
 def trained(update, learning_rate, radius, num_moves=20):
-    """Epochs of nine steps, each three standard deviations further; three at the last place."""
+    """Trains on data that moves by three standard deviations each epoch, and then stays."""
     rng, centers = np.random.default_rng(0), clusters(radius)
     flow = gmnvp.gaussian_mixture_flow(
         2, 3, num_couplings=4, hidden_units=(32, 32), standardize=draw(rng, centers), seed=0
@@ -42,14 +42,14 @@ def trained(update, learning_rate, radius, num_moves=20):
 @pytest.mark.parametrize(
     "learning_rate, radius, highest", [(0.0, 3.0, 2.3), (1e-3, 3.0, 2.7), (0.0, 2.0, 3.0)]
 )
-def test_no_component_is_below_a_tenth_of_its_share(learning_rate, radius, highest):
+def test_every_component_keeps_a_tenth_of_its_share(learning_rate, radius, highest):
     loss, weight = trained(gmnvp.StepwiseEM(), learning_rate, radius)
     assert weight > 0.1 / 3
     assert loss < highest  # the entropy is 2.1
 
 
 @pytest.mark.one_keras
-def test_that_is_by_the_larger_steps():
+def test_without_larger_step_sizes_components_die():
     loss, _ = trained(gmnvp.StepwiseEM(largest_step_size=0.0), 0.0, 3.0)
     assert loss > 3.0
 
@@ -79,7 +79,7 @@ def part(mixture, current, z, sample_weight=None):
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical", "low_rank"])
-def test_chance_is_no_movement_and_a_shift_is_all_movement(covariance_type):
+def test_beyond_chance_is_zero_for_noise_and_near_one_for_a_shift(covariance_type):
     current = parameters(covariance_type)
     mixture = mixtures.as_mixture(current, covariance_type)
     drawn = [mixture.sample(200, seed=[0, i]) for i in range(40)]

@@ -1,4 +1,4 @@
-"""Keras' methods of one batch check what they are given, as those of many do."""
+"""Keras' methods for single batches check their arguments, as `fit` and `evaluate` do."""
 
 import numpy as np
 import pytest
@@ -42,6 +42,6 @@ def test_prediction(model):
     ],
     ids=["width", "one row", "nan"],
 )
-def test_prediction_of_what_are_no_points(model, x, message):
+def test_prediction_refuses_invalid_points(model, x, message):
     with pytest.raises(ValueError, match=f"`x` must hold .*{message}"):
         model.predict_on_batch(x)

@@ -1,4 +1,4 @@
-"""Where training starts: from a sample of all rows, whatever their order, weights and units."""
+"""Training starts from a sample of all rows, for any order, weights and units."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ keras = tf.keras
 
 
 class Frozen(gmnvp.MixtureUpdate):
-    """Leaves the mixture as it starts."""
+    """Does not change the mixture."""
 
 
 def make_model(num_components, covariance_type="full", seed=0, event_size=2, **arguments):
@@ -33,7 +33,7 @@ def make_model(num_components, covariance_type="full", seed=0, event_size=2, **a
 
 
 def sorted_clusters(num_clusters=6, size=12_000):
-    """Clusters one after another: the first 10,000 rows hold but five of six."""
+    """Sorted clusters: the first 10,000 rows contain only five of six."""
     rng = np.random.default_rng(0)
     which = np.arange(size) * num_clusters // size
     angle = 2 * np.pi * which / num_clusters
@@ -48,7 +48,7 @@ def as_memory_map(x, path):
 
 
 @pytest.mark.parametrize("form", ["array", "memory map", "data set", "sequence"])
-def test_the_start_sees_all_of_the_rows(form, tmp_path):
+def test_the_start_samples_all_rows(form, tmp_path):
     x, which = sorted_clusters()
     data = {
         "array": lambda: x,
@@ -63,7 +63,7 @@ def test_the_start_sees_all_of_the_rows(form, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["array", "data set"])
-def test_rows_of_weight_zero_are_not_what_the_start_sees(form):
+def test_the_start_ignores_rows_of_weight_zero(form):
     x, _ = sorted_clusters(2)
     weights = np.where(np.arange(len(x)) < 11_000, 0.0, 1.0)
     data = {"x": x, "sample_weight": weights}
@@ -108,7 +108,7 @@ def test_a_reservoir_is_a_sample_of_all_rows():
 
 @pytest.mark.one_keras
 @pytest.mark.parametrize("form", ["arrays", "batches"])
-def test_labels_are_sampled_beyond_the_other_rows(form):
+def test_labelled_rows_are_sampled_additionally(form):
     x, y = np.arange(400.0)[:, np.newaxis], np.where(np.arange(400) % 100 == 99, 1, -1)
     if form == "arrays":
         rows, labels, weights = samples.sample_of_arrays(x, y, size=6, seed=0)
@@ -123,7 +123,7 @@ def test_labels_are_sampled_beyond_the_other_rows(form):
 
 
 @pytest.mark.one_keras
-def test_no_weight_at_all_is_refused_by_name():
+def test_all_zero_weights_are_refused_by_name():
     x, weights = np.zeros([5, 2]), np.zeros(5)
     batches = streams.training_batches(x, None, weights)
     for sample in (
@@ -144,7 +144,7 @@ def clusters_of_unlike_units(seed, unit=1000.0, separation=6.0):
 
 @pytest.mark.parametrize("covariance_type", ["full", "diag", "tied"])
 @pytest.mark.parametrize("unit", [1e3, 1e-6, 1e8])
-def test_clusters_are_found_in_whatever_units(unit, covariance_type):
+def test_clusters_are_found_in_any_units(unit, covariance_type):
     for seed in range(2):
         x, which = clusters_of_unlike_units(seed, unit)
         model = make_model(2, covariance_type, seed=seed)
@@ -156,7 +156,7 @@ def test_clusters_are_found_in_whatever_units(unit, covariance_type):
 
 
 @pytest.mark.one_keras
-def test_the_first_fit_does_not_hang_on_units():
+def test_the_start_does_not_depend_on_units():
     x, _ = clusters_of_unlike_units(0, unit=1.0)
     scale = np.array([2.0**-20, 2.0**13], np.float32)
     first = em.initial_parameters(tf.constant(x), 3, "full", seed=0)
@@ -167,8 +167,8 @@ def test_the_first_fit_does_not_hang_on_units():
 
 @pytest.mark.one_keras
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical", "low_rank"])
-def test_weights_are_copies_of_rows_at_the_start(covariance_type):
-    """All starts honour weights: a row of weight three is three rows, one of zero is none."""
+def test_an_integer_weight_equals_copies_of_a_row_at_the_start(covariance_type):
+    """In all starts a row of weight three equals three rows; a row of weight zero is ignored."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=[60, 4]) * [1.0, 5.0, 0.1, 2.0]
     x[50:] += 1000.0

@@ -1,4 +1,4 @@
-"""The steps of a model, taken by hand: no `fit`, no Keras model."""
+"""The training steps alone, without `fit` or a Keras model."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_a_gradient_step_is_the_gradient_of_the_mean_log_likelihood(compiles):
         np.testing.assert_allclose(variable, value, rtol=1e-4, atol=1e-6)
 
 
-def test_what_is_returned_is_the_batch_before_the_step():
+def test_a_step_returns_the_evaluation_before_the_step():
     flow = make_flow()
     before = flow.log_prob(X)
     labels, weights = np.r_[np.zeros(32), -np.ones(32)].astype(np.int32), np.linspace(0.5, 1.5, 64)
@@ -76,7 +76,7 @@ def test_without_a_bijector_a_stepwise_update_of_step_size_one_is_em():
     np.testing.assert_allclose(mixtures.mixture_parameters(mixture).loc, expected, rtol=1e-4)
 
 
-def test_steps_are_for_certain_weights_and_an_update():
+def test_are_for_compares_weights_and_update():
     flow = make_flow()
     steps = make_steps(flow, gmnvp.StepwiseEM())
     trained = list(flow.bijector.trainable_variables)

@@ -1,4 +1,4 @@
-"""The Keras model. Most of it runs a second time under tf_keras: see test_run_again.py."""
+"""The Keras model; most tests run again under tf_keras: see test_run_again.py."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def x():
 
 
 def make_model(x, update=None, *, optimizer=None, seed=0, num_components=2, **compile_arguments):
-    """A small model, perturbed off the identity so that no latent is plain data."""
+    """A small model whose bijector is not the identity."""
     flow = gmnvp.gaussian_mixture_flow(
         x.shape[1],
         num_components,
@@ -56,7 +56,7 @@ def mean_nll(model, x):
 
 
 def em_iteration(model, x, sample_weight=None, floor=1e-4):
-    """One EM iteration on the model's latents, by the pure functions."""
+    """One EM iteration on the model's latents, by functions of `em`."""
     mixture = model.distribution.distribution
     z = model.distribution.bijector.inverse(x)
     responsibilities, _ = em.expectation(mixtures.component_log_joint(mixture, z))
@@ -89,16 +89,16 @@ def test_fit_learns_and_reports_nats(x, update):
 
 
 @pytest.mark.parametrize("update", ["full_batch", "stepwise"])
-def test_mixture_is_out_of_the_optimizer_under_em(x, update):
+def test_the_optimizer_does_not_train_the_mixture_under_em(x, update):
     model = make_model(x, UPDATES[update]())
     flow = model.distribution
     assert len(model.trainable_variables) == len(flow.bijector.trainable_variables)
     assert len(model.trainable_weights) == len(flow.bijector.trainable_variables)
-    num_notes = 2  # whether it is initialised, and how many epochs it has been trained for
+    num_notes = 2  # a flag for initialisation, and the number of epochs
     assert len(model.weights) == len(flow.variables) + num_notes
 
 
-def test_mixture_is_the_optimizers_under_gradient_update(x):
+def test_the_optimizer_trains_the_mixture_under_gradient_update(x):
     model = make_model(x, gmnvp.GradientUpdate())
     assert len(model.trainable_variables) == len(model.distribution.trainable_variables)
 
@@ -186,7 +186,7 @@ def test_stepwise_em_averages_statistics(x):
 
 
 @pytest.mark.one_keras
-def test_stepwise_em_leaves_the_mixture_alone_when_a_batch_weighs_nothing(x):
+def test_stepwise_em_ignores_batches_of_weight_zero(x):
     model = make_model(x, gmnvp.StepwiseEM(), optimizer=keras.optimizers.SGD(0.1))
     model.initialize_mixture(x)
     before = values(model.distribution.variables)
@@ -253,13 +253,13 @@ def test_one_evaluation_of_each_conditioner_per_step(x):
     step = tf.function(model.train_step).get_concrete_function((tf.TensorSpec([None, 3]),))
     num_products = [op.type for op in step.graph.get_operations()].count("MatMul")
     num_layers = 2 * 2  # two couplings of two layers
-    of_mixture = 3  # forward, and both gradients, of which the graph prunes one
-    # forward, and the gradients of kernels and inputs, but not of the data itself
+    of_mixture = 3  # forward pass and two gradients, one of which the graph prunes
+    # forward pass, gradients of kernels and inputs, but not of the data
     assert num_products == 3 * num_layers - 1 + of_mixture
 
 
 @pytest.mark.one_keras
-def test_first_fit_sets_the_mixture_down_once(x):
+def test_the_first_fit_initialises_the_mixture_once(x):
     model = make_model(x, gmnvp.GradientUpdate(), optimizer=frozen())
     start = values(model.distribution.distribution.variables)
     model.fit(x, verbose=0)
@@ -271,7 +271,7 @@ def test_first_fit_sets_the_mixture_down_once(x):
 
 
 @pytest.mark.one_keras
-def test_initialisation_can_be_declined(x):
+def test_initialisation_can_be_turned_off(x):
     flow = gmnvp.gaussian_mixture_flow(3, 2, num_couplings=1, hidden_units=(), seed=0)
     before = values(flow.distribution.variables)
     model = gmnvp.FlowModel(flow, initialize=False)
@@ -281,7 +281,7 @@ def test_initialisation_can_be_declined(x):
         np.testing.assert_array_equal(a, b)
 
 
-def test_validation_split_keeps_the_last_rows_from_em(x):
+def test_em_does_not_use_rows_of_validation_split(x):
     rows = np.concatenate([x, x[:30] + 100])
     model = make_model(x, gmnvp.FullBatchEM(), optimizer=frozen())
     twin = make_model(x, gmnvp.FullBatchEM(), optimizer=frozen())
@@ -295,7 +295,7 @@ def test_validation_split_keeps_the_last_rows_from_em(x):
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".ckpt"])
 @pytest.mark.parametrize("update", EACH_UPDATE)
-def test_saved_weights_come_back_and_training_goes_on(x, update, suffix, tmp_path):
+def test_weights_are_loaded_and_training_continues(x, update, suffix, tmp_path):
     path = str(tmp_path / f"model{suffix}")
     fit = {"batch_size": 40, "shuffle": False, "verbose": 0}
     model = make_model(x, UPDATES[update]())
@@ -374,7 +374,7 @@ def test_sequence_of_batches(x):
     assert len(make_model(x).fit(Batches(), epochs=2, verbose=0).history["loss"]) == 2
 
 
-def test_compile_says_what_is_wrong(x):
+def test_compile_refuses_invalid_arguments(x):
     with pytest.raises(TypeError, match=r"`mixture_update` must be a `MixtureUpdate`.*'em'"):
         make_model(x, "em")
     with pytest.raises(ValueError, match="`loss` cannot be chosen"):

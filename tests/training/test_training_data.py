@@ -1,4 +1,4 @@
-"""The data of a `fit` is checked once, and read by all that train on it."""
+"""The data of a `fit` is checked once."""
 
 import inspect
 
@@ -17,7 +17,7 @@ keras = tf.keras
 
 @pytest.fixture
 def checked(monkeypatch):
-    """The names of all points that are checked, in order."""
+    """The names of all checked points, in order."""
     names, check = [], array_checks.check_points
 
     def counting(x, *args, **kwargs):
@@ -44,7 +44,7 @@ def test_rows_that_are_split_off_are_checked_with_the_others(checked):
     assert checked == ["x"]
 
 
-def test_what_a_callback_evaluates_is_checked(checked):
+def test_data_that_a_callback_evaluates_is_checked(checked):
     model = make_model("gradient", "sgd")
     bad = np.full([4, 3], np.nan, np.float32)
     callback = keras.callbacks.LambdaCallback(
@@ -114,5 +114,5 @@ def test_only_a_long_training_is_compiled(monkeypatch):
     model.fit(points(), epochs=3, verbose=0)
     assert model._steps.compiles
     steps = model._steps
-    model.fit(points(), epochs=1, verbose=0)  # what is compiled serves short ones, too
+    model.fit(points(), epochs=1, verbose=0)  # compiled steps are also used by short calls
     assert model._steps is steps

@@ -1,4 +1,4 @@
-"""A mixture's update is configuration: its state belongs to the model."""
+"""A mixture update is configuration: its state belongs to the model."""
 
 import copy
 import pickle
@@ -56,7 +56,7 @@ def pickled(update):
 
 
 @EACH_UPDATE
-def test_copies_are_of_the_configuration(update):
+def test_copies_contain_only_the_configuration(update):
     original = UPDATES[update]()
     model = make_model(original)
     losses = fit(model, points())
@@ -70,7 +70,7 @@ def test_copies_are_of_the_configuration(update):
     np.testing.assert_array_equal(fit(make_model(other), points()), losses)
 
 
-def test_a_models_own_state_outlives_the_use_of_its_copy():
+def test_using_a_copy_does_not_change_the_models_state():
     model = make_model(UPDATES["stepwise"]())
     fit(model, points())
     other = make_model(model.mixture_update)

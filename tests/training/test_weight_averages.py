@@ -1,4 +1,4 @@
-"""Optimizers that average the weights: what `fit` leaves fits together. Under tf_keras, too."""
+"""Optimizers that average the weights: final weights are consistent; also under tf_keras."""
 
 import warnings
 
@@ -21,7 +21,7 @@ def adam(rate=0.05, **arguments):
 
 
 def fit(model, **arguments):
-    """The history of a short training, whatever it warns of."""
+    """The history of short training, without its warnings."""
     arguments = {"epochs": 4, "validation_data": HELD_OUT, **arguments}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", gmnvp.TrainingWarning)
@@ -34,14 +34,14 @@ def loss(model, x=HELD_OUT):
 
 @pytest.mark.parametrize("momentum", [0.5, 0.99])
 @pytest.mark.parametrize("update", EACH_UPDATE)
-def test_what_stays_is_no_worse_than_the_last_validation(update, momentum):
+def test_final_weights_are_no_worse_than_the_last_validation(update, momentum):
     model = make_model(update, adam(ema_momentum=momentum))
     history = fit(model)
     assert loss(model) < history["val_loss"][-1] + 1e-4
 
 
 @pytest.mark.parametrize("momentum", [0.8, 0.99])
-def test_the_mixture_fits_the_bijector_that_stays(momentum):
+def test_the_mixture_fits_the_final_bijector(momentum):
     model = make_model("stepwise", adam(ema_momentum=momentum))
     fit(model, validation_data=None)
     before = loss(model, points())
@@ -49,8 +49,8 @@ def test_the_mixture_fits_the_bijector_that_stays(momentum):
     assert loss(model, points()) > before - 0.01
 
 
-def test_averages_that_are_better_stay():
-    """Steps that are far too large, so that the weights jump about their average."""
+def test_better_averages_become_the_final_weights():
+    """Very large steps, so that the weights oscillate about their average."""
     model = make_model("stepwise", keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.95))
     raw = make_model("stepwise", keras.optimizers.SGD(0.1))
     model.fit(points(), batch_size=30, epochs=60, validation_data=HELD_OUT, verbose=0)
@@ -60,7 +60,7 @@ def test_averages_that_are_better_stay():
         np.testing.assert_array_equal(weight, average)
 
 
-def test_a_short_training_keeps_its_weights_and_says_so():
+def test_short_training_keeps_its_weights_and_warns():
     model, plain = (
         make_model("gradient", optimizer)
         for optimizer in (adam(ema_momentum=0.999), keras.optimizers.Adam(0.05))
@@ -73,7 +73,7 @@ def test_a_short_training_keeps_its_weights_and_says_so():
 
 
 @pytest.mark.parametrize("update", EACH_UPDATE)
-def test_early_stopping_has_its_way(update):
+def test_early_stopping_overrides_the_choice(update):
     model = make_model(update, adam(0.2))
     stop = keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True)
     history = fit(model, epochs=8, callbacks=[stop])
@@ -87,7 +87,7 @@ def test_early_stopping_has_its_way(update):
         pytest.param("stepwise", *BY_XLA.values, marks=BY_XLA.marks),
     ],
 )
-def test_averages_of_no_memory_change_nothing(update, arguments):
+def test_averages_with_zero_momentum_change_nothing(update, arguments):
     optimizer = keras.optimizers.SGD(
         0.02, use_ema=True, ema_momentum=0.0, ema_overwrite_frequency=1
     )
@@ -131,7 +131,7 @@ def test_every_overwrite_frequency(update, frequency):
 @only_keras_3
 @pytest.mark.parametrize("swap_on_epoch", [False, True])
 @pytest.mark.parametrize("update", UPDATES)
-def test_swapped_weights_are_those_that_are_validated(update, swap_on_epoch, tmp_path):
+def test_validation_uses_the_swapped_weights(update, swap_on_epoch, tmp_path):
     model = make_model(update, adam())
     path = tmp_path / "best.weights.h5"
     callbacks = [
@@ -143,7 +143,7 @@ def test_swapped_weights_are_those_that_are_validated(update, swap_on_epoch, tmp
     history = fit(model, callbacks=callbacks)
     left = loss(model)
     assert left < history["val_loss"][-1] + 1e-4
-    if update != "gradient":  # which does not fit the mixture at the end
+    if update != "gradient":  # it does not fit the mixture at the end
         gmnvp.fit_mixture(model.distribution, points(), covariance_floor=1e-3, tolerance=1e-3)
         assert loss(model) > left - 0.02
     if swap_on_epoch:
@@ -151,15 +151,15 @@ def test_swapped_weights_are_those_that_are_validated(update, swap_on_epoch, tmp
         assert loss(model) == pytest.approx(min(history["val_loss"]), abs=1e-4)
 
 
-def test_what_is_averaged_starts_where_training_does():
-    """Not from what there was before the mixture was set down, as `compile` built the averages."""
+def test_averages_start_from_the_initialised_mixture():
+    """`compile` builds the averages before the mixture is initialised."""
     model = make_model("gradient", adam(ema_momentum=0.999))
     model.initialize_mixture(points())
     for weight, average in averages_of(model.optimizer, model.weights):
         np.testing.assert_array_equal(weight, average)
 
 
-def test_it_goes_on_after_a_file(tmp_path):
+def test_averages_continue_after_loading(tmp_path):
     model = make_model("stepwise", adam())
     fit(model)
     model.save(tmp_path / "model.keras")
