@@ -7,7 +7,8 @@ from keras_models import EACH_UPDATE, make_model, points, sequence_of
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import em, mixtures
-from tfp_gmnvp.training.data.checked_data import checked_data, streams
+from tfp_gmnvp.training.data import streams
+from tfp_gmnvp.training.data.checked_data import checked_data
 
 keras = tf.keras
 
