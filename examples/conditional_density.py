@@ -1,14 +1,14 @@
-"""Regression whose answer is not one value: the angles of an arm, given where its hand is.
+"""Regression with several answers: the angles of an arm, given the position of its hand.
 
-An arm of two links reaches most places in two ways, with the elbow to one side or the other, some
-in one way alone, and where the two ways meet they blend (Bishop 1994, "Mixture density networks",
-section 5). A flow with a context learns p(angles | hand), its mixture's weights given by a gate
-that reads the context, too. Beside it stand mixture density networks, the Gaussian mixture whose
-parameters are a network's output, of about the same number of parameters.
+An arm of two links reaches most places in two ways, with the elbow on either side. It reaches some
+places in only one way, and the two ways meet at others (Bishop 1994, "Mixture density networks",
+section 5). A flow with a context learns p(angles | hand), and a gate computes its mixture weights
+from the context. It is compared with mixture density networks: Gaussian mixtures whose
+parameters are outputs of a network, with about the same number of parameters.
 
-The hand is known up to a small error, so that quadrature gives the true conditional density. All
-are compared by their held-out log-likelihood, and by their calibration: of the held-out answers a
-share alpha should be in the model's region of highest density that holds the probability alpha.
+The hand's position has a small error, so quadrature gives the true conditional density. All
+models are compared by held-out log-likelihood and by calibration: a share alpha of the held-out
+answers should be in the model's region of highest density with probability alpha.
 """
 
 import argparse
@@ -37,14 +37,14 @@ SHARES = np.arange(0.1, 1.0, 0.1)
 
 
 class Model(NamedTuple):
-    """A conditional density: what makes it a distribution at scaled hands, and its size."""
+    """A conditional density: a function from scaled hands to a distribution, and its size."""
 
     at: Callable[[np.ndarray], tfd.Distribution]
     num_parameters: int
 
 
 def elbow_and_hand(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where elbow and hand are, `[..., 2]` each."""
+    """The positions of elbow and hand, `[..., 2]` each."""
     first, both = angles[..., 0], angles.sum(axis=-1)
     elbow = LINKS[0] * np.stack([np.cos(first), np.sin(first)], axis=-1)
     return elbow, elbow - LINKS[1] * np.stack([np.cos(both), np.sin(both)], axis=-1)
@@ -59,7 +59,7 @@ def draw_data(size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def scaled(hands: np.ndarray) -> np.ndarray:
-    """Hands as contexts, at about unit scale."""
+    """Hands as contexts of about unit scale."""
     return ((hands - [0.57, 0.5]) / 0.2).astype(np.float32)
 
 
@@ -77,7 +77,7 @@ def _log_likelihood(angles, hand):
 
 
 def fit_flow(angles, context, *, num_components: int, epochs: int, seed: int) -> Model:
-    """Trains a flow with a gate by EM and gradient."""
+    """Trains a flow with a gate by gradient steps and EM."""
     flow = gmnvp.gaussian_mixture_flow(
         2,
         num_components,
@@ -133,7 +133,7 @@ def held_out(model: Model, angles, context, *, seed: int, num_samples: int = 500
 
 
 def coverage(region: np.ndarray) -> np.ndarray:
-    """The share of answers in the regions of highest density that should hold `SHARES`."""
+    """The share of answers in regions of highest density with probabilities `SHARES`."""
     return np.mean(region[:, np.newaxis] <= SHARES, axis=0)
 
 
@@ -149,7 +149,7 @@ def report(name: str, model: Model, log_prob, region, truth) -> None:
 
 
 def draw_arms(ax, angles: np.ndarray, hand: np.ndarray) -> None:
-    """Postures of the arm, and where its hand should be."""
+    """Draws postures of the arm, and the target of its hand."""
     elbow, reached = elbow_and_hand(angles)
     for way, colour in ((angles[:, 1] < np.pi, "tab:blue"), (angles[:, 1] >= np.pi, "tab:orange")):
         for place, end in zip(elbow[way], reached[way], strict=True):
@@ -162,7 +162,7 @@ def draw_arms(ax, angles: np.ndarray, hand: np.ndarray) -> None:
 
 
 def grid_of_angles(resolution: int = 200) -> np.ndarray:
-    """The middles `[R, R, 2]` of a grid of angles; the second angle goes down the rows."""
+    """The centres `[R, R, 2]` of a grid of angles; the second angle varies over rows."""
     fractions = (np.arange(resolution) + 0.5) / resolution
     first, second = np.meshgrid(*[fractions] * 2)
     return (LOW + (HIGH - LOW) * np.stack([first, second], axis=-1)).astype(np.float32)

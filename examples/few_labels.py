@@ -1,11 +1,11 @@
-"""Ten labels among a thousand points: a flow as a classifier, against scikit-learn's.
+"""Classification with ten labels for a thousand points: a flow compared with scikit-learn.
 
     python examples/few_labels.py
 
-Two moons and two circles, five labels a class. The flow has one component a class; it learns from
-all points where the data is, and from the labels which component is which class (Izmailov et al.
-2020, "Semi-supervised learning with normalizing flows", arXiv:1912.13025). Beside it stand
-scikit-learn's `LabelSpreading` and `SelfTrainingClassifier` around a support vector machine. The
+The data are two moons and two circles, with five labels per class. The flow has one component per
+class. It learns the density from all points, and the classes from the labels (Izmailov et al.
+2020, "Semi-supervised learning with normalizing flows", arXiv:1912.13025). It is compared with
+scikit-learn's `LabelSpreading` and `SelfTrainingClassifier` with a support vector machine. The
 table has the accuracy on the points without labels, mean and standard error over seeds, and the
 calibration error of the flow's probabilities.
 """
@@ -37,7 +37,7 @@ DENSITIES = {"moons": datasets.two_moons, "circles": datasets.circles}
 
 
 def load(name: str, num_points: int, num_labels: int, seed: int):
-    """Standardised points, their classes, and the labels: classes of a few, and -1 of the rest."""
+    """Standardised points, their classes, and labels: classes of a few points, -1 for others."""
     x, classes = DENSITIES[name](noise=NOISE).sample_with_labels(num_points, seed=seed)
     x = ((x - x.mean(axis=0)) / x.std(axis=0)).astype(np.float32)
     rng = np.random.default_rng(seed)
@@ -49,7 +49,7 @@ def load(name: str, num_points: int, num_labels: int, seed: int):
 
 
 def train_flow(x, labels, epochs: int, seed: int):
-    """A flow with one component a class."""
+    """Trains a flow with one component per class."""
     tf.keras.utils.set_random_seed(seed)
     flow = gmnvp.gaussian_mixture_flow(2, 2, num_couplings=6, seed=seed)
     model = gmnvp.FlowModel(flow, seed=seed)
@@ -60,7 +60,7 @@ def train_flow(x, labels, epochs: int, seed: int):
 
 
 def predictions(x, labels, epochs: int, seed: int) -> dict:
-    """The classes that each method gives to all points, and the flow's probabilities."""
+    """The classes that each method predicts for all points, and the flow's probabilities."""
     flow = train_flow(x, labels, epochs, seed)
     probs = gmnvp.posterior(flow, x).probs_parameter().numpy()
     spreading = LabelSpreading(kernel="rbf", gamma=20, max_iter=1000).fit(x, labels)
@@ -74,7 +74,7 @@ def predictions(x, labels, epochs: int, seed: int) -> dict:
 
 
 def evaluate(name: str, arguments, seed: int) -> dict:
-    """Accuracies and calibration error of one seed, and what the figure shows of it."""
+    """Accuracies and calibration error for one seed, and the data of its figure."""
     x, classes, labels = load(name, arguments.num_points, arguments.num_labels, seed)
     found = predictions(x, labels, arguments.epochs, seed)
     rest = labels < 0
@@ -87,7 +87,7 @@ def evaluate(name: str, arguments, seed: int) -> dict:
 
 
 def draw(results: dict) -> Figure:
-    """A row a data set: points by the flow's probabilities with the labels, and reliability."""
+    """Draws a row per data set: probabilities of points with the labels, and reliability."""
     figure = Figure(figsize=(9, 4.2 * len(results)), layout="constrained")
     axes = figure.subplots(len(results), 2, squeeze=False)
     for (name, result), (left, right) in zip(results.items(), axes, strict=True):

@@ -4,10 +4,10 @@
 
 Draws four figures and prints their numbers:
 
-    selection.png      two criteria by number of components, on a pinwheel of five arms
-    components.png     samples of each component of the flow that was chosen
-    outliers.png       outlier scores of moons and noise, and the border that 5 % of moons cross
-    interpolation.png  paths that are straight in the latents, beside straight ones
+    selection.png      two criteria by number of components, for a pinwheel with five arms
+    components.png     samples of each component of the selected flow
+    outliers.png       outlier scores of moons and noise, and the limit that 5 % of moons exceed
+    interpolation.png  paths that are straight in the latents, and straight paths in the data
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SHADES = ListedColormap(matplotlib.colormaps["Greys_r"](np.linspace(0.5, 1.0, 25
 
 
 def make_model(num_components: int, x: np.ndarray, seed: int, *, num_steps: int, **sizes):
-    """A compiled flow whose rate falls to zero over the steps."""
+    """A compiled model whose learning rate decays to zero."""
     flow = gmnvp.gaussian_mixture_flow(
         x.shape[1], num_components, standardize=x, seed=seed, **sizes
     )
@@ -56,7 +56,7 @@ def make_model(num_components: int, x: np.ndarray, seed: int, *, num_steps: int,
 
 
 def select(epochs: int, most_components: int, seed: int):
-    """The number of a pinwheel's arms; returns the selection and the data."""
+    """Selects the number of a pinwheel's arms; returns the selection and the data."""
     pinwheel = datasets.pinwheel()
     x, labels = pinwheel.sample_with_labels(NUM_POINTS, seed=2 * seed)
     x_test = pinwheel.sample(NUM_POINTS, seed=2 * seed + 1)
@@ -81,7 +81,7 @@ def select(epochs: int, most_components: int, seed: int):
 
 
 def train_moons(epochs: int, seed: int):
-    """A flow of two moons, and points that it has not seen."""
+    """Trains a flow on two moons; returns it and held-out points."""
     moons = datasets.two_moons()
     x, held_out = (moons.sample(NUM_POINTS, seed=10 + 2 * seed + i) for i in range(2))
     model = make_model(2, x, seed, num_steps=epochs * NUM_POINTS // BATCH_SIZE)
@@ -120,7 +120,7 @@ def draw_components(flow, x, seed: int) -> Figure:
 
 
 def draw_outliers(flow, known, seed: int) -> Figure:
-    """Fresh moons and uniform noise by whether they are outliers; the border between the two."""
+    """Draws new moons and uniform noise by whether they are outliers, and the limit."""
     detector = gmnvp.OutlierDetector(flow, known, contamination=CONTAMINATION)
     fresh = datasets.two_moons().sample(600, seed=100 + seed)
     low, high = known.min(axis=0) - 0.4, known.max(axis=0) + 0.4
@@ -178,10 +178,10 @@ def draw_paths(flow, x) -> Figure:
 
 
 def finish(ax, title: str, x) -> None:
-    """Limits about the points, equal units, labels and a legend."""
+    """Sets limits around the points, equal units, labels and a legend."""
     points = np.reshape(x, [-1, 2])
     low, high = points.min(axis=0), points.max(axis=0)
-    margin = 0.0 if np.ndim(x) == 3 else 0.15  # a grid is shown to its edge
+    margin = 0.0 if np.ndim(x) == 3 else 0.15  # show the grid up to its edge
     ax.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
     ax.set(xlabel="x₁", ylabel="x₂", aspect="equal")
     ax.set_title(title, fontsize=11)

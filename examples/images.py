@@ -1,4 +1,4 @@
-"""Images under a Real NVP of several scales with a mixture prior: densities in bits per dimension.
+"""Densities of images by a multi-scale Real NVP with a mixture prior, in bits per dimension.
 
 By default these are scikit-learn's handwritten digits, 8 x 8 pixels of 17 levels. All densities are
 of the pixels, dequantised with uniform noise, so that
@@ -6,8 +6,8 @@ of the pixels, dequantised with uniform noise, so that
     bits per dimension = -log p(x) / (D log 2)
 
 compares the flow of images with the flow of vectors, with the same flow and one component, and with
-scikit-learn's Gaussian mixtures. MNIST, Fashion-MNIST and CIFAR-10 come through
-`tf.keras.datasets`, which downloads them; that of CIFAR-10 has the size that was published (Dinh,
+scikit-learn's Gaussian mixtures. MNIST, Fashion-MNIST and CIFAR-10 come from
+`tf.keras.datasets`, which downloads them; the flow for CIFAR-10 has the published size (Dinh,
 Sohl-Dickstein and Bengio 2017, arXiv:1605.08803, section 4.1).
 """
 
@@ -32,7 +32,7 @@ keras = tf.keras
 
 
 class Preset(NamedTuple):
-    """A data set's shape, the flow for it and how it trains."""
+    """The shape of a data set, and the settings of its flow and training."""
 
     image_shape: tuple[int, int, int]
     num_levels: int
@@ -150,7 +150,7 @@ def of_vectors(flow):
 
 
 def best_sklearn_mixture(preset: Preset, images: Images, *, seed: int):
-    """The best of scikit-learn's mixtures by held-out likelihood, and what it is.
+    """The best of scikit-learn's mixtures by held-out likelihood, and its description.
 
     Of the pixels or of their logits, with several draws of the noise for training.
     """
@@ -188,7 +188,7 @@ def accuracy(flow, images: Images, *, num_labels: int = 100, seed: int) -> float
 
         p(y | x) = sum_k p(k | x) p(y | k),    p(y | k) from the labelled images' p(k | x)
 
-    The labels have no part in training.
+    The labels are not used for training.
     """
     labels = np.unique(images.train_labels)
     rng = np.random.default_rng(seed)
@@ -264,7 +264,7 @@ def draw_latents(flow, images: Images, preset: Preset, path: pathlib.Path, *, se
 
 
 def compare(args, preset: Preset, images: Images) -> None:
-    """Trains all there is to compare, prints a table and draws."""
+    """Trains all models, prints a table and draws."""
     x = tfp_gmnvp.datasets.dequantize(images.train[:2000], seed=args.seed)
     builders = {f"images, K = {args.components}": (image_flow, args.components)}
     if args.data == "digits":

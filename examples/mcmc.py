@@ -1,16 +1,16 @@
-"""Hamiltonian Monte Carlo in a flow's latent space, on Neal's funnel.
+"""Hamiltonian Monte Carlo in a flow's latent space, for Neal's funnel.
 
     v ~ N(0, 3^2),    x_1 .. x_9 | v ~ N(0, e^v)
 
-The funnel's neck is e^9 times as narrow as its mouth, three standard deviations of v either way. No
-one step size suits both, and plain HMC stays out of the neck (Neal 2003, "Slice sampling", section
-8). A flow that is fitted to the unnormalised density alone turns the funnel into about a
-standard normal, on which HMC moves freely; `tfp.mcmc.TransformedTransitionKernel` corrects for what
-the fit got wrong (Hoffman et al. 2019, "NeuTra-lizing bad geometry", arXiv:1903.03704).
+Within three standard deviations of v, the funnel's neck is e^9 times as narrow as its mouth. No
+step size fits both, and plain HMC does not enter the neck (Neal 2003, "Slice sampling", section
+8). A flow that is fitted to the unnormalised density transforms the funnel to about a
+standard normal, on which HMC works well; `tfp.mcmc.TransformedTransitionKernel` corrects the
+errors of the fit (Hoffman et al. 2019, "NeuTra-lizing bad geometry", arXiv:1903.03704).
 
-The flow has one component, as HMC is at its best on latents of one mode. Plain HMC gets the
-gradient evaluations that the fit took on top of its own, so that both spend the same. Effective
-samples are counted as at most one a draw; those of v^2 tell of the tails.
+The flow has one component, because HMC works best for one mode. Plain HMC gets the
+gradient evaluations of the fit in addition to its own, so both use the same number. Effective
+samples are counted as at most one per draw; those of v^2 measure the tails.
 
     python examples/mcmc.py --output mcmc.png
 """
@@ -39,7 +39,7 @@ FIT_SAMPLES = 64
 
 
 class Run(NamedTuple):
-    """Draws `[steps, NUM_CHAINS, SIZE]` after burn-in, and what they took in gradients."""
+    """Draws `[steps, NUM_CHAINS, SIZE]` after burn-in, and the number of gradients."""
 
     draws: np.ndarray
     acceptance: float
@@ -62,7 +62,7 @@ def exact_draws(num_draws: int, *, seed: int) -> np.ndarray:
 
 
 def fit(steps: int, *, seed: int) -> tfd.TransformedDistribution:
-    """A flow over a standard normal that minimises KL(flow || funnel)."""
+    """Fits a flow over a standard normal by minimising KL(flow || funnel)."""
     flow = tfp_gmnvp.gaussian_mixture_flow(
         SIZE,
         num_couplings=4,
@@ -117,7 +117,7 @@ def is_accepted(results):
 
 
 def report(name: str, run: Run, fit_gradients: int) -> None:
-    """Prints how well v is sampled, of which everything is known: the truth is in parentheses."""
+    """Prints statistics of v; the true values are in parentheses."""
     v = run.draws[..., 0]
     sizes = [float(tfp.mcmc.effective_sample_size(x, cross_chain_dims=1)) for x in (v, v**2)]
     r_hat = float(tfp.mcmc.potential_scale_reduction(v))
@@ -134,7 +134,7 @@ def report(name: str, run: Run, fit_gradients: int) -> None:
 
 
 def draw(exact: np.ndarray, runs: dict[str, Run], path: str) -> None:
-    """The funnel and both chains' draws above, the chains' traces below."""
+    """Draws the funnel and draws of both chains above, and the chains' traces below."""
     figure = Figure(figsize=(12.0, 7.0), dpi=130, layout="constrained")
     panels = figure.subplot_mosaic([list("AABBCC"), list("DDDEEE")], height_ratios=[3, 2])
     colours = plotting.component_colours(1 + len(runs))

@@ -1,16 +1,16 @@
 """Trains one flow on several machines: start this script once on each.
 
-The environment variable `TF_CONFIG` of each process lists all the workers, and which of
+The environment variable `TF_CONFIG` of each process lists all the workers, and says which of
 them it is. Two workers on one machine:
 
     cluster='"cluster": {"worker": ["127.0.0.1:12345", "127.0.0.1:12346"]}'
     TF_CONFIG="{$cluster, \"task\": {\"type\": \"worker\", \"index\": 0}}" python multi_worker.py &
     TF_CONFIG="{$cluster, \"task\": {\"type\": \"worker\", \"index\": 1}}" python multi_worker.py
 
-The batch size is that of the global batch, of which each worker takes a share; sufficient
-statistics and gradients are summed, so that the result is that of one machine. After every epoch
+The batch size is that of the global batch, and each worker gets a part of it; sufficient
+statistics and gradients are summed, so the result is the same as on one machine. After every epoch
 the training is backed up, to a directory that all can read and write. When a worker dies the
-others stop with an error: start all of them again, and they go on from the backup.
+others stop with an error: start all of them again, and they resume from the backup.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import tfp_gmnvp as gmnvp
 
 
 def make_model(strategy, x, learning_rate: float) -> gmnvp.FlowModel:
-    """Everything that holds a variable is made within the strategy's scope."""
+    """Builds the model in the strategy's scope."""
     with strategy.scope():
         flow = gmnvp.gaussian_mixture_flow(2, 4, standardize=x, seed=0)
         model = gmnvp.FlowModel(flow, seed=0)
@@ -38,11 +38,11 @@ def make_model(strategy, x, learning_rate: float) -> gmnvp.FlowModel:
 
 
 def backup(directory: pathlib.Path, worker: int) -> tf.keras.callbacks.Callback:
-    """Restores a training that broke off, on all workers from what the first one wrote last.
+    """A callback that backs training up, and resumes all workers from the first one's backup.
 
-    All write, as some of what they write is summed over them, but each to a place of its own.
+    All workers must write, because some values are summed over them; each has its own directory.
     """
-    if not hasattr(tf.keras, "Variable"):  # tf_keras sees to it on its own
+    if not hasattr(tf.keras, "Variable"):  # tf_keras does this by itself
         return tf.keras.callbacks.BackupAndRestore(str(directory))
     first, own = directory / "worker_0", directory / f"worker_{worker}"
     if worker != 0:
@@ -53,7 +53,7 @@ def backup(directory: pathlib.Path, worker: int) -> tf.keras.callbacks.Callback:
 
 
 def batches(x, batch_size: int) -> tf.data.Dataset:
-    """The same batches on all workers, of which `fit` gives each its share."""
+    """The same batches on all workers; `fit` gives each worker its part."""
     data = tf.data.Dataset.from_tensor_slices(x).shuffle(len(x), seed=0).batch(batch_size)
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--directory", type=pathlib.Path, default="multi_worker")
     arguments = parser.parse_args()
 
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()  # before anything else of TensorFlow
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()  # must be the first call of TensorFlow
     worker = strategy.cluster_resolver.task_id or 0
     x = gmnvp.datasets.two_moons(noise=0.05).sample(arguments.size, seed=0)
     model = make_model(strategy, x, arguments.learning_rate)

@@ -4,12 +4,12 @@
     python examples/paper_figures.py --data old_faithful
     python examples/paper_figures.py --data my_table.csv --components 1 3 5
 
-Trains a flow for each number of components, on few rows with early stopping by a fifth of the
+Trains a flow for each number of components, for few rows with early stopping on a fifth of the
 training rows, and writes, to `--output`,
 
     figure_1.png      negative log-likelihood of train and test sets over training, all K
     figure_2.png ...  one per K: data, latents, samples and density of the trained flow
-    metrics.json      entropy of the data where known, and train and test figures of every K
+    metrics.json      entropy of the data if known, and train and test values of every K
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MIN_ROWS = 50
 
 
 class Progress(tf.keras.callbacks.Callback):
-    """One bar per training, that moves by epochs."""
+    """Shows one bar per training, by epochs."""
 
     def on_train_begin(self, logs=None):
         self._bar = tf.keras.utils.Progbar(
@@ -83,7 +83,7 @@ def train_flow(train, test, num_components: int, epochs: int, seed: int):
     tf.keras.utils.set_random_seed(seed)
     callbacks = [Progress()]
     is_small = len(train) < 2 * BATCH_SIZE
-    if is_small:  # and so easily overfitted
+    if is_small:  # and therefore easily overfitted
         train, held_out = datasets.train_test_split(train, test_fraction=0.2, seed=seed)
         stop = tf.keras.callbacks.EarlyStopping(
             "held_out", mode="min", patience=20, restore_best_weights=True

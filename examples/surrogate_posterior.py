@@ -1,14 +1,14 @@
-"""Variational inference of a posterior with two modes, by a flow as the surrogate posterior.
+"""Variational inference of a posterior with two modes, with a flow as surrogate posterior.
 
-Two beacons on a line measure their distances to a source in the plane. The distances leave two
-places, mirror images of each other, each a crescent as one beacon is less exact than the other; a
-prior makes one side the likelier. The flow is fitted to the posterior by its gradients alone, no
-samples of it being given: `reparameterize=True` lets the divergence be differentiated through the
-flow's own samples, the mixture's weights, means and covariances included. The
-ordinary Real NVP, K = 1, is fitted beside it with the same budget. It has to leave a bridge of mass
-between the modes, which it can make thin but not break.
+Two beacons on a line measure their distances to a source in the plane. The distances allow two
+places, mirror images of each other. Both are crescents, because one beacon is less exact; a
+prior makes one side more likely. The flow is fitted to the posterior by its gradients, without
+samples of it: with `reparameterize=True` the divergence can be differentiated through the
+flow's samples, also with respect to the mixture's weights, means and covariances. The
+ordinary Real NVP, K = 1, is fitted with the same budget. It always has a bridge of mass
+between the modes, which can be thin but not zero.
 
-In two dimensions quadrature gives the evidence and all else exactly, to compare with.
+In two dimensions quadrature gives the exact evidence and other values for comparison.
 """
 
 import argparse
@@ -51,8 +51,8 @@ def log_joint(place: tf.Tensor) -> tf.Tensor:
 def fit(num_components: int, *, steps: int, seed: int) -> tfd.TransformedDistribution:
     """Fits a flow to the posterior; with one component it is the ordinary Real NVP.
 
-    The divergence KL(q || p) forgives a surrogate that leaves out a mode, so the components start
-    spread as the prior is, and the posterior is brought in by degrees, as p^(1/30), p^(1/5), p.
+    The divergence KL(q || p) hardly penalises a surrogate without a mode, so the components start
+    spread like the prior, and the target is annealed: p^(1/30), p^(1/5), p.
     """
     flow = tfp_gmnvp.gaussian_mixture_flow(
         2, num_components, num_couplings=6, hidden_units=[32, 32], reparameterize=True, seed=seed
@@ -79,8 +79,8 @@ def reweigh(flow, *, seed: int, num_samples: int = 50_000) -> None:
 
         pi_k = sum_n w_n r_nk / sum_n w_n,    w_n = p(x_n) / q(x_n)
 
-    Once the modes stand apart, only the rare samples between them tell the pathwise gradient that
-    mass should move from one to the other, and the weights hardly learn.
+    If the modes are separate, only rare samples between them contribute to the pathwise gradient of
+    the weights, so the weights hardly change.
     """
     x = flow.sample(num_samples, seed=[seed, 3])
     weights = tf.nn.softmax(log_joint(x) - flow.log_prob(x))
@@ -98,7 +98,7 @@ def grid(resolution: int, limits) -> tuple[np.ndarray, float]:
 
 
 def log_density(function, points: np.ndarray) -> np.ndarray:
-    """`function` of points `[..., 2]`, in float64."""
+    """Evaluates `function` at points `[..., 2]`, in float64."""
     values = tf.function(function)(tf.reshape(points, [-1, 2]))
     return np.asarray(values, np.float64).reshape(points.shape[:-1])
 

@@ -1,13 +1,13 @@
-"""A variational autoencoder of handwritten digits whose prior is a flow, against a normal prior.
+"""A variational autoencoder of handwritten digits with a flow as prior, or a normal prior.
 
-A pixel of scikit-learn's 8 x 8 digits is a whole number from 0 to 16, here binomial given the
+A pixel of scikit-learn's 8 x 8 digits is a whole number from 0 to 16, binomial given the
 latents, so that the evidence lower bound
 
     ELBO(x) = E_q(z|x)[log p(x | z) + log p(z) - log q(z | x)]  <=  log p(x)
 
-is of a proper probability, in nats an image. Under a standard normal prior the codes of all
-digits have to fill one round cloud together. A Real NVP with a Gaussian mixture prior learns
-what cloud the codes are, as a `FlowLayer` that trains along with encoder and decoder.
+bounds a discrete probability, in nats per image. With a standard normal prior the codes of all
+digits must fill one round cloud together. A Real NVP with a Gaussian mixture prior learns
+the distribution of the codes, as a `FlowLayer` that is trained with encoder and decoder.
 """
 
 import argparse
@@ -30,7 +30,7 @@ LEVELS = 16
 
 
 class Digits(NamedTuple):
-    """Images `[N, 64]` of whole numbers 0 .. 16, and what digits the held-out ones are."""
+    """Images `[N, 64]` of whole numbers 0 .. 16, and the digits of the held-out ones."""
 
     train: np.ndarray
     test: np.ndarray
@@ -38,7 +38,7 @@ class Digits(NamedTuple):
 
 
 def load(seed: int) -> Digits:
-    """Splits the 1797 digits, 1297 to train with and 500 held out."""
+    """Splits the 1797 digits: 1297 for training and 500 held out."""
     digits = datasets.load_digits()
     train, test, _, labels = model_selection.train_test_split(
         digits.data.astype(np.float32), digits.target, test_size=500, random_state=seed
@@ -47,7 +47,7 @@ def load(seed: int) -> Digits:
 
 
 def network(output_size: int, seed: int) -> keras.Model:
-    """Two hidden layers; the same seed gives the same start."""
+    """A network with two hidden layers; the seed determines its initial values."""
     layers = [
         keras.layers.Dense(
             units,
@@ -60,7 +60,7 @@ def network(output_size: int, seed: int) -> keras.Model:
 
 
 class Autoencoder(keras.Model):
-    """Encoder q(z | x), decoder p(x | z), and a prior, any layer that gives log p(z)."""
+    """Encoder q(z | x), decoder p(x | z), and a prior: any layer that computes log p(z)."""
 
     def __init__(self, prior: keras.layers.Layer, latent_size: int, seed: int):
         super().__init__()
@@ -83,7 +83,7 @@ class Autoencoder(keras.Model):
         return tfd.Independent(tfd.Binomial(LEVELS, logits=self.decoder(z)), 1)
 
     def call(self, x):
-        """One sample's estimate of the ELBO of every image, `[N]`."""
+        """Estimates the ELBO of every image, `[N]`, with one sample."""
         code = self.code(x)
         z = code.sample()
         return self.image(z).log_prob(x) + self.prior(z) - code.log_prob(z)
@@ -106,7 +106,7 @@ class StandardNormal(keras.layers.Layer):
 
 
 def flow_prior(num_components: int, seed: int) -> tfd.TransformedDistribution:
-    """A flow whose components start side by side on a circle, so that codes settle among them."""
+    """A flow whose components start on a circle, so that codes can form clusters."""
     flow = tfp_gmnvp.gaussian_mixture_flow(
         2, num_components, num_couplings=6, hidden_units=(32, 32), seed=seed
     )
@@ -145,7 +145,7 @@ def draw(model: Autoencoder, flow, digits: Digits, path: str, *, seed: int) -> N
     codes, latents, samples = figure.subplots(1, 3, width_ratios=(1, 1.15, 1))
     z = model.code(digits.test).mean().numpy()
     low, high = np.quantile(z, [0.03, 0.97], axis=0)
-    seen = np.all((z >= low) & (z <= high), axis=-1)  # some codes lie far out
+    seen = np.all((z >= low) & (z <= high), axis=-1)  # some codes are outliers
     plotting.plot_density(flow, x=z[seen], labels=["code 1", "code 2"], ax=codes)
     for digit in range(10):
         which = seen & (digits.labels == digit)

@@ -1,15 +1,15 @@
-"""The cost of a fit by the size of the data: time, memory, and exponents of their growth.
+"""Measures time and memory of `fit` by the size of the data, and the exponents of their growth.
 
     python examples/benchmarks/data_size.py --output data_size.json
 
-fits the same flow (one epoch of gradient steps, and one full-batch EM update) to more and more
-rows, which come from an array, a memory-mapped file or a `tf.data.Dataset` that computes them. Each
-case runs in a process of its own, so that its peak memory is its own:
+fits the same flow (one epoch of gradient steps, and one full-batch EM update) to increasing numbers
+of rows from an array, a memory-mapped file or a `tf.data.Dataset` that computes them. Each
+case runs in its own process, to measure its own peak memory:
 
-    rows/s      rows of the data over seconds of `fit`, the second time, when all is traced
-    peak        resident memory at its highest; pages of a mapped file count among it, which the
-                system takes back when it needs them
-    grown       by how much `fit` raised what is resident and private: no file's pages
+    rows/s      rows of the data per second of `fit`, for the second call, after tracing
+    peak        highest resident memory; it includes pages of a mapped file, which the system
+                frees when needed
+    grown       increase of resident private memory, without pages of files, during `fit`
     exponent    b in `seconds ~ N^b` between the two largest sizes; 1 is linear
 """
 
@@ -35,7 +35,7 @@ KINDS = ("array", "memmap", "tf.data")
 
 
 def rows(start: int, size: int) -> np.ndarray:
-    """Rows of two clusters, the same at every call."""
+    """Rows of two clusters, the same in every call."""
     rng = np.random.default_rng(start)
     return (rng.normal(size=[size, EVENT_SIZE]) + 3 * rng.integers(2, size=[size, 1])).astype("f4")
 
@@ -63,7 +63,7 @@ def make_data(kind: str, size: int, batch_size: int, directory: str):
 
 
 def private_megabytes() -> float:
-    """Returns the resident memory that no file backs; NaN where the system does not report it."""
+    """Returns the resident memory without pages of files; NaN if the system does not report it."""
     try:
         lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -72,7 +72,7 @@ def private_megabytes() -> float:
 
 
 def one_case(kind: str, size: int, num_components: int, batch_size: int) -> dict:
-    """Fits twice: for the tracing, and for the measure."""
+    """Fits twice: the first call traces, the second is measured."""
     import tensorflow as tf
 
     import tfp_gmnvp as gmnvp
@@ -103,14 +103,14 @@ def one_case(kind: str, size: int, num_components: int, batch_size: int) -> dict
 
 
 def in_a_process(**case) -> dict:
-    """Runs the same in a separate process."""
+    """Runs `one_case` in a separate process."""
     command = [sys.executable, __file__, "--case", json.dumps(case)]
     run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(run.stdout.splitlines()[-1])
 
 
 def exponent(cases: list[dict], by: str) -> float:
-    """The slope of log seconds over the logarithm of `by`, at its end; NaN for a single size."""
+    """The slope of log seconds over log `by` between the largest sizes; NaN for a single size."""
     if len({case[by] for case in cases}) < 2:
         return math.nan
     few, many = sorted(cases, key=lambda case: case[by])[-2:]

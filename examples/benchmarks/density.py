@@ -1,20 +1,20 @@
-"""Compares ways to train the mixture by the fit to a density: one table, one figure.
+"""Compares ways to train the mixture by the accuracy of densities: one table, one figure.
 
     python examples/benchmarks/density.py --output density.json
     python examples/benchmarks/density.py --targets iris wine digits --methods default sklearn
 
-Targets of known density are scored by KL(truth || model) = mean(log p(x) - log q(x)) on the same
-20,000 points for all, in nats; tables by the mean log-density of held-out rows over splits, and
-beside scikit-learn's mixture on the same rows. Methods:
+Targets with known density are scored by KL(truth || model) = mean(log p(x) - log q(x)) on the same
+20,000 points, in nats; tables by the mean log-density of held-out rows over splits, compared with
+scikit-learn's mixture on the same rows. Methods:
 
     full, stepwise, gradient   the flow, its mixture by full-batch EM, stepwise EM or the optimizer
-    default                    `fit_density` as it is, with either kind of coupling
+    default                    `fit_density` with its defaults, with either kind of coupling
     sklearn                    a plain mixture, K and the type of covariance by BIC
-    zuko, normflows            another library's flow, in an environment of its own
+    zuko, normflows            another library's flow, in its own environment
 
-Of the flows, each learning rate is tried, and the one with the best validation loss over all
-seeds is reported. All is written to `--output` after every run, and `--resume` goes on from
-there; the figure stands beside it. The full table takes hours on two cores.
+For flows, each learning rate is tried, and the one with the best validation loss over all
+seeds is reported. Results are written to `--output` after every run, and `--resume` continues
+from there; the figure is written next to it. The full table takes hours on two cores.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ OF_FLOWS = {  # from options, each of several values, to fields
 
 
 def run(case: dict, options: dict) -> dict:
-    """One row of the JSON: what was run, its validation loss, its score and standard error."""
+    """One row of the JSON: the case, its validation loss, its score and standard error."""
     start = time.perf_counter()
     problem = density_data.load(case["target"], case["seed"], options["rows"])
     validation, test = density_methods.METHODS[case["method"]](case, problem, options)
@@ -86,7 +86,7 @@ def cases(arguments: argparse.Namespace) -> list[dict]:
         arguments.targets, arguments.methods, arguments.seeds
     ):
         case = {"target": target, "method": method, "seed": seed}
-        if method in ("default", "sklearn"):  # which choose all, or all but this, for themselves
+        if method in ("default", "sklearn"):  # they choose their settings
             couplings = arguments.couplings if method == "default" else [None]
             found += [{**dict.fromkeys(KEYS), **case, "coupling": c} for c in couplings]
             continue
@@ -102,7 +102,7 @@ def key(row: dict) -> tuple:
 
 
 def summarize(rows: list[dict]) -> list[dict]:
-    """For each target and method the learning rate with the best validation loss, over seeds."""
+    """Selects, for each target and method, the learning rate with the best validation loss."""
     by_rate = defaultdict(lambda: defaultdict(list))
     for row in rows:
         kind = tuple(row[name] for name in KIND)
@@ -126,7 +126,7 @@ def summarize(rows: list[dict]) -> list[dict]:
 
 
 def validation_loss(rows: list[dict]) -> float:
-    """The mean over seeds; infinite where one run diverged."""
+    """The mean over seeds; infinite if a run diverged."""
     losses = [row["validation_nll"] for row in rows]
     return math.inf if None in losses else sum(losses) / len(losses)
 
@@ -230,7 +230,7 @@ def main() -> None:
     options = {**settings, "peer_python": arguments.peer_python}
     done = {key(row) for row in rows}
     todo = [case for case in cases(arguments) if key(case) not in done]
-    # A process keeps the graphs of all that it has traced, so it is replaced now and then.
+    # Processes keep all graphs that they have traced, so they are replaced regularly.
     context = multiprocessing.get_context("spawn")
     with context.Pool(arguments.workers, maxtasksperchild=8) as pool:
         for row in pool.imap_unordered(functools.partial(run, options=options), todo):
@@ -243,7 +243,7 @@ def main() -> None:
 
 
 def write(path: pathlib.Path, content: dict) -> None:
-    """Writes JSON in one move, so that a stop leaves a whole file."""
+    """Writes JSON atomically."""
     scratch = path.with_suffix(".part")
     scratch.write_text(json.dumps(content, indent=1) + "\n")
     scratch.replace(path)

@@ -1,4 +1,4 @@
-"""The data of `density.py`: targets of known density, and tables of numbers, split by a seed."""
+"""The data of `density.py`: targets with known density, and tables, split with a seed."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tfp_gmnvp import datasets
 
 __all__ = ["KNOWN", "REAL", "Problem", "is_known", "load"]
 
-NUM_TRAIN = 3000 * 512  # as many as are read, so that it is the density that is learnt, not points
+NUM_TRAIN = 3000 * 512  # no point is read twice, so flows cannot overfit points
 NUM_VALIDATION, NUM_TEST = 10_000, 20_000
 DIGITS_ROWS = 1500
 OLD_FAITHFUL = pathlib.Path(__file__).parents[1] / "data" / "old_faithful.csv"
 
 
 class RotatedPairs:
-    """Independent densities of two columns each, seen in coordinates that mix all of them.
+    """Independent densities of two columns each, in coordinates that mix all columns.
 
     x = [x_1, ..., x_m] R,    log p(x) = sum_i log p_i(x_i),    R a rotation
     """
 
     def __init__(self, *densities: datasets.ToyDensity):
-        """Draws the rotation, the same every time."""
+        """Draws the rotation, with a fixed seed."""
         self._densities = densities
         size = 2 * len(densities)
         self._rotation = np.linalg.qr(np.random.default_rng(5).normal(size=[size, size]))[0]
@@ -62,9 +62,9 @@ REAL = ("old_faithful", "iris", "wine", "breast_cancer", "digits")
 
 
 class Problem(NamedTuple):
-    """Rows to learn from, to choose by, and to be scored on, and log p of the last, if known.
+    """Training, validation and test rows, and log p of the test rows, if known.
 
-    `train` and `validation` are the rows that a method may see; what chooses nothing learns from
+    Methods may use `train` and `validation`; a method that does not need validation trains on
     both, `seen`.
     """
 
@@ -87,9 +87,9 @@ def is_known(target: str) -> bool:
 def load(target: str, seed: int, num_train: int = NUM_TRAIN) -> Problem:
     """A target's rows.
 
-    Of a known density all seeds have the same validation and test points. A table is split anew by
-    each seed: a fifth is held out (of the digits all but 1,500 rows), and a fifth of the rest is
-    for validation. Its columns are standardised by the rows that are not held out.
+    For a known density all seeds have the same validation and test points. A table is split
+    differently by each seed: a fifth is held out (all but 1,500 rows of the digits), and a fifth of
+    the rest is for validation. Its columns are standardised by the rows that are not held out.
 
     Args:
       target: a key of `KNOWN`, one of `REAL`, or the path of a CSV file.

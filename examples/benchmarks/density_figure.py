@@ -1,4 +1,4 @@
-"""The figure of `density.py`: a panel a target, a line a method, a dot a seed."""
+"""The figure of `density.py`: one panel per target, one line per method, one dot per seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The methods that `density.py` compares: each gives log q of the validation and test points."""
+"""The methods that `density.py` compares: each computes log q of validation and test points."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def flow_log_prob(case: dict, problem: density_data.Problem, options: dict):
     model = gmnvp.FlowModel(flow, seed=case["seed"])
     optimizer = make_optimizer(case["learning_rate"], steps)
     model.compile(optimizer, mixture_update=update, jit_compile=True, steps_per_execution=10)
-    # Few rows are overfitted: those for validation say when to stop.
+    # Early stopping on validation rows, because flows overfit few rows.
     stop = tf.keras.callbacks.EarlyStopping("val_loss", patience=10, restore_best_weights=True)
     stopping = {"validation_data": problem.validation.astype(np.float32), "callbacks": [stop]}
     model.fit(
@@ -58,7 +58,7 @@ def flow_log_prob(case: dict, problem: density_data.Problem, options: dict):
 
 
 def as_activation(name: str):
-    """A name that flows take, or "sine:GAIN" for a `Sine` of that gain."""
+    """Converts "sine:GAIN" to a `Sine`; other names are passed on to flows."""
     from tfp_gmnvp import Sine
 
     function, _, gain = name.partition(":")
@@ -66,7 +66,7 @@ def as_activation(name: str):
 
 
 def make_optimizer(learning_rate: float, steps: int):
-    """Adam with a warm-up and a cosine, its gradients clipped and its weights averaged.
+    """Adam with warm-up and cosine decay, gradient clipping and averages of the weights.
 
     The warm-up is long: sines at 1e-2 diverge on the spirals after one of 100 steps.
     """
@@ -80,10 +80,10 @@ def make_optimizer(learning_rate: float, steps: int):
 
 
 def forgetting(step_size: float, steps: int):
-    """A step size of EM that stays large while the flow moves, and falls in the last fifth.
+    """A step size of EM that is large while the flow changes, and decreases in the last fifth.
 
-    At first the mixture is to follow the flow: one that lags behind ends in a worse place. At last
-    it is to average: 0.05 would leave the noise of 20,000 points in it, some 0.001 nats.
+    At first the mixture must follow the flow: a mixture that lags behind gives worse densities. At
+    the end it must average: 0.05 would leave the noise of 20,000 points, about 0.001 nats.
     """
     import tensorflow as tf
 
@@ -93,7 +93,7 @@ def forgetting(step_size: float, steps: int):
 
 
 def batches(x: np.ndarray, seed: int):
-    """Batches of 512 rows, drawn with replacement, without end."""
+    """An infinite stream of batches of 512 rows, drawn with replacement."""
     import tensorflow as tf
 
     points = tf.constant(x)
@@ -125,7 +125,7 @@ def default_log_prob(case: dict, problem: density_data.Problem, options: dict):
 
 
 def sklearn_log_prob(case: dict, problem: density_data.Problem, options: dict):
-    """A plain mixture, chosen by BIC on all rows that are not held out."""
+    """A plain mixture, chosen by BIC on all rows except the held-out ones."""
     from sklearn.mixture import GaussianMixture
 
     x = problem.seen[: options["sklearn_rows"]]

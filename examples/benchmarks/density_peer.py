@@ -1,11 +1,11 @@
-"""Another library's flow, trained on request; `density.py` starts it.
+"""Trains another library's flow; `density.py` starts it.
 
-It runs in an environment of the peer's own, which knows nothing of TensorFlow:
+It runs in the peer's own environment, without TensorFlow:
 
     python3 -m venv peers && peers/bin/pip install torch zuko normflows
     python examples/benchmarks/density.py --methods zuko normflows --peer-python peers/bin/python
 
-Same number of steps, batches, schedule and sizes as ours; the mixture that is the base trains by
+Number of steps, batches, schedule and sizes are the same as ours; the base mixture is trained by
 gradient: of full Gaussians in zuko, of diagonal ones in normflows.
 """
 
@@ -56,7 +56,7 @@ def normflows_flow(case: dict, event_size: int) -> torch.nn.Module:
 
 
 def rate_at(step: int, steps: int, highest: float) -> float:
-    """A warm-up and a cosine."""
+    """The learning rate at a step: warm-up and cosine decay."""
     warmup = steps // 6
     if step < warmup:
         return highest * (step + 1) / warmup

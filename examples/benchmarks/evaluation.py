@@ -1,4 +1,4 @@
-"""The cost of densities and samples, against plain TensorFlow Probability.
+"""Times densities and samples, compared with plain TensorFlow Probability.
 
     python examples/benchmarks/evaluation.py --output evaluation.json
 
@@ -34,7 +34,7 @@ NUM_COMPONENTS, NUM_POINTS = 10, 4096
 
 
 def plain_mixture(mixture: tfd.MixtureSameFamily) -> tfd.MixtureSameFamily:
-    """The same mixture, as TFP's documentation would have it."""
+    """The same mixture, as in TFP's documentation."""
     parameters = mixtures.mixture_parameters(mixture)
     scale_tril = tf.linalg.cholesky(parameters.covariance)
     return tfd.MixtureSameFamily(

@@ -1,15 +1,15 @@
-"""Whether memory grows in a long run: of training steps, and of log-densities over all shapes.
+"""Measures whether memory grows in long training, and in log-densities of many shapes.
 
     python examples/benchmarks/long_run.py
 
-trains a small flow for 20,000 steps, the last batch of each epoch smaller than the others, then
-asks for 2,000 log-densities and samples, no two of one shape. A row says, as it goes on,
+trains a small flow for 20,000 steps, with a smaller last batch in each epoch, and then
+computes 2,000 log-densities and samples, all of different shapes. Each row shows
 
-    MB        what is resident and private to this process, see `data_size.private_megabytes`
-    graphs    graphs of TensorFlow that are alive
-    objects   all objects that Python's garbage collector knows
-    cached    entries of the cache that TFP's own bijectors share
-    traces    how often the two compiled steps have been traced
+    MB        resident private memory of this process, see `data_size.private_megabytes`
+    graphs    number of TensorFlow graphs
+    objects   number of objects that Python's garbage collector tracks
+    cached    entries of the cache that TFP's bijectors share
+    traces    number of traces of the two compiled steps
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def evaluation(model: gmnvp.FlowModel) -> Callable[[int, int], None]:
 
 
 def counts(model: gmnvp.FlowModel) -> dict[str, float]:
-    """All that might grow, now."""
+    """The current counts of everything that might grow."""
     gc.collect()
     kinds = [type(found) for found in gc.get_objects()]
     steps = (model._steps.train_function, model._steps.test_function)
@@ -84,7 +84,7 @@ def counts(model: gmnvp.FlowModel) -> dict[str, float]:
 def rows(
     model: gmnvp.FlowModel, run: Callable[[int, int], None], total: int, parts: int
 ) -> Iterator[tuple[int, dict[str, float]]]:
-    """How far it is, and the counts, after each part of a run."""
+    """The progress and the counts after each part of a run."""
     ends = [total * part // parts for part in range(parts + 1)]
     for start, end in itertools.pairwise(ends):
         run(start, end)

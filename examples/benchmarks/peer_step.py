@@ -1,12 +1,12 @@
-"""One training step of another library, timed on request; `training_step.py --peer` starts it.
+"""Times a training step of another library; `training_step.py --peer` starts it.
 
-It runs in an environment of the peer's own, which knows nothing of TensorFlow:
+It runs in the peer's own environment, without TensorFlow:
 
     python3 -m venv peers && peers/bin/pip install torch zuko normflows nflows
     python3 -m venv jax_peers && jax_peers/bin/pip install flowjax
     python examples/benchmarks/training_step.py --peer zuko --peer-python peers/bin/python
 
-It reads numbers of steps, a line each, and answers with the milliseconds that one step took.
+It reads numbers of steps, one per line, and prints the milliseconds per step.
 All have affine couplings of the same sizes and activation, in float32, with Adam. `zuko` and
 `flowjax` train a mixture of full Gaussians as the base, `normflows` one of diagonal ones; `nflows`
 offers a standard normal, which is less to compute.
@@ -60,7 +60,7 @@ def normflows(size: dict, x: np.ndarray) -> Callable[[], object]:
         sizes = [d - d // 2, *size["hidden_units"], 2 * (d // 2)]  # as `torch.chunk` splits
         network = nf.nets.MLP(sizes, init_zeros=True)
         for i, layer in enumerate(network.net):
-            if type(layer).__name__ == "LeakyReLU":  # it offers no other
+            if type(layer).__name__ == "LeakyReLU":  # the only choice
                 network.net[i] = module()
         flows.append(nf.flows.AffineCouplingBlock(network))
         flows.append(nf.flows.Permute(d, mode="swap"))
@@ -158,7 +158,7 @@ PEERS = {"normflows": normflows, "nflows": nflows, "zuko": zuko, "flowjax": flow
 
 
 def main() -> None:
-    """Answers with milliseconds until its input ends."""
+    """Prints milliseconds per step until the input ends."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("peer", choices=PEERS)
     parser.add_argument("size", type=json.loads, help="the fields of `training_step.Size`, as JSON")

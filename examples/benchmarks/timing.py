@@ -1,4 +1,4 @@
-"""Timing of variants in turn, so that drifts of the machine affect all of them equally."""
+"""Times variants in turn, so that drifts of the machine affect all of them equally."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _PAUSE = 0.3  # seconds
 
 
 def timed(step: Callable[[], object]) -> Measure:
-    """Makes a step into what measures its milliseconds over a number of steps.
+    """Returns a function that measures the milliseconds of a number of steps.
 
-    The time goes on until the last step's result is there.
+    The time includes waiting for the result of the last step.
     """
 
     def measure(num_steps: int) -> float:
@@ -35,7 +35,7 @@ def timed(step: Callable[[], object]) -> Measure:
 def medians(variants: Mapping[str, Measure], rounds: int, num_steps: int) -> dict[str, float]:
     """The median milliseconds per step of variants that are timed A B C, A B C, ...
 
-    Between two of them is a pause, as the threads of some libraries wait at full speed for more.
+    There is a pause between them, because threads of some libraries use the CPU while they wait.
     """
     for measure in variants.values():
         measure(5)  # traces, compiles, warms up

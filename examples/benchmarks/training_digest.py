@@ -2,7 +2,7 @@
 
     python examples/benchmarks/training_digest.py
 
-If the digests before and after a change of the code agree, on one machine, it changed no bit of
+If the digests before and after a change of the code are equal on one machine, it changed no bit of
 any variable or log-density. Every line is a configuration, the SHA-256 of all
 variables after training, that of 100 log-densities, and their mean in nats.
 """
@@ -67,7 +67,7 @@ def images():
 
 
 def scheduled():
-    """Stepwise EM whose step size falls."""
+    """Stepwise EM with a decreasing step size."""
     return train(flow_of(), points(), update=gmnvp.StepwiseEM(step_size=gmnvp.PowerSchedule()))
 
 

@@ -1,8 +1,8 @@
-"""The cost of one training step, against its limit and against plain TensorFlow Probability.
+"""Times a training step, compared with its lower limit and with plain TensorFlow Probability.
 
     python examples/benchmarks/training_step.py --output training_step.json
 
-Variants, timed in turn (A B C D, A B C D, ...), so that the machine's drift hits all alike:
+Variants are timed in turn (A B C D, A B C D, ...), so that drifts affect all of them equally:
 
     ours        the step that `FlowModel.fit` runs: forward, backward, Adam, stepwise EM
     no update   the same without the mixture's update
@@ -41,7 +41,7 @@ from tfp_gmnvp.training.data.row_batches import row_batches
 tfd, tfb = tfp.distributions, tfp.bijectors
 
 STEPS_PER_EPOCH = 200
-PATIENCE = 60.0  # seconds; flowjax with D = 64 was seen to wait for itself on two cores for ever
+PATIENCE = 60.0  # seconds; flowjax with D = 64 has once deadlocked on two cores
 
 
 class Size(NamedTuple):
@@ -73,12 +73,12 @@ def points(size: Size) -> np.ndarray:
 
 
 def batches(size: Size):
-    """An endless stream of one epoch after another, as `fit` reads an array."""
+    """An infinite stream of epochs, as `fit` reads an array."""
     return iter(row_batches(points(size), batch_size=size.batch_size).repeat())
 
 
 def make_flow(size: Size):
-    """The flow that all variants share the sizes of."""
+    """The flow; all variants have its sizes."""
     return gmnvp.gaussian_mixture_flow(
         size.event_size,
         size.num_components,
@@ -119,7 +119,7 @@ def limit_step(size: Size, jit_compile) -> Callable[[], object]:
 
 
 def plain_step(size: Size) -> Callable[[], object]:
-    """Plain TFP, as its documentation would have it."""
+    """Plain TFP, as in its documentation."""
     half = size.event_size // 2
     couplings, networks = [], []
     for i in range(size.num_couplings):
@@ -165,7 +165,7 @@ def _shift_and_log_scale(network):
 
 
 def of_fit(size: Size, steps_per_execution: int, jit_compile) -> Callable[[int], float]:
-    """Measures what `fit` takes for a step, with all that Keras does around it."""
+    """Measures the time of a step in `fit`, including the overhead of Keras."""
     x = points(size)
     model = gmnvp.FlowModel(make_flow(size))
     model.compile(
@@ -186,9 +186,9 @@ def of_fit(size: Size, steps_per_execution: int, jit_compile) -> Callable[[int],
 
 @contextlib.contextmanager
 def of_peer(size: Size, peer: str, python: str) -> Iterator[Callable[[int], float]]:
-    """Measures the step of another library, in a process that waits between its turns.
+    """Measures the step of another library, in a process that waits between measurements.
 
-    Where that does not answer within `PATIENCE` seconds, now and ever after it is NaN.
+    If it does not answer within `PATIENCE` seconds, this and all later results are NaN.
     """
     script = pathlib.Path(__file__).with_name("peer_step.py")
     command = [python, str(script), peer, json.dumps(size._asdict())]
@@ -212,7 +212,7 @@ def of_peer(size: Size, peer: str, python: str) -> Iterator[Callable[[int], floa
 def compare(
     size: Size, rounds: int, num_steps: int, jit_compile, peers: dict[str, str]
 ) -> dict[str, float]:
-    """The variants' median milliseconds per step, but for peers that do not answer."""
+    """The variants' median milliseconds per step, without peers that do not answer."""
     variants = {
         "ours": timed(our_step(size, gmnvp.StepwiseEM(), jit_compile)),
         "no update": timed(our_step(size, NoUpdate(), jit_compile)),
