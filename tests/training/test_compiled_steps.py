@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.training.compiled_step import CompiledStep, filled_up
+from tfp_gmnvp.training.compiled_step import CompiledStep, pad_batch
 
 keras = tf.keras
 X = np.random.default_rng(0).normal(size=(95, 3)).astype(np.float32)
@@ -82,11 +82,11 @@ def test_moments_are_updated_in_place(name):
 
 
 def test_padding_points_have_no_effect():
-    x, y, weights = filled_up(tf.constant(X[:3]), tf.constant([0, -1, 1]), None, 5)
+    x, y, weights = pad_batch(tf.constant(X[:3]), tf.constant([0, -1, 1]), None, 5)
     np.testing.assert_array_equal(x, X[[0, 1, 2, 0, 0]])
     assert y.numpy().tolist() == [0, -1, 1, -1, -1]
     assert weights.numpy().tolist() == [1.0, 1.0, 1.0, 0.0, 0.0]
-    x, y, weights = filled_up(tf.constant(X[:3]), None, tf.constant([2.0, 1.0, 0.0]), 3)
+    x, y, weights = pad_batch(tf.constant(X[:3]), None, tf.constant([2.0, 1.0, 0.0]), 3)
     assert (x.shape[0], y, weights.numpy().tolist()) == (3, None, [2.0, 1.0, 0.0])
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import em, mixtures
-from tfp_gmnvp.training.mixture_updates.departure import beyond_chance, departure
+from tfp_gmnvp.training.mixture_updates.departure import departure, share_beyond_noise
 
 STDDEV = 0.4
 
@@ -75,7 +75,7 @@ def part(mixture, current, z, sample_weight=None):
     statistics = em.sufficient_statistics(
         z, responsibilities, reference, covariance_type, sample_weight=sample_weight
     )
-    return float(beyond_chance(departure(mixture, statistics, sample_weight)))
+    return float(share_beyond_noise(departure(mixture, statistics, sample_weight)))
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical", "low_rank"])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-__all__ = ["CompiledStep", "filled_up", "pays_to_compile", "uncompiled"]
+__all__ = ["CompiledStep", "pad_batch", "pays_to_compile", "uncompiled"]
 
 _FEWEST_STEPS = 5_000  # with fewer steps, compiling (ten seconds) takes longer than it saves
 
@@ -61,7 +61,7 @@ class CompiledStep:
         if x.shape[0] is None:
             size = tf.maximum(self._size, tf.maximum(tf.shape(x)[0], 1))
             self._size.assign(size)
-            x, y, sample_weight = filled_up(x, y, sample_weight, size)
+            x, y, sample_weight = pad_batch(x, y, sample_weight, size)
         elif sample_weight is None:
             sample_weight = tf.ones([x.shape[0]], x.dtype)
         return self._function(x, y, sample_weight), y, sample_weight
@@ -95,7 +95,7 @@ def uncompiled(function: Callable) -> Callable:
     return lambda x, y, sample_weight: (function(x, y, sample_weight), y, sample_weight)
 
 
-def filled_up(x: tf.Tensor, y, sample_weight, size) -> tuple:
+def pad_batch(x: tf.Tensor, y, sample_weight, size) -> tuple:
     """Pads a batch with copies of its first point, of weight zero and without a label.
 
     Args:
@@ -109,7 +109,7 @@ def filled_up(x: tf.Tensor, y, sample_weight, size) -> tuple:
 
     #### Examples
 
-    >>> x, _, weights = filled_up(tf.constant([[7.0], [8.0]]), None, None, 3)
+    >>> x, _, weights = pad_batch(tf.constant([[7.0], [8.0]]), None, None, 3)
     >>> x.numpy().tolist(), weights.numpy().tolist()
     ([[7.0], [8.0], [7.0]], [1.0, 1.0, 0.0])
     """

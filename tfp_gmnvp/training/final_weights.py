@@ -23,7 +23,7 @@ keras = tf.keras
 _MOST_ROWS = 100_000  # for the final fit of the mixture, and for the comparison of losses
 _MOST_ITERATIONS = 20
 _TOLERANCE = 1e-3  # nats per point
-_WORTH_A_WORD = 0.01  # nats per point
+_MIN_GAP_TO_WARN = 0.01  # nats per point
 
 
 class FinalWeights(keras.callbacks.Callback):
@@ -51,7 +51,7 @@ class FinalWeights(keras.callbacks.Callback):
         self._mean_loss = _mean_loss(flow_model.distribution)
         self._gap, self._left = None, None
         is_active = uses_averages(flow_model.optimizer)
-        self._is_active, self.before_the_end = is_active, _BeforeTheEnd(self)
+        self._is_active, self.last_callback = is_active, _StoreLastWeights(self)
 
     def keep(self) -> None:
         """Stores the weights before Keras overwrites them with their averages."""
@@ -64,7 +64,7 @@ class FinalWeights(keras.callbacks.Callback):
             return
         for weight, average in averages_of(self._flow_model.optimizer, self._flow_model.weights):
             weight.assign(average)
-        averages, judge = self._with_fitted_mixture(), self._judge()
+        averages, judge = self._with_fitted_mixture(), self._comparison_batches()
         if judge is None:
             self._assign(averages[-1])
             return
@@ -73,10 +73,10 @@ class FinalWeights(keras.callbacks.Callback):
         losses = [self._loss(values, judge) for values in (*averages, *weights)]
         self._assign([*averages, *weights][int(np.argmin(losses))])
         gap = min(losses[: len(averages)]) - min(losses)
-        if not gap < _WORTH_A_WORD:
+        if not gap < _MIN_GAP_TO_WARN:
             self._gap, self._left = gap, self._values()
 
-    def done(self) -> None:
+    def finish(self) -> None:
         """Restarts the averages from the final weights; warns if the averages were not chosen.
 
         Warns:
@@ -104,7 +104,7 @@ class FinalWeights(keras.callbacks.Callback):
         _fit_mixture(flow, self._training, update)
         return [before, self._values()]
 
-    def _judge(self):
+    def _comparison_batches(self):
         """The function that reads the rows for the comparison, or `None` if there are none."""
         validation = self._validation
         if validation is None:
@@ -138,7 +138,7 @@ class FinalWeights(keras.callbacks.Callback):
             variable.assign(value)
 
 
-class _BeforeTheEnd(keras.callbacks.Callback):
+class _StoreLastWeights(keras.callbacks.Callback):
     """Stores the weights at the end of the last epoch, after all other callbacks."""
 
     def __init__(self, final_weights: FinalWeights):

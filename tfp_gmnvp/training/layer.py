@@ -115,7 +115,7 @@ class FlowLayer(keras.layers.Layer):
         size, shapes = context_size(self.distribution.bijector), _shapes(input_shape)
         expected = [event_shape, *([tf.TensorShape([size])] if size else ())]
         rows = [tf.TensorShape(row_shape(self.distribution))]  # point and context in one row
-        if not (_go_together(shapes, expected) or _go_together(shapes, rows)):
+        if not (_are_compatible(shapes, expected) or _are_compatible(shapes, rows)):
             events = f"vectors of size {event_shape[0]}"
             if event_shape.rank > 1:
                 events = f"events of shape {event_shape}"
@@ -163,7 +163,7 @@ def _shapes(input_shape):
     return [tuple(input_shape)]
 
 
-def _go_together(shapes, events):
+def _are_compatible(shapes, events):
     return len(shapes) == len(events) and all(
         event.is_compatible_with(shape[-event.rank :])
         for shape, event in zip(shapes, events, strict=True)

@@ -77,7 +77,7 @@ class RunningMeans:
             values.append((self.bits_per_dim, bits, sample_weight))
         for mean, value, weight in values:
             mean.update_state(value, weight)
-        return {mean.name: replicas.loggable_mean(mean) for mean, *_ in values}
+        return {mean.name: replicas.mean_over_replicas(mean) for mean, *_ in values}
 
 
 def running_mean(name: str, dtype) -> keras.metrics.Mean:

@@ -114,7 +114,7 @@ class Steps:
     def _train(self, x, y, sample_weight):
         loss, scale, results, gradients = self._gradients(x, y, sample_weight)
         z, log_joint, log_prob = results
-        gradients = replicas.to_clip_and_sum(gradients, self._optimizer)
+        gradients = replicas.sum_before_clipping(gradients, self._optimizer)
         given, gradients = loss_scales.for_optimizer(self._optimizer, gradients, scale)
         statistics = self._update.e_step(
             self._flow.distribution, z, em.labelled_log_joint(log_joint, y), sample_weight
@@ -171,7 +171,7 @@ class Steps:
         if sample_weight is None and rows.dtype != dtype:
             sample_weight = tf.ones([tf.shape(rows)[0]], dtype)
         num_components = self._flow.distribution.components_distribution.batch_shape[-1]
-        return rows, labels.in_range(labels.as_labels(y), num_components), sample_weight
+        return rows, labels.assert_in_range(labels.as_labels(y), num_components), sample_weight
 
     def _dropout_seed(self):
         """The keyword argument of the bijector in training: a seed if a conditioner has dropout."""

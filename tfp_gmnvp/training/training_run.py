@@ -41,10 +41,10 @@ def train(
     batches = distribute(data.read, model.distribute_strategy, data=data.x)
     averages = FinalWeights(model, data, arguments.get("validation_steps"))
     first = [CountEpochs(model), SkippedSteps(finite_steps), DivergenceCheck(), averages]
-    last = [UpdateBetweenEpochs(model, batches), ResumeAtWeights(model), averages.before_the_end]
+    last = [UpdateBetweenEpochs(model, batches), ResumeAtWeights(model), averages.last_callback]
     arguments = {**arguments, "callbacks": [*first, *arguments["callbacks"], *last]}
     history = keras_fit(**data.for_keras(arguments, shuffle_seed, num_epochs))
     with model.distribute_strategy.scope():
         model.update_in_force.on_train_end(model.flow, data.read)
-    averages.done()
+    averages.finish()
     return history

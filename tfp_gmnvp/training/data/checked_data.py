@@ -13,11 +13,11 @@ from tfp_gmnvp.flows import columns, conditional, precision
 from tfp_gmnvp.training.data import batch_checks, distinct_rows
 from tfp_gmnvp.training.data.labels import checked_labels, no_labels
 
-__all__ = ["as_validation_data", "checked_data", "checked_validation_data", "rows_split_off"]
+__all__ = ["as_validation_data", "checked_data", "checked_validation_data", "split_off_validation"]
 
 
 def checked_data(
-    x, y, sample_weight, flow, *, of: str = "", is_batch: bool = False, looks_at_digits=True
+    x, y, sample_weight, flow, *, of: str = "", is_batch: bool = False, checks_resolution=True
 ) -> dict:
     """Checks the points, labels and weights of one call of a Keras method.
 
@@ -28,7 +28,7 @@ def checked_data(
       flow: the flow that gets the points.
       of: text after the argument's name in errors.
       is_batch: whether this is one batch of several. All its weights may be zero.
-      looks_at_digits: whether to check that rows of an array stay distinct in the flow's dtype.
+      checks_resolution: whether to check that rows of an array stay distinct in the flow's dtype.
 
     Returns:
       The arguments `x`, `y` and `sample_weight`. Lists and tables are converted to arrays. A
@@ -62,9 +62,9 @@ def checked_data(
         x = _as_tuples(x, f"x{of}")
     elif hasattr(x, "shape"):
         array_checks.check_points(x, row_shape, flow.dtype, name=f"x{of}")
-        if looks_at_digits:
+        if checks_resolution:
             precision.check_resolution(flow, x, f"x{of}")
-        x = _keeping_digits(x, flow, is_batch)
+        x = _protect_float64(x, flow, is_batch)
         y = checked_labels(y, len(x), num_components, name=f"y{of}")
         if sample_weight is not None:
             array_checks.check_weights(sample_weight, len(x), name=f"sample_weight{of}")
@@ -120,7 +120,7 @@ def as_validation_data(x, y=None, sample_weight=None) -> tuple:
     return x, y, sample_weight
 
 
-def rows_split_off(x, y, sample_weight, fraction: float) -> tuple[list, list]:
+def split_off_validation(x, y, sample_weight, fraction: float) -> tuple[list, list]:
     """Splits off the last rows for validation, as `validation_split` of Keras does.
 
     All copies of a row stay on the same side.
@@ -139,7 +139,7 @@ def rows_split_off(x, y, sample_weight, fraction: float) -> tuple[list, list]:
 
     #### Examples
 
-    >>> train, validation = rows_split_off(np.arange(8.0).reshape(4, 2), None, None, 0.25)
+    >>> train, validation = split_off_validation(np.arange(8.0).reshape(4, 2), None, None, 0.25)
     >>> len(train[0]), validation[0].tolist()
     (3, [[6.0, 7.0]])
     """
@@ -182,7 +182,7 @@ def _check_some_batches(x, name):
         raise ValueError(f"`{name}` must hold points, got no batches.")
 
 
-def _keeping_digits(x, flow, is_batch):
+def _protect_float64(x, flow, is_batch):
     """Converts float64 points to an array, for `row_batches`, or a tensor: Keras casts neither."""
     if precision.row_dtype(flow, x.dtype) == flow.dtype:
         return x

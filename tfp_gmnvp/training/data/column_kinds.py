@@ -78,22 +78,22 @@ def examine(rows: np.ndarray, *, relations: bool = True) -> Findings:
     findings = Findings()
     if len(rows) < _FEWEST_ROWS or rows.dtype.kind not in "fiub":
         return findings
-    one_of_each = _distinct(rows) if rows.shape[1] > 1 else rows
+    distinct = _distinct(rows) if rows.shape[1] > 1 else rows
     for j in range(rows.shape[1]):
-        _examine_column(j, rows[:, j], one_of_each[:, j], findings)
+        _examine_column(j, rows[:, j], distinct[:, j], findings)
     if not relations:
         return findings
     found = {*findings.constant, *findings.discrete, *findings.rounded}
-    copies = len(rows) - len(one_of_each)
+    copies = len(rows) - len(distinct)
     if copies >= max(3, _COPIES * len(rows)) and len(found) < rows.shape[1]:
         findings = dataclasses.replace(findings, copies=copies)
     varying = [j for j in range(rows.shape[1]) if j not in findings.constant]
-    for j, others in _dependent(one_of_each[:, varying].astype(np.float64)).items():
+    for j, others in _dependent(distinct[:, varying].astype(np.float64)).items():
         findings.dependent[varying[j]] = [varying[i] for i in others]
     return findings
 
 
-def _examine_column(j, column, one_of_each, findings) -> None:
+def _examine_column(j, column, distinct, findings) -> None:
     values, counts = np.unique(column, return_counts=True)
     values, resolution = values.astype(np.float64), _resolution(column)
     if values[-1] - values[0] <= 2 * resolution:
@@ -101,13 +101,13 @@ def _examine_column(j, column, one_of_each, findings) -> None:
         return
     tied = 1 - len(values) / len(column)
     if tied >= _TIED and not _is_lattice(values):  # copies of rows have equal values, too
-        tied = 1 - len(values) / len(one_of_each)
+        tied = 1 - len(values) / len(distinct)
     likeliest = values[counts.argmax()]
-    most = np.count_nonzero(one_of_each == likeliest)
-    is_one_value = most - 1 > 0.5 * tied * len(one_of_each) and len(values) > _FEW_VALUES
+    most = np.count_nonzero(distinct == likeliest)
+    is_one_value = most - 1 > 0.5 * tied * len(distinct) and len(values) > _FEW_VALUES
     if tied < _TIED or is_one_value:
-        if most >= max(5, _AT_ONE_VALUE * len(one_of_each)):
-            findings.repeated[j] = (float(likeliest), most / len(one_of_each))
+        if most >= max(5, _AT_ONE_VALUE * len(distinct)):
+            findings.repeated[j] = (float(likeliest), most / len(distinct))
     elif len(values) <= _FEW_VALUES:
         findings.discrete[j] = len(values)
     elif _is_coarse(column, float(np.min(np.diff(values))), resolution):

@@ -16,8 +16,8 @@ from tfp_gmnvp.training.data.column_kinds import Findings, examine
 
 __all__ = [
     "DegenerateDataWarning",
+    "examine_while_reading",
     "examined_already",
-    "examined_as_read",
     "warn_if_degenerate",
     "warn_of",
 ]
@@ -115,7 +115,7 @@ def examined_already() -> Iterator[None]:
         _EXAMINED.reset(token)
 
 
-def examined_as_read(batches: Callable, event_size: int) -> Callable:
+def examine_while_reading(batches: Callable, event_size: int) -> Callable:
     """Calls `warn_if_degenerate` on the first rows of batches, after all batches were read.
 
     Args:
@@ -128,7 +128,7 @@ def examined_as_read(batches: Callable, event_size: int) -> Callable:
     #### Examples
 
     >>> from tfp_gmnvp.training.data import streams
-    >>> batches = examined_as_read(streams.training_batches(np.eye(3)), 3)
+    >>> batches = examine_while_reading(streams.training_batches(np.eye(3)), 3)
     >>> [len(x) for x, _, _ in batches()]
     [3]
     """

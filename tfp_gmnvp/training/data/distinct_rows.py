@@ -123,11 +123,11 @@ def _keys(x):
     for start in range(0, len(x), size):
         part = np.asarray(x[start : start + size], np.float64).reshape(-1, num_entries)
         bits = (part + 0.0).view(np.uint64) * factors  # no negative zero
-        keys[start : start + size] = _mixed(bits).sum(axis=1, dtype=np.uint64)
+        keys[start : start + size] = _mix_bits(bits).sum(axis=1, dtype=np.uint64)
     return keys
 
 
-def _mixed(bits):
+def _mix_bits(bits):
     """Mixes the bits of each number: the finaliser of splitmix64."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

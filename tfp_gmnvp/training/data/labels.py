@@ -10,8 +10,8 @@ from tfp_gmnvp.em import labelled_log_joint
 
 __all__ = [
     "as_labels",
+    "assert_in_range",
     "checked_labels",
-    "in_range",
     "is_correct",
     "labelled_log_prob",
     "no_labels",
@@ -98,7 +98,7 @@ def checked_labels(
     return y.reshape(-1).astype(np.int32)
 
 
-def in_range(labels: tf.Tensor | None, num_components: int) -> tf.Tensor | None:
+def assert_in_range(labels: tf.Tensor | None, num_components: int) -> tf.Tensor | None:
     """Asserts that the labels of a batch are below K. XLA would remove this check.
 
     Raises:
@@ -106,7 +106,7 @@ def in_range(labels: tf.Tensor | None, num_components: int) -> tf.Tensor | None:
 
     #### Examples
 
-    >>> in_range(tf.constant([1, -1]), num_components=2).numpy().tolist()
+    >>> assert_in_range(tf.constant([1, -1]), num_components=2).numpy().tolist()
     [1, -1]
     """
     if labels is None:

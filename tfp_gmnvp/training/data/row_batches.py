@@ -76,7 +76,7 @@ def read_by_rows(arguments: dict, dtype=tf.float32) -> dict:
     True
     """
     x, steps = arguments["x"], arguments.get("steps")
-    if not _is_for_us(x):
+    if not _needs_row_batches(x):
         return arguments
     data = {name: arguments.get(name) for name in ("x", "y", "sample_weight")}
     size = batch_size_of(x, arguments.get("batch_size"), steps)
@@ -178,7 +178,7 @@ def _one_pass(reader, number) -> tf.data.Dataset:
     data = data.apply(tf.data.experimental.assert_cardinality(num_batches))
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return _with(reader, data.with_options(options).prefetch(tf.data.AUTOTUNE))
+    return _keep_alive(reader, data.with_options(options).prefetch(tf.data.AUTOTUNE))
 
 
 def _endless(reader, epoch) -> tf.data.Dataset:
@@ -190,10 +190,10 @@ def _endless(reader, epoch) -> tf.data.Dataset:
     one_pass = tf.autograph.experimental.do_not_convert(lambda number: _one_pass(reader, number))
     batches = numbers.flat_map(one_pass)
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-    return _with(reader, batches.apply(endless))
+    return _keep_alive(reader, batches.apply(endless))
 
 
-def _with(reader, data):
+def _keep_alive(reader, data):
     data.reader = reader  # keeps the reader alive as long as the data set and its iterators
     return data
 
@@ -209,13 +209,13 @@ def some_batches() -> Iterator[None]:
         raise ValueError("`x` must hold points, got no batches.") from None
 
 
-def _is_for_us(x):
+def _needs_row_batches(x):
     return isinstance(x, np.memmap) or (isinstance(x, np.ndarray) and x.dtype == np.float64)
 
 
 def _validation_by_rows(arguments, dtype):
     arguments, validation = dict(arguments), arguments.get("validation_data")
-    if isinstance(validation, tuple) and _is_for_us(validation[0]):
+    if isinstance(validation, tuple) and _needs_row_batches(validation[0]):
         size = arguments.pop("validation_batch_size", None) or arguments.get("batch_size")
         size = batch_size_of(validation[0], size, None)
         arguments["validation_data"] = row_batches(*validation, batch_size=size, dtype=dtype)

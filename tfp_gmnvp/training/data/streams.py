@@ -61,14 +61,14 @@ def training_batches(
         if steps_per_epoch is None and x.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise ValueError("`steps_per_epoch` must be given with an infinite data set.")
         elements = x if steps_per_epoch is None else x.take(steps_per_epoch)
-        return lambda: _some(_unpack(element, dtype, keeps_float64) for element in elements)
+        return lambda: _at_least_one(_unpack(element, dtype, keeps_float64) for element in elements)
     if hasattr(x, "__getitem__") and hasattr(x, "__len__") and not hasattr(x, "shape"):
         if isinstance(x, (list, tuple)):
             x = np.asarray(x)
         else:
-            return lambda: _some(_unpack(x[i], dtype, keeps_float64) for i in range(len(x)))
+            return lambda: _at_least_one(_unpack(x[i], dtype, keeps_float64) for i in range(len(x)))
     if not hasattr(x, "shape"):
-        return lambda: _refuse(x)
+        return lambda: _raise_read_once(x)
     return lambda: _slices(x, y, sample_weight, dtype, keeps_float64)
 
 
@@ -91,7 +91,7 @@ def rows_at_once(x, most: int, *, entries: int = _BATCH_ENTRIES) -> int:
     return max(1, min(most, entries // max(1, math.prod(x.shape[1:]))))
 
 
-def _some(batches):
+def _at_least_one(batches):
     """Yields the batches; raises a `ValueError` if there are none."""
     is_empty = True
     for batch in batches:
@@ -101,7 +101,7 @@ def _some(batches):
         raise ValueError("`x` must hold points, got no batches.")
 
 
-def _refuse(x):
+def _raise_read_once(x):
     raise TypeError(
         "The training data is read more than once, by the first `fit` to initialise the mixture "
         "and by `FullBatchEM` before each epoch, so `x` must be an array, a `tf.data.Dataset` or a "

@@ -15,7 +15,7 @@ from tfp_gmnvp.training.data.checked_data import (
     as_validation_data,
     checked_data,
     checked_validation_data,
-    rows_split_off,
+    split_off_validation,
 )
 
 __all__ = ["TrainingData"]
@@ -79,10 +79,10 @@ class TrainingData:
         self._flow, self._seed = flow, seed
         self._names = columns.input_columns(flow, x).points
         self._is_mapped = isinstance(x, np.memmap)  # slow to read: only the sample is checked
-        data = checked_data(x, y, sample_weight, flow, looks_at_digits=not self._is_mapped)
+        data = checked_data(x, y, sample_weight, flow, checks_resolution=not self._is_mapped)
         self.x, self.y, self.sample_weight = data.values()
         if validation_split and validation_data is None:
-            train, validation = rows_split_off(*data.values(), validation_split)
+            train, validation = split_off_validation(*data.values(), validation_split)
             self.x, self.y, self.sample_weight = train
             self.validation_data = as_validation_data(*validation)
         else:

@@ -16,11 +16,11 @@ __all__ = [
     "check_created_in_scope",
     "from_first_replica",
     "gather_over_replicas",
-    "loggable_mean",
+    "mean_over_replicas",
     "num_replicas",
     "share_of_mean",
+    "sum_before_clipping",
     "sum_over_replicas",
-    "to_clip_and_sum",
 ]
 
 
@@ -117,7 +117,7 @@ def share_of_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tens
     return tf.math.divide_no_nan(tf.reduce_sum(weights * values), total)
 
 
-def to_clip_and_sum(gradients: Sequence[tf.Tensor], optimizer) -> list[tf.Tensor]:
+def sum_before_clipping(gradients: Sequence[tf.Tensor], optimizer) -> list[tf.Tensor]:
     """Prepares gradients for an optimizer that clips them before it sums over the replicas.
 
     Keras 3's optimizers clip each replica's gradient, not that of the global batch. So a clipping
@@ -132,7 +132,7 @@ def to_clip_and_sum(gradients: Sequence[tf.Tensor], optimizer) -> list[tf.Tensor
 
     #### Examples
 
-    >>> [gradient] = to_clip_and_sum([tf.constant(2.0)], tf.keras.optimizers.SGD(clipnorm=1.0))
+    >>> [gradient] = sum_before_clipping([tf.constant(2.0)], tf.keras.optimizers.SGD(clipnorm=1.0))
     >>> float(gradient)
     2.0
     """
@@ -145,7 +145,7 @@ def to_clip_and_sum(gradients: Sequence[tf.Tensor], optimizer) -> list[tf.Tensor
     return _zero_unless_first(sum_over_replicas(gradients))
 
 
-def loggable_mean(tracker) -> tf.Tensor:
+def mean_over_replicas(tracker) -> tf.Tensor:
     """The mean over all replicas, which a step returns for the logs.
 
     Args:
@@ -159,7 +159,7 @@ def loggable_mean(tracker) -> tf.Tensor:
 
     >>> tracker = tf.keras.metrics.Mean()
     >>> _ = tracker.update_state([1.0, 3.0])
-    >>> float(loggable_mean(tracker))
+    >>> float(mean_over_replicas(tracker))
     2.0
     """
     if num_replicas() == 1:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfp_gmnvp import em
 from tfp_gmnvp.training.devices import replicas
 
-__all__ = ["Departure", "beyond_chance", "departure"]
+__all__ = ["Departure", "departure", "share_beyond_noise"]
 
 _STANDARD_DEVIATIONS = 3.0
 
@@ -57,7 +57,7 @@ def departure(mixture, statistics: em.SufficientStatistics, sample_weight) -> De
     return Departure(whitened, statistics.mass, tf.cast(squares, total.dtype))
 
 
-def beyond_chance(departure: Departure) -> tf.Tensor:
+def share_beyond_noise(departure: Departure) -> tf.Tensor:
     """The share of a batch's departure that sampling noise does not explain, in [0, 1).
 
     If m_k is the mean of N_k points from N(mu_k, Sigma_k), then
@@ -82,7 +82,7 @@ def beyond_chance(departure: Departure) -> tf.Tensor:
     >>> def part(z):
     ...     statistics = em.sufficient_statistics(
     ...         z, tf.ones_like(z), tf.zeros([1, 1]), "full")
-    ...     return beyond_chance(departure(mixture, statistics, None)).numpy().item()
+    ...     return share_beyond_noise(departure(mixture, statistics, None)).numpy().item()
     >>> f"{part(tf.ones([4, 1])):.2f}, {part(10.0 * tf.ones([4, 1])):.2f}"
     '0.00, 0.99'
     """

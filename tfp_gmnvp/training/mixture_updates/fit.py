@@ -129,7 +129,7 @@ def fit_mixture(
     if data.is_array:
         data.warn_if_degenerate()
     else:
-        batches = degenerate_data.examined_as_read(data.read, data.event_size)
+        batches = degenerate_data.examine_while_reading(data.read, data.event_size)
     return fit_latents(
         flow,
         batches,

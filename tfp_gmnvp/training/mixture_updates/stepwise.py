@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfp_gmnvp import em, mixtures
 from tfp_gmnvp._shared.arguments import check_number
 from tfp_gmnvp.mixtures import Prior
-from tfp_gmnvp.training.mixture_updates.departure import beyond_chance, departure
+from tfp_gmnvp.training.mixture_updates.departure import departure, share_beyond_noise
 from tfp_gmnvp.training.mixture_updates.interleaved import InterleavedEM
 from tfp_gmnvp.training.mixture_updates.over_replicas import join_over_replicas
 
@@ -35,9 +35,9 @@ class StepwiseEM(InterleavedEM):
     After a sudden change of the latents or the data, the past average is wrong: components that
     are too far from their points lose them to others. So `eta` increases for one step, up to
     `largest_step_size`, if the batch's means differ from the components' by more than sampling
-    noise (see `departure.beyond_chance`). In such a step a component is reinitialised if less than
-    a tenth of its share is left. In other steps the limit is much lower, because a small component
-    may be right.
+    noise (see `departure.share_beyond_noise`). In such a step a component is reinitialised if its
+    weight is less than a tenth of 1 / K. In other steps this limit is much lower, because a small
+    component may be right.
 
     With a prior, the average counts as the points of 1 / eta batches.
 
@@ -126,7 +126,7 @@ class StepwiseEM(InterleavedEM):
         batch, mass = e_step.statistics, tf.reduce_sum(e_step.statistics.mass)
         step_size, min_share = self._current_step_size(mass.dtype), _MIN_SHARE
         if self.largest_step_size:
-            raised = tf.minimum(beyond_chance(departed), self.largest_step_size)
+            raised = tf.minimum(share_beyond_noise(departed), self.largest_step_size)
             shares = [tf.constant(s, raised.dtype) for s in (_MIN_SHARE_MOVING, _MIN_SHARE)]
             min_share = tf.where(raised > step_size, *shares)
             step_size = tf.maximum(raised, step_size)
@@ -136,7 +136,7 @@ class StepwiseEM(InterleavedEM):
         )
         average = em.scale(average, tf.cast(mass > 0, mass.dtype))  # no step without mass
         if self.prior is not None:
-            average = em.scale(average, _counts_for(mass, step_size))
+            average = em.scale(average, _prior_factor(mass, step_size))
         em.m_step(
             mixture,
             average,
@@ -155,7 +155,7 @@ class StepwiseEM(InterleavedEM):
         return tf.clip_by_value(tf.cast(self.step_size(self._step), dtype), 0.0, 1.0)
 
 
-def _counts_for(mass, step_size):
+def _prior_factor(mass, step_size):
     """The factor of an average that sets the weight of a prior relative to the points.
 
     The parameters, from which the past average is computed, already contain the prior. So each step
