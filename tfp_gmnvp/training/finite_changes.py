@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
-from tfp_gmnvp.training.keras_weights import IS_KERAS_3, optimizer_variables
+from tfp_gmnvp._compat import replaced_assignments
+from tfp_gmnvp.training.keras_weights import IS_KERAS_3, optimizer_variables, tf_variable
 
 __all__ = ["changes_if_finite", "if_finite", "slots_if_finite"]
 
@@ -106,23 +106,17 @@ def slots_if_finite(
         yield settled
         return
     slots = {variable.ref() for variable in optimizer_variables(optimizer)}
-    plain = {name: getattr(optimizer, name) for name in _NEW_VALUES}
 
-    def assign(name, variable, value):
-        slot = variable if isinstance(variable, tf.Variable) else variable.value
+    def assign(name, method, variable, value):
+        slot = tf_variable(variable)
         if isinstance(value, tf.IndexedSlices) or slot.ref() not in slots:
-            return plain[name](variable, value)
+            return method(variable, value)
         new = _NEW_VALUES[name](slot, tf.cast(value, slot.dtype))
         settled.add(slot.ref())
         return slot.assign(tf.where(is_finite, new, slot))
 
-    for name in plain:
-        setattr(optimizer, name, functools.partial(assign, name))
-    try:
+    with replaced_assignments(optimizer, assign):
         yield settled
-    finally:
-        for name in plain:
-            delattr(optimizer, name)
 
 
 def _done(_):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp._compat import takes_tensors_as_logs
 from tfp_gmnvp.training.devices import replicas
 from tfp_gmnvp.training.finite_changes import changes_if_finite, if_finite
 
@@ -100,7 +101,7 @@ class SkippedSteps(keras.callbacks.Callback):
         """Reads the counts of `steps`."""
         super().__init__()
         self._steps, self._next_check = steps, _MOST_IN_A_ROW
-        self._supports_tf_logs = True  # so that tf_keras does not wait for the step's loss
+        takes_tensors_as_logs(self)
 
     def on_train_begin(self, logs=None):
         """Forgets what an earlier training skipped."""

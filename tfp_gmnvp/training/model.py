@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp._compat import build_nothing
 from tfp_gmnvp._shared.arguments import check_number, check_whole_number
 from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp._shared.tables import is_table
@@ -93,6 +94,7 @@ class FlowModel(keras.Model):
 
     #: Each replica's step returns the same loss: tf_keras would add them up.
     distribute_reduction_method = "first"
+    _maybe_symbolic_build = build_nothing
 
     def __init__(
         self,
@@ -556,6 +558,3 @@ class FlowModel(keras.Model):
     def _shuffle_seed(self, epoch):
         """The seed that the rows of an epoch are shuffled by, the same for all workers."""
         return tf.random.experimental.stateless_fold_in(self._seed, epoch)
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Builds nothing: Keras 3 would average a batch over workers, for its shape, and fail."""

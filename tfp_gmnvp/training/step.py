@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import bijectors, em, mixtures
+from tfp_gmnvp._compat import num_steps
 from tfp_gmnvp.flows import conditional, precision
 from tfp_gmnvp.training import loss_scales, weight_averages
 from tfp_gmnvp.training.compiled_step import CompiledStep, uncompiled
@@ -179,8 +180,7 @@ class Steps:
         if not bijectors.uses_dropout(self._flow.bijector):
             return {}
         optimizer = loss_scales.unwrapped(self._optimizer)
-        # `iterations` of Keras 3 stands still while gradients are accumulated.
-        step = tf.convert_to_tensor(getattr(optimizer, "_iterations", optimizer.iterations))
+        step = tf.convert_to_tensor(num_steps(optimizer))
         return {"dropout_seed": tf.random.experimental.stateless_fold_in(self._seed, step)}
 
     def _apply(self, gradients):
