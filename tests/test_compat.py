@@ -213,25 +213,6 @@ def test_keras_3_counts_steps_whose_gradients_are_accumulated():
     assert int(optimizer.iterations) == 1
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad", "Nadam", "Lion", "Ftrl"])
-def test_optimizers_of_keras_3_assign_by_their_methods(name):
-    variable = tf.Variable([1.0])
-    optimizer = getattr(keras.optimizers, name)(0.1)
-    optimizer.build([variable])
-    seen = set()
-
-    def assign(_, method, target, value):
-        seen.add((target if isinstance(target, tf.Variable) else target.value).ref())
-        return method(target, value)
-
-    with _compat.replaced_assignments(optimizer, assign):
-        optimizer.apply_gradients([(tf.constant([1.0]), variable)])
-    slots = {v.value.ref() for v in optimizer.variables if v.value.shape == [1]}
-    assert variable.ref() in seen
-    assert slots & seen or name == "SGD"
-    assert "assign" not in vars(optimizer)
-
-
 def test_keras_3_builds_models_by_the_method_that_is_replaced():
     from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 

@@ -12,7 +12,7 @@ from tfp_gmnvp._compat.keras_training import (
     shows_in_checkpoint,
     takes_tensors_as_logs,
 )
-from tfp_gmnvp._compat.optimizers import averaged_variables, num_steps, replaced_assignments
+from tfp_gmnvp._compat.optimizers import averaged_variables, num_steps
 from tfp_gmnvp._compat.probability import (
     PlainMixture,
     PlainTransformedDistribution,
@@ -32,7 +32,6 @@ __all__ = [
     "is_compiled_by_xla",
     "is_given_sample_weights",
     "num_steps",
-    "replaced_assignments",
     "set_parameters",
     "shows_in_checkpoint",
     "sublayers",

@@ -32,8 +32,8 @@ def build_nothing(model, iterator=None, data_batch=None) -> None:
 def correct_first_epoch(model, epoch: int) -> None:
     """Starts the `fit` that begins at an epoch, if `BackupAndRestore` is one epoch behind.
 
-    `BackupAndRestore` of Keras 3 writes the weights first, and the number of the epoch to another file. A
-    process that ends in between would train that epoch twice.
+    `BackupAndRestore` of Keras 3 writes the weights first, and the number of the epoch to another
+    file. A process that ends in between would train that epoch twice.
 
     Public way: `initial_epoch` of `fit`, which is fixed before the callback restores anything.
 

@@ -5,13 +5,11 @@ Seen to work with Keras 3.15 and tf_keras 2.21.
 
 from __future__ import annotations
 
-import contextlib
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-__all__ = ["averaged_variables", "num_steps", "replaced_assignments"]
+__all__ = ["averaged_variables", "num_steps"]
 
 
 def averaged_variables(
@@ -60,38 +58,6 @@ def num_steps(optimizer) -> tf.Variable:
     0
     """
     return getattr(optimizer, "_iterations", optimizer.iterations)
-
-
-@contextlib.contextmanager
-def replaced_assignments(optimizer, assign: Callable) -> Iterator[None]:
-    """Calls another function where an optimizer of Keras 3 assigns a variable.
-
-    Public way: to restore the variables after the step. It makes XLA copy the optimizer's moments.
-    Keras 3's optimizers assign by their methods `assign`, `assign_add` and `assign_sub`, which are
-    public, but that all optimizers use them is not documented.
-
-    Args:
-      optimizer: of Keras 3.
-      assign: takes the name of the method, the method itself, the variable and the value.
-
-    #### Examples
-
-    >>> optimizer, variable = tf.keras.optimizers.SGD(1.0), tf.Variable(3.0)
-    >>> optimizer.build([variable])
-    >>> names = []
-    >>> with replaced_assignments(optimizer, lambda name, *_: names.append(name)):
-    ...     _ = optimizer.apply_gradients([(tf.constant(1.0), variable)])
-    >>> names[0], float(variable)
-    ('assign_sub', 3.0)
-    """
-    names = ("assign", "assign_add", "assign_sub")
-    for name in names:
-        setattr(optimizer, name, functools.partial(assign, name, getattr(optimizer, name)))
-    try:
-        yield
-    finally:
-        for name in names:
-            delattr(optimizer, name)
 
 
 def _plain(weight) -> tf.Variable:

@@ -520,7 +520,6 @@ class FlowModel(keras.Model):
                 self.optimizer,
                 update,
                 trained,
-                self._mixture_weights,
                 label_weight=self.label_weight,
                 seed=self._seed,
                 compiles=self._compiles(num_steps),

@@ -14,9 +14,8 @@ from tfp_gmnvp.training import loss_scales, weight_averages
 from tfp_gmnvp.training.compiled_step import CompiledStep, uncompiled
 from tfp_gmnvp.training.data import labels
 from tfp_gmnvp.training.devices import replicas
-from tfp_gmnvp.training.finite_changes import if_finite
-from tfp_gmnvp.training.finite_steps import FiniteSteps
-from tfp_gmnvp.training.keras_weights import optimizer_variables, tf_variable
+from tfp_gmnvp.training.finite_steps import FiniteSteps, if_finite
+from tfp_gmnvp.training.keras_weights import tf_variable
 from tfp_gmnvp.training.mixture_updates import MixtureUpdate
 from tfp_gmnvp.training.running_means import EvaluatedBatch
 
@@ -53,7 +52,6 @@ class Steps:
         optimizer: keras.optimizers.Optimizer,
         update: MixtureUpdate,
         trained: Sequence,
-        mixture: Sequence = (),
         *,
         label_weight: float = 1.0,
         seed=(0, 0),
@@ -67,14 +65,13 @@ class Steps:
           optimizer: of Keras, built for the weights that are trained.
           update: of the mixture, built for the flow.
           trained: Keras weights that the optimizer trains.
-          mixture: the mixture's Keras weights, which the update assigns.
           label_weight: weight of log p(y | x) of labelled points beside log p(x).
           seed: stateless seed `[2]` of dropout.
           compiles: whether XLA compiles the steps.
           finite_steps: counts the steps that are skipped; `None` for counts of its own.
         """
         self._flow, self._optimizer, self._update = flow, optimizer, update
-        self._trained, self._mixture = list(trained), list(mixture)
+        self._trained = list(trained)
         self._label_weight, self._seed = label_weight, seed
         self._finite_steps = FiniteSteps() if finite_steps is None else finite_steps
         self.compiles = compiles
@@ -131,8 +128,6 @@ class Steps:
             update,
             loss,
             gradients,
-            self._assigned() if self.compiles else None,
-            self._optimizer,
             given=given,
             otherwise=loss_scales.lowering(self._optimizer, self._apply, given),
         )
@@ -189,15 +184,3 @@ class Steps:
 
     def _update_mixture(self, statistics):
         self._update.m_step(self._flow.distribution, *statistics)
-
-    def _assigned(self):
-        """The variables that a training step assigns; `None` if there will be more of them."""
-        if not hasattr(self._optimizer, "build"):  # a legacy one, which adds to them in its step
-            return None
-        weights, state = list(self._trained), optimizer_variables(self._optimizer)
-        if self.updates_within_step and not self._update.trains_by_gradient:
-            weights += self._mixture
-            state += self._update.variables
-        of_scale = {v.ref() for v in loss_scales.scale_variables(self._optimizer)}
-        state = [v for v in state if v.ref() not in of_scale]
-        return [*map(tf_variable, weights), *state]
