@@ -22,7 +22,7 @@ class UpdateBetweenEpochs(keras.callbacks.Callback):
     """
 
     def __init__(self, flow_model, batches):
-        """Keeps the model and what reads its training data; see `streams.training_batches`."""
+        """Keeps the model and what reads its training data; see `rereading.training_batches`."""
         super().__init__()
         self._flow_model = flow_model
         self._batches = batches

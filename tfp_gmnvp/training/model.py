@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +22,7 @@ from tfp_gmnvp.training.compiled_step import pays_to_compile
 from tfp_gmnvp.training.data import fit_arguments, row_batches
 from tfp_gmnvp.training.data.batch_checks import value_errors_of_batches
 from tfp_gmnvp.training.data.checked_data import checked_data
+from tfp_gmnvp.training.data.shuffling import shuffle_seed
 from tfp_gmnvp.training.data.training_data import TrainingData
 from tfp_gmnvp.training.devices import replicas
 from tfp_gmnvp.training.finite_steps import FiniteSteps
@@ -307,7 +309,7 @@ class FlowModel(keras.Model):
                 arguments,
                 finite_steps=self._finite_steps,
                 num_epochs=self._num_epochs,
-                shuffle_seed=self._shuffle_seed,
+                shuffle_seed=functools.partial(shuffle_seed, self._seed),
                 keras_fit=super().fit,
             )
 
@@ -553,7 +555,3 @@ class FlowModel(keras.Model):
     def _check_compiled(self, method):
         if self.mixture_update is None:
             raise ValueError(f"`compile` must be called before `{method}`.")
-
-    def _shuffle_seed(self, epoch):
-        """The seed that the rows of an epoch are shuffled by, the same for all workers."""
-        return tf.random.experimental.stateless_fold_in(self._seed, epoch)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from tfp_gmnvp._shared.row_samples import row_numbers
-from tfp_gmnvp.training.data.column_kinds import Findings, examine
+from tfp_gmnvp.training.data.degenerate_columns import Findings, examine
 
 __all__ = [
     "DegenerateDataWarning",
@@ -119,7 +119,7 @@ def examined_as_read(batches: Callable, event_size: int) -> Callable:
     """Batches as they are; `warn_if_degenerate` sees the first rows once they were read.
 
     Args:
-      batches: what `streams.training_batches` returned.
+      batches: what `rereading.training_batches` returned.
       event_size: D.
 
     Returns:
@@ -127,8 +127,8 @@ def examined_as_read(batches: Callable, event_size: int) -> Callable:
 
     #### Examples
 
-    >>> from tfp_gmnvp.training.data import streams
-    >>> batches = examined_as_read(streams.training_batches(np.eye(3)), 3)
+    >>> from tfp_gmnvp.training.data import rereading
+    >>> batches = examined_as_read(rereading.training_batches(np.eye(3)), 3)
     >>> [len(x) for x, _, _ in batches()]
     [3]
     """
