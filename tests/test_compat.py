@@ -190,3 +190,98 @@ def test_private_modules_are_used_in_compat_alone(room):
                 assert ".python" not in (node.module or ""), path
             if isinstance(node, ast.Attribute) and path.name not in allowed:
                 assert node.attr not in ("keras", "__internal__"), path
+
+
+@pytest.mark.parametrize("kind", [keras.optimizers.Adam, tf_keras.optimizers.Adam])
+def test_optimizer_knows_which_average_is_whose(kind):
+    first, second = tf.Variable([1.0]), tf.Variable([5.0, 5.0])
+    optimizer = kind(0.0, use_ema=True, ema_momentum=0.5)
+    optimizer.build([first, second])
+    optimizer.apply_gradients([(tf.zeros([1]), first), (tf.zeros([2]), second)])
+    for variable, average in _compat.averaged_variables(optimizer, [second, first]):
+        assert average.shape == variable.shape
+        assert variable.ref() in {first.ref(), second.ref()}
+
+
+def test_keras_3_counts_steps_whose_gradients_are_accumulated():
+    variable = tf.Variable(1.0)
+    optimizer = keras.optimizers.SGD(gradient_accumulation_steps=3)
+    optimizer.build([variable])
+    for _ in range(4):
+        optimizer.apply_gradients([(tf.constant(1.0), variable)])
+    assert int(tf.convert_to_tensor(_compat.num_steps(optimizer))) == 4
+    assert int(optimizer.iterations) == 1
+
+
+def test_keras_3_builds_models_by_the_method_that_is_replaced():
+    from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
+
+    assert hasattr(TensorFlowTrainer, "_maybe_symbolic_build")
+
+
+def test_backup_and_restore_of_keras_3_sets_the_first_epoch_of_a_model(tmp_path):
+    """tf_keras needs no correction: it writes weights and epoch to one checkpoint."""
+
+    def fit(*callbacks):
+        network = keras.Sequential([keras.layers.Input([1]), keras.layers.Dense(1)])
+        network.compile("sgd", "mse")
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)
+        x = tf.zeros([4, 1])
+        network.fit(x, x, epochs=4, callbacks=[backup, *callbacks], verbose=0)
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    class Correct(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            _compat.correct_first_epoch(self.model, 3)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(Interrupt())
+    epochs = []
+    fit(
+        Correct(),
+        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: epochs.append(epoch)),
+    )
+    assert epochs == [3]
+
+
+def test_tf_keras_gives_tensors_to_callbacks_that_take_them():
+    callback = tf_keras.callbacks.Callback()
+    _compat.takes_tensors_as_logs(callback)
+    callbacks = tf_keras.callbacks.CallbackList([callback])
+    assert callbacks._should_call_train_batch_hooks is not None
+    assert getattr(callbacks, "_batch_hooks_support_tf_logs", None) is True
+
+
+@pytest.mark.parametrize("package", [keras, tf_keras])
+def test_checkpoint_of_a_layer_holds_what_it_is_shown(package, tmp_path):
+    variable = tf.Variable(1.0)
+
+    @_compat.shows_in_checkpoint(lambda layer: {"value": variable})
+    class Layer(package.layers.Layer):
+        pass
+
+    path = tf.train.Checkpoint(layer=Layer()).save(tmp_path / "checkpoint")
+    variable.assign(7.0)
+    tf.train.Checkpoint(layer=Layer()).restore(path)
+    assert float(variable) == 1.0
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 2.0]])
+def test_the_keras_method_that_runs_is_seen_from_a_layer(weights):
+    package, seen = tf.keras, []
+
+    class Layer(package.layers.Layer):
+        def call(self, x):
+            seen.append(_compat.is_given_sample_weights())
+            return x
+
+    model = package.Sequential([package.layers.Dense(1), Layer()])
+    model.compile("sgd", "mse")
+    x = tf.zeros([2, 1])
+    weights = None if weights is None else tf.constant(weights)
+    model.fit(x, x, sample_weight=weights, verbose=0)
+    assert seen[-1] is (weights is not None)

@@ -46,7 +46,11 @@ from tfp_gmnvp.training.mixture_updates import (
     MixtureUpdate,
     StepwiseEM,
 )
-from tfp_gmnvp.training.mixture_updates.fit import ConvergenceWarning, MixtureFit, fit_mixture
+from tfp_gmnvp.training.mixture_updates.fit_mixture import (
+    ConvergenceWarning,
+    MixtureFit,
+    fit_mixture,
+)
 from tfp_gmnvp.training.mixture_updates.schedules import PowerSchedule
 from tfp_gmnvp.training.model import FlowModel
 from tfp_gmnvp.training.training_warnings import TrainingWarning

@@ -107,10 +107,10 @@ def batches(x: np.ndarray, seed: int):
 
 def of_both(flow, problem: density_data.Problem):
     """log q of validation and test points, in float64."""
-    from tfp_gmnvp.flows import batched
+    from tfp_gmnvp.flows import on_arrays
 
-    points = (batched.as_points(flow, x) for x in (problem.validation, problem.test))
-    return tuple(batched.log_prob(flow, x).astype(np.float64) for x in points)
+    points = (on_arrays.as_points(flow, x) for x in (problem.validation, problem.test))
+    return tuple(on_arrays.log_prob(flow, x).astype(np.float64) for x in points)
 
 
 def default_log_prob(case: dict, problem: density_data.Problem, options: dict):

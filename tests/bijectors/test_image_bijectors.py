@@ -17,7 +17,6 @@ from tfp_gmnvp.bijectors.images import (
     channel_mask,
     checkerboard_mask,
     image_real_nvp,
-    initialize_from,
     logit_pixels,
 )
 
@@ -166,11 +165,13 @@ def test_log_prob_evaluates_each_conditioner_once_and_is_never_stale():
 def test_initialisation_normalises_each_channel_at_each_scale():
     images = 5.0 + points(50, *SHAPE) * tf.constant([1.0, 30.0], tf.float64)
     bijector = image_real_nvp(SHAPE, num_filters=4, num_blocks=1, dtype=tf.float64, seed=0)
-    z = initialize_from(bijector, images)
+    z = bijector.initialize(images)
     np.testing.assert_allclose(z, bijector.inverse(images), rtol=1e-12)
     np.testing.assert_allclose(tf.math.reduce_mean(z), 0, atol=1e-10)
     np.testing.assert_allclose(tf.math.reduce_std(tf.reshape(z, [50, -1, 2]), [0, 1]), 1, rtol=0.1)
-    assert np.isfinite(initialize_from(bijector, tf.ones_like(images))).all()
+    np.testing.assert_array_equal(bijector.initialize(2 * images), bijector.inverse(2 * images))
+    constant = image_real_nvp(SHAPE, num_filters=4, num_blocks=1, dtype=tf.float64, seed=0)
+    assert np.isfinite(constant.initialize(tf.ones_like(images))).all()
 
 
 @pytest.mark.parametrize(

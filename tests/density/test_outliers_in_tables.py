@@ -5,7 +5,7 @@ import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import copy_flow
-from tfp_gmnvp.flows.batched import as_points, log_prob
+from tfp_gmnvp.flows.on_arrays import as_points, log_prob
 
 
 def table(num_outliers, seed=0):

@@ -11,7 +11,7 @@ from tensorflow_probability import distributions as tfd
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import plotting
-from tfp_gmnvp.flows import batched
+from tfp_gmnvp.flows import on_arrays
 from tfp_gmnvp.flows.columns import known_columns
 
 pd = pytest.importorskip("pandas")
@@ -71,7 +71,7 @@ def test_a_column_that_holds_no_numbers_is_named(dtype, alone):
     """Alone in a table, some of them are silently converted to numbers."""
     columns = {"odd one": OTHERS[dtype]} if alone else {"a": X, "odd one": OTHERS[dtype]}
     with pytest.raises(TypeError, match=rf"`x` must .*column 'odd one' \({dtype}.*astype"):
-        batched.as_points(make_model().distribution, pd.DataFrame(columns))
+        on_arrays.as_points(make_model().distribution, pd.DataFrame(columns))
 
 
 @pytest.mark.parametrize("function", MAKES_POINTS)
@@ -88,7 +88,7 @@ def test_numbers_of_any_size_are_taken(model):
     flow = gmnvp.gaussian_mixture_flow(2, seed=0)
     for dtype in (np.int8, np.uint32, np.int64, np.float16, np.float32, "Sparse[float64]"):
         mixed = pd.DataFrame({"a": X, "b": pd.Series([0, 1, 2, 3]).astype(dtype)})
-        np.testing.assert_array_equal(batched.as_points(flow, mixed), np.stack([X, X], axis=1))
+        np.testing.assert_array_equal(on_arrays.as_points(flow, mixed), np.stack([X, X], axis=1))
 
 
 USES = {
@@ -143,7 +143,7 @@ def test_the_same_columns_and_arrays_are_taken(model):
 def refuses_another_order(flow):
     assert known_columns(flow).points == tuple(NAMES)
     with pytest.raises(ValueError, match="in the order of training"):
-        batched.as_points(flow, table(NAMES[::-1]))
+        on_arrays.as_points(flow, table(NAMES[::-1]))
     return True
 
 

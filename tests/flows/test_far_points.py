@@ -10,7 +10,7 @@ import tfp_gmnvp as gmnvp
 from tfp_gmnvp import em, mixtures
 from tfp_gmnvp.em import e_step
 from tfp_gmnvp.export.saved_model import export_flow, to_tflite
-from tfp_gmnvp.flows import batched
+from tfp_gmnvp.flows import on_arrays
 from tfp_gmnvp.training.data import labels
 
 ALL_TYPES = (*COVARIANCE_TYPES, "low_rank")
@@ -178,7 +178,7 @@ def test_posteriors_of_flows_are_finite_at_all_finite_points(kind, dtype):
         probs = gmnvp.posterior(flow, x).probs_parameter().numpy()
         assert np.isfinite(probs).all()
         np.testing.assert_array_equal(gmnvp.predict_component(flow, x), probs.argmax(axis=1))
-        np.testing.assert_allclose(batched.responsibilities(flow, x.numpy()), probs, atol=1e-6)
+        np.testing.assert_allclose(on_arrays.responsibilities(flow, x.numpy()), probs, atol=1e-6)
         if distance > 1:
             assert (probs.max(axis=1) > 0.999).all()
     assert np.isnan(gmnvp.posterior(flow, [np.nan, 0.0]).probs_parameter()).all()

@@ -11,8 +11,8 @@ import tfp_gmnvp as gmnvp
 from tfp_gmnvp import em
 from tfp_gmnvp.bijectors import Tails, column_spread, compress_tails
 from tfp_gmnvp.em import sufficient_statistics
-from tfp_gmnvp.em.robust import capped_variance
-from tfp_gmnvp.flows import batched
+from tfp_gmnvp.em.covariance_floor import capped_variance
+from tfp_gmnvp.flows import on_arrays
 
 keras = tf.keras
 
@@ -45,11 +45,11 @@ def trained(x, update):
 @pytest.mark.parametrize("update", [gmnvp.StepwiseEM, gmnvp.FullBatchEM])
 def test_the_others_are_described_as_if_they_were_not_there(update):
     x, fresh = bulk(5000), bulk(3000, seed=1)
-    without = -batched.log_prob(trained(x, update), fresh).mean()
+    without = -on_arrays.log_prob(trained(x, update), fresh).mean()
     for kind in ("alike", "all around"):
         rows = far_rows(kind)
         flow = trained(np.concatenate([x, rows]), update)
-        assert -batched.log_prob(flow, fresh).mean() == pytest.approx(without, abs=0.05)
+        assert -on_arrays.log_prob(flow, fresh).mean() == pytest.approx(without, abs=0.05)
         detector = gmnvp.OutlierDetector(flow, x, contamination=0.01)
         assert detector.is_outlier(rows).all()
         assert detector.is_outlier(fresh).mean() < 0.05
@@ -116,7 +116,7 @@ def test_files_and_copies_know_of_tails(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), expected)
     copied = gmnvp.copy_flow(gmnvp.copy_flow(model.distribution))
-    np.testing.assert_allclose(batched.log_prob(copied, x), expected, rtol=1e-5)
+    np.testing.assert_allclose(on_arrays.log_prob(copied, x), expected, rtol=1e-5)
 
 
 @pytest.mark.one_keras
@@ -126,12 +126,12 @@ def test_heavy_tails_have_a_density_that_integrates_to_one():
     gmnvp.FlowModel(flow, seed=0).initialize_mixture(x)
     grid = np.sinh(np.linspace(-14, 14, 1201))
     points = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
-    density = np.exp(batched.log_prob(flow, points)).reshape(1201, 1201)
+    density = np.exp(on_arrays.log_prob(flow, points)).reshape(1201, 1201)
     integral = np.trapezoid(np.trapezoid(density, grid), grid)
     assert integral == pytest.approx(1.0, abs=0.01)
     fresh = np.random.default_rng(1).standard_cauchy(size=[2000, 2])
     truth = stats.cauchy.logpdf(fresh).sum(axis=-1).mean()
-    assert batched.log_prob(flow, fresh).mean() > truth - 1.0  # of two components, not trained
+    assert on_arrays.log_prob(flow, fresh).mean() > truth - 1.0  # of two components, not trained
 
 
 @pytest.mark.one_keras

@@ -10,8 +10,8 @@ from tensorflow_probability import distributions as tfd
 
 import tfp_gmnvp
 from tfp_gmnvp import datasets
+from tfp_gmnvp.flows.building import build_flow
 from tfp_gmnvp.flows.configuration import flow_config
-from tfp_gmnvp.flows.image_flow import build_flow
 
 SHAPE, LEVELS = (4, 4, 1), 17
 

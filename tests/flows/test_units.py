@@ -43,7 +43,7 @@ def test_act_norm_has_no_unit_of_its_own(scale):
     np.testing.assert_allclose(np.std(norm.inverse(x), axis=0), 1.0, rtol=1e-4)
     images = tf.reshape(x, [50, 2, 2, 2])
     of_channels = normalization.ChannelActNorm([2, 2, 2])
-    latents = normalization.initialize_from(of_channels, images).numpy()
+    latents = of_channels.initialize(images).numpy()
     np.testing.assert_allclose(latents.std(axis=(0, 1, 2)), 1.0, rtol=1e-4)
 
 

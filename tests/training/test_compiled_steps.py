@@ -1,7 +1,5 @@
 """Steps compiled by XLA: one trace, one batch size, and the same results as plain steps."""
 
-import re
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -59,26 +57,6 @@ def test_xla_does_not_compile_the_update_of_large_events():
         model.fit(x, batch_size=40, verbose=0)
     for a, b in zip(*(m.distribution.variables for m in models), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
-
-
-def compiled_step(optimizer):
-    """The code that XLA generates for a training step."""
-    model = make_model(True)
-    model.compile(optimizer, mixture_update=gmnvp.StepwiseEM(), jit_compile=True)
-    model.fit(X, batch_size=95, verbose=0)
-    function = model._steps.train_function._function
-    batch = tf.constant(X), None, tf.ones([95])
-    return function.experimental_get_compiler_ir(*batch)(stage="optimized_hlo")
-
-
-@pytest.mark.parametrize("name", ["Adam", "RMSprop", "SGD"])
-def test_moments_are_updated_in_place(name):
-    arguments = {"momentum": 0.9} if name == "SGD" else {}
-    program = compiled_step(getattr(keras.optimizers, name)(1e-3, **arguments))
-    for variable in make_model(True).distribution.bijector.trainable_variables:
-        array = rf"f32\[{variable.shape[0]}\]"
-        assert re.search(rf"{array}\S* parameter\(", program)
-        assert not re.search(rf"{array}\S* copy\(", program)
 
 
 def test_padding_points_have_no_effect():

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.training.data.column_kinds import examine
+from tfp_gmnvp.training.data.degenerate_columns import examine
 from tfp_gmnvp.training.data.degenerate_data import warn_if_degenerate
 
 pytestmark = pytest.mark.filterwarnings("error")  # a false alarm fails the test

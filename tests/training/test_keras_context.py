@@ -9,7 +9,7 @@ from support import count_ops
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import em, mixtures
 from tfp_gmnvp.flows import conditional
-from tfp_gmnvp.training.data import streams
+from tfp_gmnvp.training.data import rereading
 
 keras = tf.keras
 GATES = {"gate": (6,), "no gate": None}
@@ -84,7 +84,7 @@ def test_all_forms_of_the_same_data_train_alike():
             loss = np.ravel(result)[0]
             assert loss == pytest.approx(-np.average(log_prob, weights=weights), rel=1e-4)
         np.testing.assert_allclose(*results, rtol=1e-4)
-        batches = streams.training_batches(data)
+        batches = rereading.training_batches(data)
         rows = np.concatenate([batch[0] for batch in batches()])
         np.testing.assert_array_equal(rows, np.concatenate([x, context], axis=1))
     np.testing.assert_allclose(model.test_on_batch((x, context)), -log_prob.mean(), rtol=1e-4)

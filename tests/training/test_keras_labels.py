@@ -7,7 +7,7 @@ from keras_models import EACH_UPDATE, make_model, points, sequence_of
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import em, mixtures
-from tfp_gmnvp.training.data import streams
+from tfp_gmnvp.training.data import rereading
 from tfp_gmnvp.training.data.checked_data import checked_data
 
 keras = tf.keras
@@ -138,7 +138,7 @@ def test_full_batch_em_reads_the_same_labels_in_every_form():
     for name, data in forms(x, y).items():
         arguments = {key: data[key] for key in ("x", "y", "sample_weight") if key in data}
         arguments = checked_data(*(arguments.get(key) for key in ("x", "y", "sample_weight")), flow)
-        batches = list(streams.training_batches(**arguments)())
+        batches = list(rereading.training_batches(**arguments)())
         read = np.concatenate([labels for _, labels, _ in batches])
         np.testing.assert_array_equal(read, y, err_msg=name)
 

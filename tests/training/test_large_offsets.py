@@ -7,7 +7,7 @@ from keras_models import HOW_TO_RUN, sequence_of
 from test_starts import as_memory_map
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.flows import batched, precision
+from tfp_gmnvp.flows import on_arrays, precision
 
 keras = tf.keras
 OFFSET, SPREAD = 1.7e9, 30.0
@@ -101,7 +101,7 @@ def test_functions_of_a_flow_keep_the_digits():
     x = timestamps()
     flow = make_flow(x)
     gmnvp.fit_mixture(flow, x)
-    log_prob = batched.log_prob(flow, batched.as_points(flow, x))
+    log_prob = on_arrays.log_prob(flow, on_arrays.as_points(flow, x))
     exact = make_flow(x, dtype=tf.float64)
     gmnvp.fit_mixture(exact, x)
     np.testing.assert_allclose(log_prob, exact.log_prob(x), atol=2e-5)
@@ -117,7 +117,7 @@ def test_functions_of_a_flow_keep_the_digits():
         True,
         False,
     ]
-    samples = batched.draw(flow, 2000, seed=0)
+    samples = on_arrays.draw(flow, 2000, seed=0)
     np.testing.assert_allclose(samples.std(axis=0), SPREAD, rtol=0.1)
     assert len(np.unique(samples[:, 0])) > 1990  # some are equal in float32
     np.testing.assert_allclose(samples, flow.sample(2000, seed=(0, 0)), atol=128.0)
@@ -132,7 +132,7 @@ def test_components_of_float64_points():
     assert len(set(found[:200])) == len(set(found[200:])) == 1
     assert found[0] != found[-1]
     probs = gmnvp.posterior(flow, x).probs_parameter()
-    np.testing.assert_allclose(probs, batched.responsibilities(flow, x), atol=1e-6)
+    np.testing.assert_allclose(probs, on_arrays.responsibilities(flow, x), atol=1e-6)
 
 
 def test_files_and_copies_keep_the_digits(tmp_path):
@@ -144,11 +144,11 @@ def test_files_and_copies_keep_the_digits(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), expected)
     copied = gmnvp.copy_flow(model.distribution)
-    np.testing.assert_allclose(batched.log_prob(copied, x), expected, atol=1e-6)
+    np.testing.assert_allclose(on_arrays.log_prob(copied, x), expected, atol=1e-6)
     gmnvp.export_flow(model.distribution, tmp_path / "export")
     exported = tf.saved_model.load(str(tmp_path / "export"))
     rounded = x.astype(np.float32)  # an export takes the flow's dtype: callers must keep the digits
-    expected = batched.log_prob(model.distribution, rounded.astype(np.float64))
+    expected = on_arrays.log_prob(model.distribution, rounded.astype(np.float64))
     np.testing.assert_allclose(exported.log_prob(rounded), expected, atol=1e-4)
 
 
@@ -196,7 +196,7 @@ def test_digits_lost_in_every_dtype_are_refused_at_once(form, tmp_path):
 def test_float32_rows_that_have_lost_digits_are_refused():
     x = timestamps()
     with pytest.raises(ValueError, match=r"Pass the rows in float64 \(these are float32\)"):
-        batched.as_points(make_flow(x), x.astype(np.float32))
+        on_arrays.as_points(make_flow(x), x.astype(np.float32))
 
 
 @pytest.mark.one_keras

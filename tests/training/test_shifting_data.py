@@ -79,7 +79,7 @@ def part(mixture, current, z, sample_weight=None):
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical", "low_rank"])
-def test_beyond_chance_is_zero_for_noise_and_near_one_for_a_shift(covariance_type):
+def test_share_beyond_noise_is_zero_for_noise_and_near_one_for_a_shift(covariance_type):
     current = parameters(covariance_type)
     mixture = mixtures.as_mixture(current, covariance_type)
     drawn = [mixture.sample(200, seed=[0, i]) for i in range(40)]

@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import em, mixtures
-from tfp_gmnvp.training.data import samples, streams
+from tfp_gmnvp.training.data import rereading, samples
 
 keras = tf.keras
 
@@ -90,7 +90,7 @@ def test_act_norm_starts_from_the_same_rows():
 def test_a_reservoir_is_a_sample_of_all_rows():
     x = np.arange(20_000.0)[:, np.newaxis]
     weights = np.where(x[:, 0] % 4 == 0, 0.0, 1.0 + x[:, 0])
-    batches = streams.training_batches(x, None, weights)
+    batches = rereading.training_batches(x, None, weights)
     rows, labels, kept = samples.sample_of_batches(batches, size=3000, seed=[1, 2])
     rows = rows.numpy()[:, 0]
     assert labels is None
@@ -113,7 +113,7 @@ def test_labelled_rows_are_sampled_additionally(form):
     if form == "arrays":
         rows, labels, weights = samples.sample_of_arrays(x, y, size=6, seed=0)
     else:
-        batches = streams.training_batches(tf.data.Dataset.from_tensor_slices((x, y)).batch(32))
+        batches = rereading.training_batches(tf.data.Dataset.from_tensor_slices((x, y)).batch(32))
         rows, labels, weights = samples.sample_of_batches(batches, size=6, seed=0)
     rows, labels = np.asarray(rows)[:, 0], np.asarray(labels)
     assert weights is None
@@ -125,7 +125,7 @@ def test_labelled_rows_are_sampled_additionally(form):
 @pytest.mark.one_keras
 def test_all_zero_weights_are_refused_by_name():
     x, weights = np.zeros([5, 2]), np.zeros(5)
-    batches = streams.training_batches(x, None, weights)
+    batches = rereading.training_batches(x, None, weights)
     for sample in (
         lambda: samples.sample_of_arrays(x, None, weights, size=9, seed=0),
         lambda: samples.sample_of_batches(batches, size=9, seed=0),
@@ -192,3 +192,20 @@ def test_images_start_from_a_sample_of_all_images():
     z = flow.bijector.inverse(tf.constant(images, tf.float32)).numpy()
     assert abs(z.mean()) < 0.3
     assert 0.7 < z.std() < 1.4
+
+
+@pytest.mark.parametrize("sample_weight", [None, np.arange(40) % 2])
+def test_fit_initialises_the_normalisation_of_images(sample_weight):
+    images = np.random.default_rng(0).uniform(0, 256, size=(40, 4, 4, 1)).astype(np.float32)
+    arguments = {"num_filters": 4, "num_blocks": 1, "num_components": 2, "seed": 0}
+    flow = gmnvp.image_flow([4, 4, 1], **arguments)
+    model = gmnvp.FlowModel(flow, seed=0)
+    model.compile(tf.keras.optimizers.SGD(0.0), mixture_update=gmnvp.GradientUpdate())
+    model.fit(images, sample_weight=sample_weight, verbose=0)
+    if sample_weight is not None:
+        images = images[sample_weight > 0]
+    other = gmnvp.image_flow([4, 4, 1], **arguments)
+    other.bijector.initialize(tf.constant(images))
+    for ours, theirs in zip(flow.bijector.variables, other.bijector.variables, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert any(np.any(v) for v in flow.bijector.variables if "act_norm" in v.name)

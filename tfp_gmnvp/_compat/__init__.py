@@ -5,6 +5,14 @@ work with. `tests/test_compat.py` has a test for each, which fails when an upgra
 """
 
 from tfp_gmnvp._compat.keras import clear_activation_losses, sublayers
+from tfp_gmnvp._compat.keras_callers import is_given_sample_weights
+from tfp_gmnvp._compat.keras_training import (
+    build_nothing,
+    correct_first_epoch,
+    shows_in_checkpoint,
+    takes_tensors_as_logs,
+)
+from tfp_gmnvp._compat.optimizers import averaged_variables, num_steps
 from tfp_gmnvp._compat.probability import (
     PlainMixture,
     PlainTransformedDistribution,
@@ -17,9 +25,16 @@ __all__ = [
     "PlainMixture",
     "PlainTransformedDistribution",
     "UncachedBijector",
+    "averaged_variables",
+    "build_nothing",
     "clear_activation_losses",
+    "correct_first_epoch",
     "is_compiled_by_xla",
+    "is_given_sample_weights",
+    "num_steps",
     "set_parameters",
+    "shows_in_checkpoint",
     "sublayers",
+    "takes_tensors_as_logs",
     "unfused",
 ]

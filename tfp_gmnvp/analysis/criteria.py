@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import mixtures
-from tfp_gmnvp.flows import batched
+from tfp_gmnvp.flows import on_arrays
 from tfp_gmnvp.flows.summaries import MonteCarloEstimate, mean_estimate
 from tfp_gmnvp.training import parameter_table
 
@@ -43,7 +43,7 @@ def num_parameters(flow: tfd.TransformedDistribution) -> int:
     >>> num_parameters(tfd.TransformedDistribution(gaussian_mixture(3, 2), tfb.Identity()))
     17
     """
-    event_size = batched.event_size(flow)
+    event_size = on_arrays.event_size(flow)
     components = flow.distribution.components_distribution
     covariance_type = getattr(components, "covariance_type", None)
     if covariance_type is None:
@@ -86,7 +86,7 @@ def bic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
     >>> round(bic(flow, np.zeros([10, 2])), 3)  # 20 log(2 pi) + 5 log(10)
     48.27
     """
-    x = batched.as_points(flow, x)
+    x = on_arrays.as_points(flow, x)
     return _deviance(flow, x) + num_parameters(flow) * float(np.log(len(x)))
 
 
@@ -115,7 +115,7 @@ def aic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
     >>> round(aic(flow, np.zeros([10, 2])), 3)  # 20 log(2 pi) + 10
     46.758
     """
-    return _deviance(flow, batched.as_points(flow, x)) + 2.0 * num_parameters(flow)
+    return _deviance(flow, on_arrays.as_points(flow, x)) + 2.0 * num_parameters(flow)
 
 
 def icl(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
@@ -145,8 +145,8 @@ def icl(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
     >>> round(icl(flow, np.zeros([10, 2])), 3)  # one component cannot overlap
     48.27
     """
-    x = batched.as_points(flow, x)
-    log_r = batched.log_responsibilities(flow, batched.inverse(flow, x))
+    x = on_arrays.as_points(flow, x)
+    log_r = on_arrays.log_responsibilities(flow, on_arrays.inverse(flow, x))
     return bic(flow, x) - 2.0 * float(np.sum(log_r.max(axis=-1), dtype=np.float64))
 
 
@@ -175,11 +175,11 @@ def held_out_log_likelihood(flow: tfd.TransformedDistribution, x: np.ndarray) ->
     >>> bool(abs(held_out.estimate + 2.8379) < 4 * held_out.standard_error)
     True
     """
-    log_prob = batched.log_prob(flow, batched.as_points(flow, x)).astype(np.float64)
+    log_prob = on_arrays.log_prob(flow, on_arrays.as_points(flow, x)).astype(np.float64)
     if len(log_prob) < 2:
         raise ValueError("`x` must hold at least 2 points for a standard error, got 1.")
     return mean_estimate(log_prob)
 
 
 def _deviance(flow, x):
-    return -2.0 * float(np.sum(batched.log_prob(flow, x), dtype=np.float64))
+    return -2.0 * float(np.sum(on_arrays.log_prob(flow, x), dtype=np.float64))

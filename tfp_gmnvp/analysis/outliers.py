@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp._shared.arguments import check_number
 from tfp_gmnvp._shared.tables import column_names
-from tfp_gmnvp.flows import batched, columns
+from tfp_gmnvp.flows import columns, on_arrays
 
 __all__ = ["OutlierDetector"]
 
@@ -71,7 +71,7 @@ class OutlierDetector:
         """
         check_number("contamination", contamination, lambda share: 0 <= share < 1, "be in [0, 1)")
         self.flow, self.contamination = flow, contamination
-        log_prob = np.sort(batched.log_prob(flow, batched.as_points(flow, x)))
+        log_prob = np.sort(on_arrays.log_prob(flow, on_arrays.as_points(flow, x)))
         if np.isnan(log_prob).any():
             raise ValueError("`flow` gives some of the known points a log-density of NaN.")
         self._log_prob, self._columns = log_prob, column_names(x)
@@ -117,7 +117,7 @@ class OutlierDetector:
     def _log_densities(self, x):
         columns.check_names(x, self._columns)
         x, leading = self._as_rows(array_checks.as_array(x))
-        log_prob = batched.log_prob(self.flow, batched.as_points(self.flow, x))
+        log_prob = on_arrays.log_prob(self.flow, on_arrays.as_points(self.flow, x))
         return np.where(np.isnan(log_prob), -np.inf, log_prob).reshape(leading)
 
     def _as_rows(self, x):

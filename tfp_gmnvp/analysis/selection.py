@@ -23,7 +23,7 @@ from tfp_gmnvp.analysis.selection_arguments import (
 )
 from tfp_gmnvp.density.arguments import checked_table
 from tfp_gmnvp.density.plan import training_plan
-from tfp_gmnvp.flows import batched, columns
+from tfp_gmnvp.flows import columns, on_arrays
 from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow
 from tfp_gmnvp.flows.summaries import mean_estimate
 from tfp_gmnvp.training.data import degenerate_data, distinct_rows
@@ -232,7 +232,7 @@ def _fit(make_model, seed, batch_size, fit_options, progress, num_components, x,
         raise TypeError(
             f"`make_model` must return a compiled `FlowModel`, got {type(model).__name__}."
         )
-    points = batched.as_points(model.distribution, x)
+    points = on_arrays.as_points(model.distribution, x)
     callbacks = fit_options.get("callbacks")
     callbacks = getattr(callbacks, "callbacks", callbacks) or []  # of a `CallbackList`
     callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
@@ -273,7 +273,7 @@ def _folds(x, num_folds, seed):
 
 def _log_prob(model, x):
     flow = model.distribution
-    return batched.log_prob(flow, batched.as_points(flow, x)).astype(np.float64)
+    return on_arrays.log_prob(flow, on_arrays.as_points(flow, x)).astype(np.float64)
 
 
 def _scores(models, x, held_out) -> tuple[ComponentScores, ...]:

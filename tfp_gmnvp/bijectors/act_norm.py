@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp.bijectors.chain import SinglePassChain
-from tfp_gmnvp.bijectors.single_pass import SinglePassBijector, inverse_and_log_det
+from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
-__all__ = ["ActNorm", "initialize"]
+__all__ = ["ActNorm", "initialize", "mean_and_log_scale"]
 
 tfb = tfp.bijectors
 
@@ -23,7 +24,7 @@ class ActNorm(SinglePassBijector):
     #### Examples
 
     >>> act_norm = ActNorm(2)
-    >>> act_norm.initialize(tf.constant([[0.0, 10.0], [2.0, 30.0]]))
+    >>> _ = act_norm.initialize(tf.constant([[0.0, 10.0], [2.0, 30.0]]))
     >>> act_norm.inverse([2.0, 10.0]).numpy().round(5).tolist()
     [1.0, -1.0]
     """
@@ -49,21 +50,26 @@ class ActNorm(SinglePassBijector):
             name=name,
         )
 
-    def initialize(self, x: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
-        """Sets `loc` and `log_scale` to the mean and log standard deviation of points.
+    @property
+    def waits_for_data(self) -> bool:
+        return not self.is_initialized
 
-        A constant entry keeps its scale.
+    def initialize(self, x: tf.Tensor, sample_weight: tf.Tensor | None = None, **call_kwargs):
+        """Takes up mean and standard deviation of points; of a constant entry the mean alone.
 
         Args:
           x: points `[N, D]`.
           sample_weight: weights `[N]` or `None`.
+          **call_kwargs: not used.
+
+        Returns:
+          The latents of the points.
         """
-        weights = tf.ones_like(x[:, :1]) if sample_weight is None else sample_weight[:, tf.newaxis]
-        mean, variance = tf.nn.weighted_moments(x, axes=[0], frequency_weights=weights)
-        smallest = tf.maximum(1e-12 * mean**2, np.finfo(x.dtype.as_numpy_dtype).tiny)
-        self.loc.assign(mean)
-        self.log_scale.assign(tf.where(variance > smallest, tf.math.log(variance) / 2, 0.0))
+        loc, log_scale = mean_and_log_scale(x, sample_weight)
+        self.loc.assign(loc)
+        self.log_scale.assign(log_scale)
         self.is_initialized.assign(True)
+        return self._inverse_and_log_det(x)[0]
 
     def _forward_and_log_det(self, x, **call_kwargs):
         return self.loc + tf.exp(self.log_scale) * x, tf.reduce_sum(self.log_scale)
@@ -72,34 +78,54 @@ class ActNorm(SinglePassBijector):
         return (y - self.loc) * tf.exp(-self.log_scale), -tf.reduce_sum(self.log_scale)
 
 
+def mean_and_log_scale(
+    x: tf.Tensor, sample_weight: tf.Tensor | None = None, axes: Sequence[int] = (0,)
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Means and logarithms of standard deviations of data; a constant has the logarithm zero.
+
+    Args:
+      x: data `[N, ..., C]`.
+      sample_weight: weights `[N]` or `None`.
+      axes: the axes that are averaged over, the first among them.
+
+    Returns:
+      Two tensors, `[C]` if all axes but the last are averaged over.
+
+    #### Examples
+
+    >>> x = tf.constant([[5.0, 1.0], [5.0, 3.0]])
+    >>> [part.numpy().tolist() for part in mean_and_log_scale(x)]
+    [[5.0, 2.0], [0.0, 0.0]]
+    """
+    weights = (
+        tf.ones([len(x)], x.dtype) if sample_weight is None else tf.cast(sample_weight, x.dtype)
+    )
+    weights = tf.reshape(weights, [-1] + [1] * (x.shape.rank - 1))
+    mean, variance = tf.nn.weighted_moments(x, axes=list(axes), frequency_weights=weights)
+    smallest = tf.maximum(1e-12 * mean**2, np.finfo(x.dtype.as_numpy_dtype).tiny)
+    return mean, tf.where(variance > smallest, tf.math.log(variance) / 2, 0.0)
+
+
 def initialize(
     bijector: tfb.Bijector, x: tf.Tensor, sample_weight: tf.Tensor | None = None, **call_kwargs
-):
-    """Initialises each `ActNorm` of a chain by the data that reach it, in place.
+) -> None:
+    """Initialises each normalisation of a bijector by the data that reach it, in place.
 
-    An `ActNorm` that is already initialised is left unchanged. Without any, nothing is computed.
+    One that is already initialised is left unchanged. Without any, nothing is computed.
 
     Args:
       bijector: maps latents to data.
-      x: data `[N, D]`.
+      x: data `[N, D]` or `[N, H, W, C]`.
       sample_weight: weights `[N]` or `None`.
       **call_kwargs: further arguments of the bijector's calls, for example a `context` `[N, C]`.
 
     #### Examples
 
+    >>> from tfp_gmnvp.bijectors import SinglePassChain
     >>> bijector = SinglePassChain([ActNorm(2), ActNorm(2)])
     >>> initialize(bijector, tf.constant([[0.0, 10.0], [2.0, 30.0]]))
     >>> [part.loc.numpy().tolist() for part in bijector.bijectors]
     [[1.0, 20.0], [0.0, 0.0]]
     """
-    parts = bijector.bijectors if isinstance(bijector, SinglePassChain) else [bijector]
-    if not any(_is_waiting(part) for part in parts):
-        return
-    for part in parts:
-        if _is_waiting(part):
-            part.initialize(x, sample_weight)
-        x, _ = inverse_and_log_det(part, x, **call_kwargs)
-
-
-def _is_waiting(bijector):
-    return isinstance(bijector, ActNorm) and not bijector.is_initialized
+    if getattr(bijector, "waits_for_data", False):
+        bijector.initialize(x, sample_weight, **call_kwargs)

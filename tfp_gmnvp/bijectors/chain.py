@@ -76,6 +76,18 @@ class SinglePassChain(SinglePassBijector):
         """The parts, the last of which `forward` applies first."""
         return self._bijectors
 
+    @property
+    def waits_for_data(self) -> bool:
+        return any(getattr(bijector, "waits_for_data", False) for bijector in self._bijectors)
+
+    def initialize(self, x, sample_weight=None, **call_kwargs):
+        for bijector, rank in zip(self._bijectors, self._ranks[:-1], strict=True):
+            if getattr(bijector, "waits_for_data", False):
+                x = bijector.initialize(x, sample_weight, **call_kwargs)
+            else:
+                x, _ = inverse_and_log_det(bijector, x, event_ndims=rank, **call_kwargs)
+        return x
+
     def _forward_and_log_det(self, x, **call_kwargs):
         log_det = None
         for bijector, rank in zip(reversed(self._bijectors), self._ranks[:0:-1], strict=True):

@@ -86,6 +86,24 @@ class SinglePassBijector(UncachedBijector):
         """The size of the vectors x; `None` for any size, or where x are not vectors."""
         return self._domain_shape[0] if len(self._domain_shape or ()) == 1 else None
 
+    @property
+    def waits_for_data(self) -> bool:
+        """Whether a part is still to be initialised by data; see `act_norm.initialize`."""
+        return False
+
+    def initialize(self, x: tf.Tensor, sample_weight: tf.Tensor | None = None, **call_kwargs):
+        """Initialises the parts that wait for data, in place.
+
+        Args:
+          x: data `[N, ...]`.
+          sample_weight: weights `[N]` or `None`.
+          **call_kwargs: as of the bijector's calls.
+
+        Returns:
+          The latents of the data.
+        """
+        return self._inverse_and_log_det(x, **call_kwargs)[0]
+
     @abc.abstractmethod
     def _forward_and_log_det(self, x: tf.Tensor, **call_kwargs) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns y and log|det dy/dx|."""

@@ -22,12 +22,12 @@ from tfp_gmnvp.density.mixture_choice import (
     most_trials,
 )
 from tfp_gmnvp.density.plan import TrainingPlan, training_plan
-from tfp_gmnvp.flows import batched, columns
+from tfp_gmnvp.flows import columns, on_arrays
 from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow, standardizing
 from tfp_gmnvp.flows.mixture_flow import standardized_mixture
 from tfp_gmnvp.flows.summaries import MonteCarloEstimate, mean_estimate
 from tfp_gmnvp.training.data import degenerate_data, distinct_rows
-from tfp_gmnvp.training.mixture_updates.fit import fit_mixture
+from tfp_gmnvp.training.mixture_updates.fit_mixture import fit_mixture
 from tfp_gmnvp.training.model import FlowModel
 from tfp_gmnvp.training.progress import (
     EpochProgress,
@@ -199,19 +199,19 @@ def _fit(rows: _Rows, candidate, plan: TrainingPlan, *, seed, verbose) -> Densit
     train, validation = x[num_validation:], x[:num_validation]
     flow = _make_flow(gaussian_mixture_flow, x, candidate, plan.flow_arguments, seed)
     _start(flow, z[num_validation:], candidate, seed)
-    start = batched.log_prob(flow, batched.as_points(flow, validation))
+    start = on_arrays.log_prob(flow, on_arrays.as_points(flow, validation))
     prior = candidate.prior(x.shape[1]) if plan.has_prior else None
     settings = {"prior": prior, "covariance_floor": COVARIANCE_FLOOR}
     model = _make_model(flow, plan, settings, seed)
     history = _train(model, train, validation, plan, verbose)
-    gain = _gain(batched.log_prob(flow, batched.as_points(flow, validation)), start)
+    gain = _gain(on_arrays.log_prob(flow, on_arrays.as_points(flow, validation)), start)
     keeps_flow = gain.estimate > 2 * gain.standard_error
     if not keeps_flow:
         of_mixture = {k: a for k, a in plan.flow_arguments.items() if k in _OF_MIXTURE}
         flow = _make_flow(standardized_mixture, x, candidate, of_mixture, seed)
         _start(flow, z, candidate, seed)
         model = _make_model(flow, plan, settings, seed)
-    points = batched.as_points(flow, x[:_MOST_ROWS_TO_END_WITH])
+    points = on_arrays.as_points(flow, x[:_MOST_ROWS_TO_END_WITH])
     if keeps_flow or len(z) > _MOST_ROWS_TO_START_FROM:
         fit_mixture(flow, points, **settings)
     at_floor = em.components_at_floor(flow.distribution, COVARIANCE_FLOOR)

@@ -1,6 +1,7 @@
 """Expectation maximisation for Gaussian mixtures, as pure functions of tensors."""
 
 from tfp_gmnvp.em.at_floor import components_at_floor
+from tfp_gmnvp.em.component_restart import repair
 from tfp_gmnvp.em.e_step import (
     EStep,
     e_step,
@@ -18,7 +19,6 @@ from tfp_gmnvp.em.m_step import (
     positive_variance,
     total_variance,
 )
-from tfp_gmnvp.em.repair import repair
 from tfp_gmnvp.em.statistics import (
     SufficientStatistics,
     add,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp.em.repair import repair
-from tfp_gmnvp.em.robust import capped_variance
+from tfp_gmnvp.em.component_restart import repair
+from tfp_gmnvp.em.covariance_floor import capped_variance
 from tfp_gmnvp.em.statistics import SufficientStatistics, as_statistics
 from tfp_gmnvp.mixtures import (
     CovarianceStructure,

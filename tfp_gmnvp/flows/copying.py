@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.flows.building import build_flow
 from tfp_gmnvp.flows.checks import check_is_flow
 from tfp_gmnvp.flows.configuration import flow_config
-from tfp_gmnvp.flows.image_flow import build_flow
 
 __all__ = ["copy_flow"]
 

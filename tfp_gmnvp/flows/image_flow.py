@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -10,16 +10,13 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp._shared.row_samples import row_numbers
 from tfp_gmnvp._shared.seeds import stateless_seed
-from tfp_gmnvp.bijectors import SinglePassChain, standardization
-from tfp_gmnvp.bijectors.images import image_real_nvp, initialize_from, logit_pixels
-from tfp_gmnvp.flows import columns
-from tfp_gmnvp.flows.configuration import flow_arguments, record_arguments, restore_data
+from tfp_gmnvp.bijectors import SinglePassChain, initialize, standardization
+from tfp_gmnvp.bijectors.images import image_real_nvp, logit_pixels
+from tfp_gmnvp.flows.configuration import record_arguments
 from tfp_gmnvp.flows.distribution import Flow
-from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow
-from tfp_gmnvp.flows.mixture_flow import standardized_mixture
 from tfp_gmnvp.mixtures import gaussian_mixture
 
-__all__ = ["build_flow", "image_flow"]
+__all__ = ["image_flow"]
 
 tfd = tfp.distributions
 
@@ -63,7 +60,8 @@ def image_flow(
       rank: see `gaussian_mixture`.
       standardize: dequantised images `[N, H, W, C]`, some hundreds or more, or `None`. The means
         and standard deviations of their logits, pixel by pixel, make up a bijector after the
-        logit's, and the `ChannelActNorm`s start from 128 of them, drawn by the seed.
+        logit's, and the `ChannelActNorm`s start from 128 of them, drawn by the seed. Without them
+        the first `FlowModel.fit` initialises the `ChannelActNorm`s.
       dtype: float32 or float64.
       seed: integer or stateless seed `[2]` of all initial values.
       name: name of the distribution.
@@ -104,7 +102,7 @@ def image_flow(
         logits = pixels.inverse(tf.constant(images, dtype)).numpy()
         bijector = SinglePassChain([pixels, standardization(logits, dtype=dtype), network])
         rows = row_numbers(len(images), size=128, seed=np.asarray(seed).view(np.uint32))
-        initialize_from(bijector, tf.constant(images[rows], dtype))
+        initialize(bijector, tf.constant(images[rows], dtype))
     mixture = gaussian_mixture(
         num_components,
         network.event_size,
@@ -115,31 +113,6 @@ def image_flow(
     )
     flow = Flow(mixture, bijector, name=name)
     return record_arguments(flow, {"factory": "image_flow", **arguments})
-
-
-def build_flow(config: Mapping) -> tfd.TransformedDistribution:
-    """Builds an untrained flow from its `flow_config`.
-
-    Args:
-      config: what `configuration.flow_config` returned.
-
-    Returns:
-      What `gaussian_mixture_flow`, `image_flow` or `standardized_mixture` returns.
-
-    #### Examples
-
-    >>> build_flow({"event_size": 3, "num_components": 2}).event_shape.as_list()
-    [3]
-    """
-    arguments = flow_arguments(config)
-    names = [part and tuple(part) for part in arguments.pop("columns", ())]
-    factories = (gaussian_mixture_flow, image_flow, standardized_mixture)
-    factories = {factory.__name__: factory for factory in factories}
-    flow = factories[arguments.pop("factory", "gaussian_mixture_flow")](**arguments)
-    values = config.get("standardize")
-    if values is not None and not isinstance(values, bool):  # a flag in files of older versions
-        restore_data(flow, values)
-    return columns.remember(flow, columns.Columns(*names))
 
 
 def _checked(images, image_shape, num_levels):

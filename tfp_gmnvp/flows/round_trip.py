@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp import bijectors
 from tfp_gmnvp._shared import array_checks
-from tfp_gmnvp.flows import batched
+from tfp_gmnvp.flows import on_arrays
 
 __all__ = ["round_trip_error"]
 
@@ -38,8 +38,8 @@ def round_trip_error(flow: tfd.TransformedDistribution, x) -> float:
     >>> round_trip_error(flow, [[0.0, 1.0], [2.0, -1.0]]) < 1e-6
     True
     """
-    points = batched.as_points(flow, x)
-    back = batched.forward(flow, batched.inverse(flow, points)).astype(np.float64)
+    points = on_arrays.as_points(flow, x)
+    back = on_arrays.forward(flow, on_arrays.inverse(flow, points)).astype(np.float64)
     x = np.asarray(
         array_checks.as_array(x), np.float64
     )  # unconverted: the cast is part of the error

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from tfp_gmnvp.flows import batched, columns
+from tfp_gmnvp.flows import columns, on_arrays
 from tfp_gmnvp.plotting.axes import (
     current_axes,
     data_labels,
@@ -48,10 +48,10 @@ def plot_responsibilities(
     'Data, by responsibility'
     >>> pyplot.close()
     """
-    batched.require_plane(flow, "plot_responsibilities")
-    names, x = columns.text_labels(flow, x), batched.as_points(flow, x)
+    on_arrays.require_plane(flow, "plot_responsibilities")
+    names, x = columns.text_labels(flow, x), on_arrays.as_points(flow, x)
     names = data_labels(labels, 2, names=names)
-    colours = blend_colours(batched.responsibilities(flow, x))
+    colours = blend_colours(on_arrays.responsibilities(flow, x))
     ax = ax or current_axes()
     _scatter(ax, x, colours, label="data")
     frame(ax, limits_of(x), names, "Data, by responsibility")
@@ -99,16 +99,16 @@ def plot_samples(
     [2, 10]
     >>> pyplot.close()
     """
-    batched.require_plane(flow, "plot_samples")
-    names, x = columns.text_labels(flow, x), batched.as_points(flow, x)
+    on_arrays.require_plane(flow, "plot_samples")
+    names, x = columns.text_labels(flow, x), on_arrays.as_points(flow, x)
     names = data_labels(labels, 2, names=names)
-    samples = batched.draw(flow, len(x) if num_samples is None else num_samples, seed)
+    samples = on_arrays.draw(flow, len(x) if num_samples is None else num_samples, seed)
     limits = limits_of(x, margin=0.25)
     visible = samples[~outside(samples, limits)]
     ax = ax or current_axes()
     _scatter(ax, x, DATA_COLOUR, label="data", zorder=1)
     if len(visible):
-        colours = blend_colours(batched.responsibilities(flow, visible))
+        colours = blend_colours(on_arrays.responsibilities(flow, visible))
         _scatter(ax, visible, colours, label="samples")
     hidden = len(samples) - len(visible)
     title = "Samples over data (grey)"

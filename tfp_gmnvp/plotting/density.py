@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from tfp_gmnvp.flows import batched, columns
+from tfp_gmnvp.flows import columns, on_arrays
 from tfp_gmnvp.plotting.axes import Limits, current_axes, data_labels, frame, limits_of
 
 __all__ = ["plot_density"]
@@ -52,7 +52,7 @@ def plot_density(
     'Density and decision borders'
     >>> pyplot.close()
     """
-    batched.require_plane(flow, "plot_density")
+    on_arrays.require_plane(flow, "plot_density")
     if resolution < 2:
         raise ValueError(f"resolution must be at least 2, got {resolution}.")
     limits = _limits(flow, x, limits)
@@ -60,8 +60,8 @@ def plot_density(
     edges = [np.linspace(low, high, resolution + 1) for low, high in limits]
     centres = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
     grid = np.stack(np.meshgrid(*centres), axis=-1).reshape(-1, 2)
-    points = batched.as_points(flow, grid)
-    density = np.exp(batched.log_prob(flow, points)).reshape(resolution, resolution)
+    points = on_arrays.as_points(flow, grid)
+    density = np.exp(on_arrays.log_prob(flow, points)).reshape(resolution, resolution)
     ax = ax or current_axes()
     mesh = ax.pcolormesh(*edges, density, cmap="viridis", vmin=0.0, rasterized=True)
     _draw_borders(ax, flow, centres, points)
@@ -76,7 +76,7 @@ def _limits(flow, x, limits) -> Limits:
     if limits is None:
         if x is None:
             raise ValueError("plot_density needs x or limits to know what to show, got neither.")
-        return limits_of(batched.as_points(flow, x), margin=0.25)
+        return limits_of(on_arrays.as_points(flow, x), margin=0.25)
     if np.shape(limits) != (2, 2) or not np.all(np.diff(limits) > 0):
         raise ValueError(f"limits must be ((low, high), (low, high)), got {limits}.")
     return limits
@@ -84,7 +84,7 @@ def _limits(flow, x, limits) -> Limits:
 
 def _draw_borders(ax, flow, centres, points) -> None:
     """Draws the zero contours of each component's log-odds against the best of the others."""
-    log_r = batched.log_responsibilities(flow, batched.inverse(flow, points))
+    log_r = on_arrays.log_responsibilities(flow, on_arrays.inverse(flow, points))
     winners = np.unique(log_r.argmax(axis=-1))
     if len(winners) < 2:
         return

@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 
-from tfp_gmnvp.flows import batched, columns
+from tfp_gmnvp.flows import columns, on_arrays
 from tfp_gmnvp.plotting.axes import (
     BESIDE,
     LEGEND_STYLE,
@@ -58,12 +58,12 @@ def plot_latents(flow, x: np.ndarray, *, ax: Axes | None = None) -> Axes:
     ['0: 0.30', '1: 0.70']
     >>> pyplot.close()
     """
-    batched.require_plane(flow, "plot_latents")
-    x = batched.as_points(flow, x)
-    z = batched.inverse(flow, x)
-    mixture = batched.mixture_arrays(flow)
+    on_arrays.require_plane(flow, "plot_latents")
+    x = on_arrays.as_points(flow, x)
+    z = on_arrays.inverse(flow, x)
+    mixture = on_arrays.mixture_arrays(flow)
     ax = ax or current_axes()
-    colours = blend_colours(np.exp(batched.log_responsibilities(flow, z)))
+    colours = blend_colours(np.exp(on_arrays.log_responsibilities(flow, z)))
     style = {"linewidths": 0, "alpha": 0.55, "rasterized": True}
     ax.scatter(*z.T, c=colours, s=dot_size(len(z)), zorder=1, label="latents", **style)
     extents = [
@@ -116,20 +116,20 @@ def plot_warped_grid(
     'Latent grid, pushed forward'
     >>> pyplot.close()
     """
-    batched.require_plane(flow, "plot_warped_grid")
+    on_arrays.require_plane(flow, "plot_warped_grid")
     if num_lines < 2:
         raise ValueError(f"num_lines must be at least 2, got {num_lines}.")
     names = data_labels(labels, 2, names=columns.text_labels(flow, x))
-    x = None if x is None else batched.as_points(flow, x)
+    x = None if x is None else on_arrays.as_points(flow, x)
     ax = ax or current_axes()
-    mixture = batched.mixture_arrays(flow)
+    mixture = on_arrays.mixture_arrays(flow)
     reach = [
         _ring(*pair, _GRID_REACH) for pair in zip(mixture.means, mixture.covariances, strict=True)
     ]
     seen = _push(flow, reach)
     if x is not None:
         ax.scatter(*x.T, c=DATA_COLOUR, s=dot_size(len(x)), linewidths=0, zorder=0, label="data")
-        seen, reach = [x], [*reach, batched.inverse(flow, x)]
+        seen, reach = [x], [*reach, on_arrays.inverse(flow, x)]
     families = _grid_lines(limits_of(*reach), num_lines)
     for family, colour in zip(families, _GRID_COLOURS, strict=True):
         style = {"colors": colour, "linewidths": 0.8, "alpha": 0.5, "zorder": 1}
@@ -187,5 +187,5 @@ def _grid_lines(limits, num_lines, num_points=401) -> list[list[np.ndarray]]:
 def _push(flow, lines: list[np.ndarray]) -> list[np.ndarray]:
     """Evaluates `forward` of all lines together."""
     dtype = flow.dtype.as_numpy_dtype
-    pushed = batched.forward(flow, np.concatenate(lines).astype(dtype))
+    pushed = on_arrays.forward(flow, np.concatenate(lines).astype(dtype))
     return np.split(pushed, np.cumsum([len(line) for line in lines])[:-1])

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from tfp_gmnvp.flows import batched, columns
+from tfp_gmnvp.flows import columns, on_arrays
 from tfp_gmnvp.plotting.axes import data_labels, dot_size, limits_of, outside, to_be_filled, wrapped
 from tfp_gmnvp.plotting.colours import DATA_COLOUR, INK, blend_colours
 from tfp_gmnvp.plotting.legends import weight_legend
@@ -61,12 +61,12 @@ def pair_plot(
     (2, 2)
     >>> pyplot.close()
     """
-    column_names, x = columns.text_labels(flow, x), batched.as_points(flow, x)
+    column_names, x = columns.text_labels(flow, x), on_arrays.as_points(flow, x)
     size = x.shape[1]
     shown = _dimensions(dimensions, size)
     names = data_labels(labels, size, names=column_names)
     names = [wrapped(names[j], _LABEL_WIDTH) for j in shown]
-    samples = batched.draw(flow, len(x) if num_samples is None else num_samples, seed)
+    samples = on_arrays.draw(flow, len(x) if num_samples is None else num_samples, seed)
     sides = 1.6 * len(shown) + 1.0
     figure = to_be_filled(figure, (sides + 0.9, sides), "constrained")
     grid = figure.subplots(len(shown), len(shown), sharex="col", squeeze=False)
@@ -78,7 +78,7 @@ def pair_plot(
     _label(grid, names, limits)
     caption = _caption(len(samples) - len(visible), len(shown), size)
     figure.supxlabel(caption, fontsize=9, color=INK)
-    weight_legend(figure, batched.mixture_arrays(flow).probs, loc="outside right upper")
+    weight_legend(figure, on_arrays.mixture_arrays(flow).probs, loc="outside right upper")
     return grid
 
 
@@ -93,7 +93,7 @@ def _draw_clouds(grid, flow, points, shown, *, below: bool) -> None:
     """Plots points in all axes below (or above) the diagonal."""
     if not len(points):
         return
-    colours = blend_colours(batched.responsibilities(flow, points))
+    colours = blend_colours(on_arrays.responsibilities(flow, points))
     style = {"s": 0.6 * dot_size(len(points)), "linewidths": 0, "alpha": 0.8, "rasterized": True}
     for i, row in enumerate(shown):
         for j, column in enumerate(shown):

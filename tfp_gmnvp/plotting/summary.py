@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
-from tfp_gmnvp.flows import batched, columns
+from tfp_gmnvp.flows import columns, on_arrays
 from tfp_gmnvp.plotting.axes import data_labels, equal_aspect_ratio, limits_of, to_be_filled
 from tfp_gmnvp.plotting.data import plot_responsibilities, plot_samples
 from tfp_gmnvp.plotting.density import plot_density
@@ -60,7 +60,7 @@ def plot_flow(
         return plot_component_images(
             flow, num_levels=np.ceil(np.max(x)), title=title, seed=seed, figure=figure
         )
-    names, x = columns.text_labels(flow, x), batched.as_points(flow, x)
+    names, x = columns.text_labels(flow, x), on_arrays.as_points(flow, x)
     labels = data_labels(labels, x.shape[1], names=names)
     if x.shape[1] > 2:
         grid = pair_plot(flow, x, seed=seed, labels=labels, figure=figure)

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp._compat import correct_first_epoch
 from tfp_gmnvp.training import weight_averages
 
 __all__ = ["CountEpochs", "ResumeAtWeights", "UpdateBetweenEpochs"]
@@ -21,7 +22,7 @@ class UpdateBetweenEpochs(keras.callbacks.Callback):
     """
 
     def __init__(self, flow_model, batches):
-        """Keeps the model and what reads its training data; see `streams.training_batches`."""
+        """Keeps the model and what reads its training data; see `rereading.training_batches`."""
         super().__init__()
         self._flow_model = flow_model
         self._batches = batches
@@ -77,6 +78,4 @@ class ResumeAtWeights(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Corrects the number of the first epoch, where it is one behind."""
         trained = int(self._flow_model._num_epochs.numpy()) - self._before
-        restored = getattr(self._flow_model, "_initial_epoch", None) or 0
-        if trained == restored + 1:
-            self._flow_model._initial_epoch = trained
+        correct_first_epoch(self._flow_model, trained)

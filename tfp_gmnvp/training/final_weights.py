@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp.flows import conditional, precision
-from tfp_gmnvp.training.data import streams
+from tfp_gmnvp.training.data import rereading
 from tfp_gmnvp.training.data.training_data import TrainingData
-from tfp_gmnvp.training.mixture_updates.fit import ConvergenceWarning, fit_latents
+from tfp_gmnvp.training.mixture_updates.fit_mixture import ConvergenceWarning, fit_latents
 from tfp_gmnvp.training.mixture_updates.interleaved import InterleavedEM
 from tfp_gmnvp.training.training_warnings import TrainingWarning
 from tfp_gmnvp.training.weight_averages import averages_of, restart, uses_averages
@@ -117,7 +117,7 @@ class FinalWeights(keras.callbacks.Callback):
         steps = self._validation_steps
         flow, is_data_set = self._flow_model.distribution, isinstance(data[0], tf.data.Dataset)
         return _first_rows(
-            streams.training_batches(
+            rereading.training_batches(
                 *data,
                 steps_per_epoch=steps if is_data_set else None,
                 dtype=flow.dtype,
@@ -191,7 +191,7 @@ def _mean_loss(flow) -> Callable:
     return mean
 
 
-def _first_rows(batches) -> Callable[[], Iterator[streams.Batch]]:
+def _first_rows(batches) -> Callable[[], Iterator[rereading.Batch]]:
     """Limits batches to the first ones, with about 100,000 rows."""
 
     def read():

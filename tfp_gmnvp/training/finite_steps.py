@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp._compat import takes_tensors_as_logs
 from tfp_gmnvp.training.devices import replicas
-from tfp_gmnvp.training.finite_changes import changes_if_finite, if_finite
 
-__all__ = ["FiniteSteps", "SkippedSteps"]
+__all__ = ["FiniteSteps", "SkippedSteps", "if_finite"]
 
 keras = tf.keras
 
@@ -46,8 +46,6 @@ class FiniteSteps:
         update: Callable[[Sequence[tf.Tensor]], object],
         loss: tf.Tensor,
         gradients: Sequence[tf.Tensor],
-        assigned: Sequence[tf.Variable] | None = None,
-        optimizer: keras.optimizers.Optimizer | None = None,
         *,
         given: Sequence[tf.Tensor] | None = None,
         otherwise: Callable[[], object] | None = None,
@@ -58,9 +56,6 @@ class FiniteSteps:
           update: assigns all that a training step assigns.
           loss: a scalar, under several replicas this one's share.
           gradients: one for each variable, or `None` for one that the loss does not know.
-          assigned: the variables that `update` assigns, which get their values back then: XLA makes
-            more of that than of a branch, for which it copies them all. `None` for a branch.
-          optimizer: what `update` calls, if anything; it matters only with `assigned`.
           given: what `update` is called with, if not with the gradients themselves: those of a
             loss that is scaled.
           otherwise: has an optimizer lower the scale of its loss, where it does so; it is called if
@@ -77,11 +72,8 @@ class FiniteSteps:
             # Replicas exchange their gradients within the optimizer, which is not to be left out.
             instead = 0.0 if otherwise is None else np.nan
             update([None if g is None else tf.where(is_finite, g, instead) for g in given])
-        elif assigned is None:
-            if_finite(is_finite, lambda: update(given), otherwise)
         else:
-            with changes_if_finite(is_finite, assigned, optimizer):
-                update(given)
+            if_finite(is_finite, lambda: update(given), otherwise)
         return is_finite
 
 
@@ -100,7 +92,7 @@ class SkippedSteps(keras.callbacks.Callback):
         """Reads the counts of `steps`."""
         super().__init__()
         self._steps, self._next_check = steps, _MOST_IN_A_ROW
-        self._supports_tf_logs = True  # so that tf_keras does not wait for the step's loss
+        takes_tensors_as_logs(self)
 
     def on_train_begin(self, logs=None):
         """Forgets what an earlier training skipped."""
@@ -141,6 +133,33 @@ class SkippedSteps(keras.callbacks.Callback):
                 "`global_clipnorm` in the optimizer, a lower `max_log_scale` of the flow, or "
                 "`standardize=x`."
             )
+
+
+def if_finite(
+    is_finite: tf.Tensor,
+    update: Callable[[], object],
+    otherwise: Callable[[], object] | None = None,
+) -> None:
+    """Calls `update`, which assigns variables, if a step was finite.
+
+    Args:
+      is_finite: a scalar.
+      update: takes the step.
+      otherwise: called in its place; `None` for nothing.
+
+    #### Examples
+
+    >>> variable = tf.Variable(1.0)
+    >>> if_finite(tf.constant(False), lambda: variable.assign(2.0))
+    >>> variable.numpy().item()
+    1.0
+    """
+
+    def call(function):
+        function()
+        return tf.constant(1)  # both branches of a `tf.cond` return the same
+
+    tf.cond(is_finite, lambda: call(update), lambda: call(otherwise or (lambda: None)))
 
 
 def _count(name):

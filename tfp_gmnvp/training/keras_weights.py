@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfp_gmnvp._compat import shows_in_checkpoint
+
 __all__ = [
     "IS_KERAS_3",
     "KERAS",
@@ -119,6 +121,11 @@ def _flat(name):
     return name.split(":")[0].replace("/", "_")
 
 
+def _values_by_name(state) -> dict:
+    return {f"value_{i}": tf_variable(v) for i, v in enumerate(state.state)}
+
+
+@shows_in_checkpoint(_values_by_name)
 class UpdateState(keras.layers.Layer):
     """A part of a model that holds, and saves, what the mixture's update remembers.
 
@@ -135,11 +142,6 @@ class UpdateState(keras.layers.Layer):
         super().__init__()
         self.state = adopt(variables)
         self.built = True
-
-    def _trackable_children(self, save_type="checkpoint", **kwargs):
-        """What `tf.train.Checkpoint` sees: Keras 3 does not show it the list."""
-        children = dict(super()._trackable_children(save_type, **kwargs))
-        return {**children, **{f"value_{i}": tf_variable(v) for i, v in enumerate(self.state)}}
 
     def save_own_variables(self, store):
         """Writes the values into a file of Keras'."""

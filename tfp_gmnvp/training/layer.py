@@ -5,12 +5,12 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp._compat import is_given_sample_weights
 from tfp_gmnvp.bijectors import context_size
+from tfp_gmnvp.flows.building import build_flow
 from tfp_gmnvp.flows.checks import flow_location_hint
 from tfp_gmnvp.flows.conditional import points_and_context, row_shape
 from tfp_gmnvp.flows.configuration import flow_config
-from tfp_gmnvp.flows.image_flow import build_flow
-from tfp_gmnvp.training.keras_callers import is_given_sample_weights
 from tfp_gmnvp.training.keras_weights import KERAS, adopt, check_written_by
 from tfp_gmnvp.training.parameter_table import count
 

@@ -7,14 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp.training.keras_weights import optimizer_variables
-
 __all__ = [
     "adjusts_scale",
     "for_optimizer",
     "loss_scale",
     "lowering",
-    "scale_variables",
     "unwrapped",
 ]
 
@@ -117,17 +114,3 @@ def lowering(optimizer, apply: Callable, gradients: Sequence) -> Callable[[], ob
             for g in gradients
         ]
     )
-
-
-def scale_variables(optimizer) -> list[tf.Variable]:
-    """The variables that hold a dynamic scale: they change where a step is left out, too.
-
-    #### Examples
-
-    >>> scale_variables(tf.keras.optimizers.SGD())
-    []
-    """
-    if not adjusts_scale(optimizer):
-        return []
-    inner = {v.ref() for v in optimizer_variables(optimizer.inner_optimizer)}
-    return [v for v in optimizer_variables(optimizer) if v.ref() not in inner]

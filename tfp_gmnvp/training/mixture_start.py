@@ -10,7 +10,7 @@ from tfp_gmnvp import bijectors, em, mixtures
 from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp.flows import conditional, precision
 from tfp_gmnvp.training import freezing
-from tfp_gmnvp.training.data import labels, streams
+from tfp_gmnvp.training.data import labels, rereading
 from tfp_gmnvp.training.devices import replicas
 from tfp_gmnvp.training.mixture_updates import MixtureUpdate
 
@@ -18,6 +18,7 @@ __all__ = ["start_on_data"]
 
 tfd = tfp.distributions
 
+_MOST_IMAGES = 128  # to initialise normalisation by
 _NUM_SEEDINGS = 4
 _ENTRIES_OF_SEEDINGS = 2**21  # up to this N K D, several seedings take little time
 
@@ -85,6 +86,10 @@ def start_on_data(
 
 
 def _start_normalization(flow, rows, sample_weight, frozen):
+    if flow.event_shape.rank == 3:  # what is between the layers takes memory
+        chosen = slice(None, None, max(1, len(rows) // _MOST_IMAGES))
+        rows = rows[chosen][:_MOST_IMAGES]
+        sample_weight = None if sample_weight is None else sample_weight[chosen][:_MOST_IMAGES]
     x, context = conditional.points_and_context(flow, rows)
     held = [(v, v.numpy()) for v in flow.bijector.variables if v.ref() in frozen]
     bijectors.initialize(flow.bijector, x, sample_weight, **context)
@@ -101,7 +106,7 @@ def _num_seedings(num_components, rows):
 
 def _latents(flow, rows):
     """The latents of many points, computed in chunks, because activations take memory."""
-    latents, size = [], streams.rows_at_once(rows, 4096)
+    latents, size = [], rereading.rows_at_once(rows, 4096)
     for start in range(0, len(rows), size):
         x, context = conditional.points_and_context(flow, rows[start : start + size])
         latents.append(precision.latents_and_log_det(flow, x, **context)[0])

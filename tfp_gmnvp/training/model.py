@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp._compat import build_nothing
 from tfp_gmnvp._shared.arguments import check_number, check_whole_number
 from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp._shared.tables import is_table
@@ -20,6 +22,7 @@ from tfp_gmnvp.training.compiled_step import pays_to_compile
 from tfp_gmnvp.training.data import fit_arguments, row_batches
 from tfp_gmnvp.training.data.batch_checks import value_errors_of_batches
 from tfp_gmnvp.training.data.checked_data import checked_data
+from tfp_gmnvp.training.data.shuffling import shuffle_seed
 from tfp_gmnvp.training.data.training_data import TrainingData
 from tfp_gmnvp.training.devices import replicas
 from tfp_gmnvp.training.finite_steps import FiniteSteps
@@ -93,6 +96,7 @@ class FlowModel(keras.Model):
 
     #: Each replica's step returns the same loss: tf_keras would add them up.
     distribute_reduction_method = "first"
+    _maybe_symbolic_build = build_nothing
 
     def __init__(
         self,
@@ -305,7 +309,7 @@ class FlowModel(keras.Model):
                 arguments,
                 finite_steps=self._finite_steps,
                 num_epochs=self._num_epochs,
-                shuffle_seed=self._shuffle_seed,
+                shuffle_seed=functools.partial(shuffle_seed, self._seed),
                 keras_fit=super().fit,
             )
 
@@ -518,7 +522,6 @@ class FlowModel(keras.Model):
                 self.optimizer,
                 update,
                 trained,
-                self._mixture_weights,
                 label_weight=self.label_weight,
                 seed=self._seed,
                 compiles=self._compiles(num_steps),
@@ -552,10 +555,3 @@ class FlowModel(keras.Model):
     def _check_compiled(self, method):
         if self.mixture_update is None:
             raise ValueError(f"`compile` must be called before `{method}`.")
-
-    def _shuffle_seed(self, epoch):
-        """The seed that the rows of an epoch are shuffled by, the same for all workers."""
-        return tf.random.experimental.stateless_fold_in(self._seed, epoch)
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Builds nothing: Keras 3 would average a batch over workers, for its shape, and fail."""

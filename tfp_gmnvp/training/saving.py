@@ -8,8 +8,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfp_gmnvp._shared.files import atomic_write, restored_on_error
+from tfp_gmnvp.flows.building import build_flow
 from tfp_gmnvp.flows.configuration import serialized
-from tfp_gmnvp.flows.image_flow import build_flow
 from tfp_gmnvp.training.keras_weights import check_written_by, optimizer_variables, tf_variable
 
 __all__ = ["check_keras_file", "compile_config", "read_weights", "rebuilt_arguments", "write_file"]

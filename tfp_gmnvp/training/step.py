@@ -8,14 +8,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import bijectors, em, mixtures
+from tfp_gmnvp._compat import num_steps
 from tfp_gmnvp.flows import conditional, precision
 from tfp_gmnvp.training import loss_scales, weight_averages
 from tfp_gmnvp.training.compiled_step import CompiledStep, uncompiled
 from tfp_gmnvp.training.data import labels
 from tfp_gmnvp.training.devices import replicas
-from tfp_gmnvp.training.finite_changes import if_finite
-from tfp_gmnvp.training.finite_steps import FiniteSteps
-from tfp_gmnvp.training.keras_weights import optimizer_variables, tf_variable
+from tfp_gmnvp.training.finite_steps import FiniteSteps, if_finite
+from tfp_gmnvp.training.keras_weights import tf_variable
 from tfp_gmnvp.training.mixture_updates import MixtureUpdate
 from tfp_gmnvp.training.running_means import EvaluatedBatch
 
@@ -51,7 +51,6 @@ class Steps:
         optimizer: keras.optimizers.Optimizer,
         update: MixtureUpdate,
         trained: Sequence,
-        mixture: Sequence = (),
         *,
         label_weight: float = 1.0,
         seed=(0, 0),
@@ -65,14 +64,13 @@ class Steps:
           optimizer: a Keras optimizer, built for the trained weights.
           update: the mixture's update, built for the flow.
           trained: Keras weights that the optimizer trains.
-          mixture: the mixture's Keras weights, which the update assigns.
           label_weight: weight of log p(y | x) of labelled points relative to log p(x).
           seed: stateless seed `[2]` of dropout.
           compiles: whether XLA compiles the steps.
           finite_steps: counts the skipped steps; `None` for a new counter.
         """
         self._flow, self._optimizer, self._update = flow, optimizer, update
-        self._trained, self._mixture = list(trained), list(mixture)
+        self._trained = list(trained)
         self._label_weight, self._seed = label_weight, seed
         self._finite_steps = FiniteSteps() if finite_steps is None else finite_steps
         self.compiles = compiles
@@ -129,8 +127,6 @@ class Steps:
             update,
             loss,
             gradients,
-            self._assigned() if self.compiles else None,
-            self._optimizer,
             given=given,
             otherwise=loss_scales.lowering(self._optimizer, self._apply, given),
         )
@@ -178,8 +174,7 @@ class Steps:
         if not bijectors.uses_dropout(self._flow.bijector):
             return {}
         optimizer = loss_scales.unwrapped(self._optimizer)
-        # `iterations` of Keras 3 does not change while gradients are accumulated.
-        step = tf.convert_to_tensor(getattr(optimizer, "_iterations", optimizer.iterations))
+        step = tf.convert_to_tensor(num_steps(optimizer))
         return {"dropout_seed": tf.random.experimental.stateless_fold_in(self._seed, step)}
 
     def _apply(self, gradients):
@@ -188,15 +183,3 @@ class Steps:
 
     def _update_mixture(self, statistics):
         self._update.m_step(self._flow.distribution, *statistics)
-
-    def _assigned(self):
-        """The variables that a training step assigns; `None` if they are not all known."""
-        if not hasattr(self._optimizer, "build"):  # legacy optimizers create variables in a step
-            return None
-        weights, state = list(self._trained), optimizer_variables(self._optimizer)
-        if self.updates_within_step and not self._update.trains_by_gradient:
-            weights += self._mixture
-            state += self._update.variables
-        of_scale = {v.ref() for v in loss_scales.scale_variables(self._optimizer)}
-        state = [v for v in state if v.ref() not in of_scale]
-        return [*map(tf_variable, weights), *state]

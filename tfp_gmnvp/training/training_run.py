@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tfp_gmnvp.training.callbacks import CountEpochs, ResumeAtWeights, UpdateBetweenEpochs
 from tfp_gmnvp.training.data.training_data import TrainingData
 from tfp_gmnvp.training.devices.replica_batches import distribute
-from tfp_gmnvp.training.divergence import DivergenceCheck
+from tfp_gmnvp.training.divergence_warning import DivergenceCheck
 from tfp_gmnvp.training.final_weights import FinalWeights
 from tfp_gmnvp.training.finite_steps import FiniteSteps, SkippedSteps
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfp_gmnvp._compat import averaged_variables
 from tfp_gmnvp.training.keras_weights import IS_KERAS_3, tf_variable
 from tfp_gmnvp.training.loss_scales import unwrapped
 
@@ -103,7 +104,7 @@ def averages_of(optimizer, weights: Sequence) -> list[tuple[tf.Variable, tf.Vari
     return [
         (variable, average)
         for part in _averaging(optimizer)
-        for variable, average in _pairs(part, list(map(_plain, weights)))
+        for variable, average in averaged_variables(part, list(map(tf_variable, weights)))
     ]
 
 
@@ -112,19 +113,3 @@ def _averaging(optimizer) -> list:
     inner = unwrapped(optimizer)
     parts = getattr(inner, "optimizers", [inner])
     return [part for part in parts if getattr(part, "use_ema", False)]
-
-
-def _pairs(optimizer, variables):
-    averages = getattr(optimizer, "_model_variables_moving_average", None)
-    if averages is None:  # not built
-        return []
-    if not IS_KERAS_3:
-        places = [optimizer._index_dict.get(optimizer._var_key(v)) for v in variables]
-        return [(v, averages[i]) for v, i in zip(variables, places, strict=True) if i is not None]
-    asked = {v.ref() for v in variables}
-    pairs = zip(map(_plain, optimizer._trainable_variables), averages, strict=True)
-    return [(v, _plain(a)) for v, a in pairs if v.ref() in asked and a is not None]
-
-
-def _plain(weight):
-    return weight if isinstance(weight, tf.Variable) else tf_variable(weight)

@@ -5,7 +5,7 @@ from tfp_gmnvp.bijectors.images.coupling import ImageCoupling
 from tfp_gmnvp.bijectors.images.logit import logit_pixels
 from tfp_gmnvp.bijectors.images.masks import channel_mask, checkerboard_mask
 from tfp_gmnvp.bijectors.images.multi_scale import image_real_nvp
-from tfp_gmnvp.bijectors.images.normalization import ChannelActNorm, initialize_from
+from tfp_gmnvp.bijectors.images.normalization import ChannelActNorm
 from tfp_gmnvp.bijectors.images.shapes import FactorOut, Flatten, Squeeze
 
 __all__ = [
@@ -18,6 +18,5 @@ __all__ = [
     "channel_mask",
     "checkerboard_mask",
     "image_real_nvp",
-    "initialize_from",
     "logit_pixels",
 ]

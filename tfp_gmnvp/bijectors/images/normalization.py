@@ -6,16 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-from tfp_gmnvp.bijectors.chain import SinglePassChain
+from tfp_gmnvp.bijectors.act_norm import mean_and_log_scale
 from tfp_gmnvp.bijectors.images.masks import check_image_shape
-from tfp_gmnvp.bijectors.images.shapes import FactorOut
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
-__all__ = ["ChannelActNorm", "initialize_from"]
-
-tfb = tfp.bijectors
+__all__ = ["ChannelActNorm"]
 
 
 class ChannelActNorm(SinglePassBijector):
@@ -24,7 +20,7 @@ class ChannelActNorm(SinglePassBijector):
         log|det dy/dx| = H W sum_c s_c
 
     It replaces the batch normalisation of Dinh et al. 2017 (arXiv:1605.08803, section 3.7). Its
-    `loc` and `s` start as the statistics of data (`initialize_from`) and train along with the rest
+    `loc` and `s` start as the statistics of data (`initialize`) and train along with the rest
     (Kingma and Dhariwal 2018, arXiv:1807.03039, section 3.1). So the density of a point does not
     depend on a batch, and is the same in training, in EM's passes over the data and at inference.
 
@@ -52,6 +48,28 @@ class ChannelActNorm(SinglePassBijector):
             domain_shape=shape, dtype=tf.as_dtype(dtype), parameters=parameters, name=name
         )
 
+    @property
+    def waits_for_data(self) -> bool:
+        """Whether it is still the identity that it was built as."""
+        values = [v.numpy() for v in (self.loc, self.log_scale)]
+        return not np.any(values)
+
+    def initialize(self, x: tf.Tensor, sample_weight: tf.Tensor | None = None, **call_kwargs):
+        """Takes up mean and standard deviation of each channel; of a constant one the mean alone.
+
+        Args:
+          x: images `[N, H, W, C]`.
+          sample_weight: weights `[N]` or `None`.
+          **call_kwargs: not used.
+
+        Returns:
+          The normalised images.
+        """
+        loc, log_scale = mean_and_log_scale(x, sample_weight, axes=[0, 1, 2])
+        self.loc.assign(loc)
+        self.log_scale.assign(log_scale)
+        return self._inverse_and_log_det(x)[0]
+
     def _forward_and_log_det(self, x, **call_kwargs):
         return self.loc + tf.exp(self.log_scale) * x, self._log_det()
 
@@ -61,37 +79,3 @@ class ChannelActNorm(SinglePassBijector):
     def _log_det(self):
         height, width, _ = self.domain_shape
         return height * width * tf.reduce_sum(self.log_scale)
-
-
-def initialize_from(bijector: tfb.Bijector, images: tf.Tensor) -> tf.Tensor:
-    """Initialises every `ChannelActNorm` of a bijector by the statistics of its input.
-
-    A constant channel keeps its scale.
-
-    Args:
-      bijector: made by `image_real_nvp`, or a chain that holds it.
-      images: `[N, H, W, C]`.
-
-    Returns:
-      The latents of the images, each channel of which was normalised on the way.
-
-    #### Examples
-
-    >>> norm = ChannelActNorm([1, 2, 1])
-    >>> initialize_from(norm, tf.constant([[[[1.0], [3.0]]]])).numpy().ravel().tolist()
-    [-1.0, 1.0]
-    """
-    if isinstance(bijector, SinglePassChain):
-        for part in bijector.bijectors:
-            images = initialize_from(part, images)
-        return images
-    if isinstance(bijector, FactorOut):
-        initialize_from(bijector.inner, tf.split(images, 2, axis=-1)[0])
-    if isinstance(bijector, ChannelActNorm):
-        mean, variance = tf.nn.moments(images, axes=[0, 1, 2])
-        smallest = tf.maximum(1e-12 * mean**2, np.finfo(images.dtype.as_numpy_dtype).tiny)
-        bijector.loc.assign(mean)
-        bijector.log_scale.assign(
-            tf.where(variance > smallest, 0.5 * tf.math.log(variance), tf.zeros_like(variance))
-        )
-    return bijector.inverse(tf.identity(images))

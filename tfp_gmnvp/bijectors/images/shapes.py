@@ -160,6 +160,15 @@ class FactorOut(SinglePassBijector):
         """The bijector of the coarser scales."""
         return self._inner
 
+    @property
+    def waits_for_data(self) -> bool:
+        return self._inner.waits_for_data
+
+    def initialize(self, x, sample_weight=None, **call_kwargs):
+        first, rest = tf.split(x, 2, axis=-1)
+        latents = self._inner.initialize(first, sample_weight, **call_kwargs)
+        return tf.concat([latents, self._rest._inverse_and_log_det(rest)[0]], axis=-1)
+
     def _forward_and_log_det(self, x, **call_kwargs):
         first, rest = tf.split(x, 2, axis=-1)
         y, log_det = self._inner._forward_and_log_det(first, **call_kwargs)

@@ -12,7 +12,7 @@ from tfp_gmnvp.mixtures.covariances.base import CovarianceStructure
 from tfp_gmnvp.mixtures.covariances.diagonal import Diagonal
 from tfp_gmnvp.mixtures.covariances.rounding import beside_variances, spacing
 from tfp_gmnvp.mixtures.covariances.sums import replace_rows, sum_of_products
-from tfp_gmnvp.mixtures.low_rank import LowRankComponents
+from tfp_gmnvp.mixtures.low_rank_components import LowRankComponents
 
 __all__ = ["LowRank"]
 

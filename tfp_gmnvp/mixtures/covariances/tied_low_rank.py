@@ -13,7 +13,7 @@ from tfp_gmnvp.mixtures.covariances.low_rank import (
     small_loadings,
 )
 from tfp_gmnvp.mixtures.covariances.rounding import beside_variances, spacing
-from tfp_gmnvp.mixtures.low_rank import LowRankComponents
+from tfp_gmnvp.mixtures.low_rank_components import LowRankComponents
 
 __all__ = ["TiedLowRank", "TiedLowRankComponents"]
 

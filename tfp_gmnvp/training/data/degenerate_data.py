@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from tfp_gmnvp._shared.row_samples import row_numbers
-from tfp_gmnvp.training.data.column_kinds import Findings, examine
+from tfp_gmnvp.training.data.degenerate_columns import Findings, examine
 
 __all__ = [
     "DegenerateDataWarning",
@@ -119,7 +119,7 @@ def examine_while_reading(batches: Callable, event_size: int) -> Callable:
     """Calls `warn_if_degenerate` on the first rows of batches, after all batches were read.
 
     Args:
-      batches: what `streams.training_batches` returned.
+      batches: what `rereading.training_batches` returned.
       event_size: D.
 
     Returns:
@@ -127,8 +127,8 @@ def examine_while_reading(batches: Callable, event_size: int) -> Callable:
 
     #### Examples
 
-    >>> from tfp_gmnvp.training.data import streams
-    >>> batches = examine_while_reading(streams.training_batches(np.eye(3)), 3)
+    >>> from tfp_gmnvp.training.data import rereading
+    >>> batches = examine_while_reading(rereading.training_batches(np.eye(3)), 3)
     >>> [len(x) for x, _, _ in batches()]
     [3]
     """

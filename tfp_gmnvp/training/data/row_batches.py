@@ -13,7 +13,8 @@ import tensorflow as tf
 from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp.training.data.fit_arguments import batch_size_of
 from tfp_gmnvp.training.data.labels import no_labels
-from tfp_gmnvp.training.data.streams import rows_at_once
+from tfp_gmnvp.training.data.rereading import rows_at_once
+from tfp_gmnvp.training.data.shuffling import shuffled
 
 __all__ = ["fit_by_rows", "read_by_rows", "row_batches", "some_batches"]
 
@@ -145,8 +146,7 @@ class _Reader:
         start = index * self.chunk_size
         rows = np.arange(start, min(start + self.chunk_size, self.num_rows))
         if self.shuffle_seed is not None:
-            seed = tf.cast(self.shuffle_seed(int(number)), tf.int32)
-            rows = tf.random.experimental.index_shuffle(rows, seed, self.num_rows - 1).numpy()
+            rows = shuffled(rows, self.shuffle_seed(int(number)), self.num_rows)
         parts = [np.ascontiguousarray(array[rows]) for array in self.arrays]
         if isinstance(self.arrays[0], np.memmap):  # its values are not checked yet
             array_checks.check_finite("x", parts[0], self.dtype, rows)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp._shared.row_samples import row_numbers
-from tfp_gmnvp.training.data import streams
+from tfp_gmnvp.training.data import rereading
 
 __all__ = ["sample_of_arrays", "sample_of_batches"]
 
@@ -39,7 +39,7 @@ def sample_of_arrays(x, y=None, sample_weight=None, *, size: int, seed, dtype=tf
     >>> x.ravel().tolist(), weights.tolist()
     ([0.0, 2.0], [1, 2])
     """
-    size = streams.rows_at_once(x, size, entries=streams.MOST_ENTRIES)
+    size = rereading.rows_at_once(x, size, entries=rereading.MOST_ENTRIES)
     rows = row_numbers(len(x), size=size, seed=seed, y=y, sample_weight=sample_weight)
     x, *others = (
         None if part is None else np.asarray(_as_array(part)[rows])
@@ -49,14 +49,14 @@ def sample_of_arrays(x, y=None, sample_weight=None, *, size: int, seed, dtype=tf
     return x, *others
 
 
-def sample_of_batches(batches, *, size: int, seed) -> streams.Batch:
+def sample_of_batches(batches, *, size: int, seed) -> rereading.Batch:
     """Samples rows of batches uniformly in one pass: reservoir sampling.
 
     Each row draws a random number, and the rows with the lowest numbers are kept (Vitter 1985,
     "Random sampling with a reservoir"; by the method of Efraimidis and Spirakis 2006).
 
     Args:
-      batches: what `streams.training_batches` returned.
+      batches: what `rereading.training_batches` returned.
       size: number of points, and the maximal number of additional labelled points.
       seed: whole numbers, the seed of NumPy's generator.
 
@@ -68,7 +68,7 @@ def sample_of_batches(batches, *, size: int, seed) -> streams.Batch:
 
     #### Examples
 
-    >>> batches = streams.training_batches(np.arange(5000.0)[:, np.newaxis])
+    >>> batches = rereading.training_batches(np.arange(5000.0)[:, np.newaxis])
     >>> rows, _, _ = sample_of_batches(batches, size=100, seed=0)
     >>> len(rows), bool(rows[-1] > 4096)
     (100, True)
@@ -77,7 +77,7 @@ def sample_of_batches(batches, *, size: int, seed) -> streams.Batch:
     kept, labelled, num_seen = None, None, 0
     for x, y, weights in batches():
         if kept is None:
-            size = streams.rows_at_once(x, size, entries=streams.MOST_ENTRIES)
+            size = rereading.rows_at_once(x, size, entries=rereading.MOST_ENTRIES)
             kept, labelled = _Lowest(size), _Lowest(size)
         draws = rng.random(len(x))
         order = num_seen + np.arange(len(x))
@@ -126,7 +126,7 @@ class _Lowest:
         return block
 
 
-def _joined(kept, labelled) -> streams.Batch:
+def _joined(kept, labelled) -> rereading.Batch:
     """Joins the sampled rows and the additional labelled rows, in the order of the data."""
     block = kept.rows()
     if labelled.num_rows:

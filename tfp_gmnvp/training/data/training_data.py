@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp.flows import columns, conditional, precision
-from tfp_gmnvp.training.data import degenerate_data, fit_arguments, row_batches, samples, streams
+from tfp_gmnvp.training.data import degenerate_data, fit_arguments, rereading, row_batches, samples
 from tfp_gmnvp.training.data.checked_data import (
     as_validation_data,
     checked_data,
@@ -35,7 +35,7 @@ class TrainingData:
       sample_weight: weights `[N]`, or `None`.
       validation_data: a tuple, batches, or `None`.
       read: a function without arguments that reads the training data from its start, in batches;
-        see `streams.training_batches`.
+        see `rereading.training_batches`.
 
     #### Examples
 
@@ -88,7 +88,7 @@ class TrainingData:
         else:
             self.validation_data = checked_validation_data(validation_data, flow)
         self._validation = self.validation_data  # in the form that is passed to Keras
-        self.read = streams.training_batches(
+        self.read = rereading.training_batches(
             self.x,
             self.y,
             self.sample_weight,

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfp_gmnvp._shared.arguments import check_number, check_whole_number
 from tfp_gmnvp.mixtures import Prior
 from tfp_gmnvp.training.mixture_updates.base import MixtureUpdate
-from tfp_gmnvp.training.mixture_updates.fit import NoMassError, fit_latents
+from tfp_gmnvp.training.mixture_updates.fit_mixture import NoMassError, fit_latents
 
 __all__ = ["InterleavedEM"]
 

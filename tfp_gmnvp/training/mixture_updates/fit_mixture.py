@@ -14,9 +14,9 @@ from tfp_gmnvp import em, mixtures
 from tfp_gmnvp._shared.arguments import check_whole_number
 from tfp_gmnvp.flows import columns, conditional, precision
 from tfp_gmnvp.flows.gaussian_mixture_flow import check_has_mixture
-from tfp_gmnvp.training.data import degenerate_data, streams
+from tfp_gmnvp.training.data import degenerate_data, rereading
 from tfp_gmnvp.training.data.training_data import TrainingData
-from tfp_gmnvp.training.mixture_updates.starts import is_untrained, start_from_latents
+from tfp_gmnvp.training.mixture_updates.fit_mixture_starts import is_untrained, start_from_latents
 
 __all__ = ["ConvergenceWarning", "MixtureFit", "NoMassError", "fit_latents", "fit_mixture"]
 
@@ -144,7 +144,7 @@ def fit_mixture(
 
 def fit_latents(
     flow: tfd.TransformedDistribution,
-    batches: Callable[[], Iterable[streams.Batch]],
+    batches: Callable[[], Iterable[rereading.Batch]],
     *,
     covariance_floor: float,
     prior: mixtures.Prior | None,
@@ -153,7 +153,7 @@ def fit_latents(
     n_init: int | None = 0,
     seed=0,
 ) -> MixtureFit:
-    """Fits the mixture as `fit_mixture` does, on the batches of `streams.training_batches`.
+    """Fits the mixture as `fit_mixture` does, on the batches of `rereading.training_batches`.
 
     It reads them once.
 
@@ -163,7 +163,7 @@ def fit_latents(
     #### Examples
 
     >>> from tfp_gmnvp import gaussian_mixture_flow
-    >>> batches = streams.training_batches(tf.eye(2))
+    >>> batches = rereading.training_batches(tf.eye(2))
     >>> fit = fit_latents(gaussian_mixture_flow(2, seed=0), batches, covariance_floor=1e-4,
     ...     prior=None, tolerance=1e-4, max_iterations=10)
     >>> len(fit.objective)

@@ -1,4 +1,8 @@
-"""A variance of a mixture's points that is robust to outliers."""
+"""The variance that the covariance floor is relative to, robust to outliers.
+
+The M-step multiplies it by `covariance_floor` and has each covariance structure lift what lies
+below; see `maximization` and `mixtures.covariances`.
+"""
 
 from __future__ import annotations
 

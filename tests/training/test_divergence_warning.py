@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_models import make_model, points
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.training.divergence import DivergenceCheck
+from tfp_gmnvp.training.divergence_warning import DivergenceCheck
 
 keras = tf.keras
 
