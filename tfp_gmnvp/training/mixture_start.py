@@ -18,7 +18,7 @@ __all__ = ["start_on_data"]
 
 tfd = tfp.distributions
 
-_MOST_IMAGES = 128  # to initialise normalisation by
+_MOST_IMAGES = 128  # for the initialisation of normalisation
 _NUM_SEEDINGS = 4
 _ENTRIES_OF_SEEDINGS = 2**21  # up to this N K D, several seedings take little time
 
@@ -86,7 +86,7 @@ def start_on_data(
 
 
 def _start_normalization(flow, rows, sample_weight, frozen):
-    if flow.event_shape.rank == 3:  # what is between the layers takes memory
+    if flow.event_shape.rank == 3:  # activations of images take memory
         chosen = slice(None, None, max(1, len(rows) // _MOST_IMAGES))
         rows = rows[chosen][:_MOST_IMAGES]
         sample_weight = None if sample_weight is None else sample_weight[chosen][:_MOST_IMAGES]

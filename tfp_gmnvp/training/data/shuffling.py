@@ -1,4 +1,4 @@
-"""The order in which a training pass reads rows: a permutation that is computed, not stored."""
+"""Shuffles the rows of a training pass by a permutation that is computed, not stored."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["shuffle_seed", "shuffled"]
 
 
 def shuffle_seed(seed: tf.Tensor, epoch) -> tf.Tensor:
-    """The seed that the rows of an epoch are shuffled by, the same for all workers.
+    """The seed of the shuffle in an epoch, the same for all workers.
 
     Args:
-      seed: of the model, `[2]`.
-      epoch: its number, over all calls of `fit`.
+      seed: stateless seed `[2]` of the model.
+      epoch: number of the epoch, counted over all calls of `fit`.
 
     Returns:
       A seed `[2]`.
@@ -28,15 +28,15 @@ def shuffle_seed(seed: tf.Tensor, epoch) -> tf.Tensor:
 
 
 def shuffled(rows: np.ndarray, seed: tf.Tensor, num_rows: int) -> np.ndarray:
-    """The rows that stand at these places of a shuffled order.
+    """The rows at some positions of a shuffled order.
 
     Args:
-      rows: places `[n]` in 0 .. N-1.
+      rows: positions `[n]` in 0 .. N-1.
       seed: what `shuffle_seed` returned.
       num_rows: N.
 
     Returns:
-      The numbers of the rows, `[n]`.
+      The indices of the rows, `[n]`.
 
     #### Examples
 
