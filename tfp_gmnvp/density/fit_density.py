@@ -13,14 +13,13 @@ from tfp_gmnvp._shared import tables
 from tfp_gmnvp._shared.arguments import check_number, check_whole_number
 from tfp_gmnvp.bijectors import SinglePassChain
 from tfp_gmnvp.density.arguments import check_flow_arguments, checked_table
-from tfp_gmnvp.density.mixture_choice import (
+from tfp_gmnvp.density.mixture_candidates import (
     COVARIANCE_FLOOR,
     MixtureCandidate,
     check_candidates,
-    choose_mixture,
     fit_candidate,
-    most_trials,
 )
+from tfp_gmnvp.density.mixture_choice import choose_mixture, most_trials
 from tfp_gmnvp.density.plan import TrainingPlan, training_plan
 from tfp_gmnvp.flows import batched, columns
 from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow, standardizing
