@@ -19,6 +19,7 @@ __all__ = [
     "check_candidates",
     "fit_candidate",
     "fit_candidates",
+    "seen_by",
 ]
 
 #: Lower bound of the covariances relative to the points' variance; see `maximization`.
@@ -197,3 +198,24 @@ def fit_candidates(
         num_iterations=num_iterations,
         tolerance=_TOLERANCE,
     )
+
+
+def seen_by(folds: Sequence[np.ndarray], num_points: int) -> np.ndarray:
+    """The weights of points in the mixtures of folds, each of which sees all others.
+
+    Args:
+      folds: the numbers of the points in each fold.
+      num_points: N.
+
+    Returns:
+      Zeros and ones `[num_folds, N]`.
+
+    #### Examples
+
+    >>> seen_by([np.array([0, 2]), np.array([1])], 3).tolist()
+    [[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
+    """
+    weight = np.ones([len(folds), num_points])
+    for row, fold in zip(weight, folds, strict=True):
+        row[fold] = 0.0
+    return weight

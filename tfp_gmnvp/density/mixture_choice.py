@@ -13,6 +13,7 @@ from tfp_gmnvp.density.mixture_candidates import (
     MixtureCandidate,
     check_candidates,
     fit_candidates,
+    seen_by,
 )
 from tfp_gmnvp.training.data import distinct_rows
 
@@ -114,12 +115,9 @@ class _Division(NamedTuple):
 
     def scored(self, candidates, report) -> list[MixtureCandidate]:
         """Candidates of one type of covariance with their mean log-density of held-out points."""
-        weight = np.ones([len(self.folds), len(self.z)])
-        for row, fold in zip(weight, self.folds, strict=True):
-            row[fold] = 0.0
         fits = fit_candidates(
             self.z,
-            np.tile(weight, [len(candidates), 1]),
+            np.tile(seen_by(self.folds, len(self.z)), [len(candidates), 1]),
             [candidate for candidate in candidates for _ in self.folds],
             seeds=[(*self.seed, fold) for _ in candidates for fold in range(len(self.folds))],
             num_iterations=(50,),

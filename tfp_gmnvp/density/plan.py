@@ -18,6 +18,7 @@ keras = tf.keras
 # Found by the divergence from targets of known density; of sines, the README has figures.
 _ROWS_FOR_STEPWISE_EM = 10_000
 _ROWS_FOR_SINES = 50_000
+_STEPS_FOR_XLA = 5000  # each saves a millisecond or two of some ten seconds of compiling
 
 
 class TrainingPlan(NamedTuple):
@@ -64,6 +65,18 @@ class TrainingPlan(NamedTuple):
         0.1
         """
         return self._replace(**{name: a for name, a in changes.items() if a is not None})
+
+    @property
+    def jit_compile(self) -> bool | str:
+        """As of `FlowModel.compile`: XLA takes longer to compile than few steps take.
+
+        #### Examples
+
+        >>> training_plan(500, steps=3000).jit_compile
+        False
+        """
+        is_long = self.epochs * self.steps_per_epoch >= _STEPS_FOR_XLA
+        return "auto" if is_long else False
 
     def make_optimizer(self) -> keras.optimizers.Optimizer:
         """AdamW, whose rate rises to the highest, and falls to zero as a cosine.
