@@ -32,7 +32,7 @@ def fits(covariance_type, num_iterations, has_prior=False, **settings):
         prior_scale=3 * [5.0 * SHRINKAGE * has_prior],
         covariance_floor=FLOOR,
         seeds=[(0, number) for number in range(3)],
-        num_iterations=[num_iterations],
+        num_iterations=num_iterations,
         tolerance=-np.inf,
         **settings,
     )
@@ -76,7 +76,7 @@ def test_mixtures_side_by_side_are_those_fitted_alone(covariance_type):
             prior_scale=[0.0],
             covariance_floor=FLOOR,
             seeds=[(0, number)],
-            num_iterations=[20],
+            num_iterations=20,
             tolerance=-np.inf,
         )
         np.testing.assert_allclose(alone.log_prob, one.log_prob, rtol=1e-8)
@@ -99,14 +99,17 @@ def test_the_objective_rises():
     assert (np.diff(objectives, axis=0) > -1e-12).all()
 
 
-def test_the_best_goes_on_alone():
-    z = table()
-    settings = {"prior_points": [0.0] * 4, "prior_scale": [0.0] * 4, "tolerance": 1e-9}
-    settings.update(covariance_floor=FLOOR, seeds=[(0, n) for n in range(4)])
-    starts = fit_many(z, np.ones([4, 60]), 4 * [3], "diag", num_iterations=[5], **settings)
-    best = fit_many(z, np.ones([4, 60]), 4 * [3], "diag", num_iterations=[5, 9], **settings)
-    assert len(best) == 1
-    assert best[0].objective >= max(one.objective for one in starts)
+def test_the_best_of_several_starts_goes_on():
+    z, weight = table(), np.ones([2, 60])
+    settings = {"prior_points": [0.0] * 2, "prior_scale": [0.0] * 2, "tolerance": 1e-12}
+    settings.update(covariance_floor=FLOOR, num_iterations=300)
+    found = {
+        number: fit_many(z, weight, [3, 4], "diag", seeds=2 * [(0,)], num_starts=number, **settings)
+        for number in (1, 8)
+    }
+    assert [len(found[8][0].probs), len(found[8][1].probs)] == [3, 4]
+    for one, several in zip(found[1], found[8], strict=True):
+        assert several.objective >= one.objective - 1e-9
 
 
 def test_outliers_and_constant_columns_leave_a_floor():

@@ -95,7 +95,8 @@ def first_gain(z: np.ndarray, candidate: MixtureCandidate, *, seed: int) -> Mont
         seen_by(folds, len(z)),
         len(folds) * [candidate],
         seeds=[(seed, fold) for fold in range(len(folds))],
-        num_iterations=[100],
+        num_starts=3,
+        num_iterations=100,
     )
     widths = [width * _median_squared_distance(z) for width in _WIDTHS]
     gain = np.empty(len(z))

@@ -135,7 +135,7 @@ def check_candidates(
 
 
 def fit_candidate(
-    z: np.ndarray, candidate: MixtureCandidate, *, seed, n_init: int = 5
+    z: np.ndarray, candidate: MixtureCandidate, *, seed, n_init: int = 10
 ) -> mixtures.MixtureParameters:
     """Fits the mixture in float64 by EM; covariances are at least 1e-6 of the points' variance.
 
@@ -158,10 +158,12 @@ def fit_candidate(
     one = (seed,) if np.ndim(seed) == 0 else tuple(np.asarray(seed).tolist())
     (fit,) = fit_candidates(
         z,
-        np.ones([n_init, len(z)]),
-        n_init * [candidate],
-        seeds=[(*one, number) for number in range(n_init)],
-        num_iterations=(20, 200),
+        np.ones([1, len(z)]),
+        [candidate],
+        seeds=[one],
+        num_starts=n_init,
+        num_first_iterations=20,
+        num_iterations=200,
     )
     return tf.nest.map_structure(
         tf.constant, mixtures.MixtureParameters(fit.probs, fit.loc, fit.covariance)
@@ -174,14 +176,14 @@ def fit_candidates(
     candidates: Sequence[MixtureCandidate],
     *,
     seeds: Sequence[tuple[int, ...]],
-    num_iterations: Sequence[int],
+    **arguments,
 ) -> list[Fit]:
-    """Fits candidates of one type of covariance side by side; see `fit_many`.
+    """Fits candidates of one type of covariance side by side; other arguments are of `fit_many`.
 
     #### Examples
 
     >>> z, candidates = np.array([[0.0], [2.0]]), [MixtureCandidate("diag", 1)]
-    >>> (fit,) = fit_candidates(z, np.ones([1, 2]), candidates, seeds=[(0,)], num_iterations=[9])
+    >>> (fit,) = fit_candidates(z, np.ones([1, 2]), candidates, seeds=[(0,)], num_iterations=9)
     >>> fit.loc.tolist()
     [[1.0]]
     """
@@ -195,8 +197,8 @@ def fit_candidates(
         prior_scale=scale,
         covariance_floor=COVARIANCE_FLOOR,
         seeds=seeds,
-        num_iterations=num_iterations,
         tolerance=_TOLERANCE,
+        **arguments,
     )
 
 

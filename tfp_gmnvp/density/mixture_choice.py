@@ -20,6 +20,7 @@ from tfp_gmnvp.training.data import distinct_rows
 __all__ = ["choose_mixture", "most_trials"]
 
 _NUM_FINALISTS = 6
+_NUM_STARTS = 3  # of each mixture; one alone is often a poor one, and luck then chooses
 _WORK_AT_ONCE = 2**25  # features of points, for all components of the mixtures fitted together
 _SHRINKAGES = (0.0, 0.1, 1.0)
 
@@ -120,7 +121,8 @@ class _Division(NamedTuple):
             np.tile(seen_by(self.folds, len(self.z)), [len(candidates), 1]),
             [candidate for candidate in candidates for _ in self.folds],
             seeds=[(*self.seed, fold) for _ in candidates for fold in range(len(self.folds))],
-            num_iterations=(50,),
+            num_starts=_NUM_STARTS,
+            num_iterations=50,
         )
         scored = []
         for number, candidate in enumerate(candidates):

@@ -24,7 +24,9 @@ def fit_many(
     prior_scale: Sequence[float],
     covariance_floor: float,
     seeds: Sequence,
-    num_iterations: Sequence[int],
+    num_starts: int = 1,
+    num_first_iterations: int = 10,
+    num_iterations: int,
     tolerance: float,
 ) -> list[em.Fit]:
     """Fits mixtures by EM.
@@ -39,37 +41,46 @@ def fit_many(
       covariance_floor: lower bound of the covariances relative to the points' variance.
       seeds: of each mixture's start, tuples of whole numbers; mixtures of the same seed and size
         have the same weights, and start alike.
-      num_iterations: the most iterations of EM; a second number for the mixture of the highest
-        objective, which goes on alone.
+      num_starts: of each mixture, the best of which goes on.
+      num_first_iterations: the most iterations of EM before that is known.
+      num_iterations: the most iterations after it.
       tolerance: the change of the objective, in nats per point, below which one has converged.
 
     Returns:
-      A `Fit` for each, or one for the best; means are those of `z` itself.
+      A `Fit` for each; means are those of `z` itself.
 
     #### Examples
 
     >>> z = np.array([[0.0], [2.0], [4.0]])
-    >>> settings = {"covariance_floor": 1e-6, "tolerance": 1e-6, "num_iterations": [9]}
+    >>> settings = {"covariance_floor": 1e-6, "tolerance": 1e-6, "num_iterations": 9}
     >>> (found,) = fit_many(z, np.ones([1, 3]), [1], "diag", seeds=[(0,)],
     ...     prior_points=[0], prior_scale=[0], **settings)
     >>> found.loc.tolist()
     [[2.0]]
     """
     structure = STRUCTURES[covariance_type]
-    points = Points(z, weight, structure.features)
+    points, sizes = Points(z, weight, structure.features), np.asarray(sizes)
     settings = _settings(structure, points, prior_points, prior_scale, covariance_floor)
-    sums = _first_sums(points, sizes, seeds)
-    first, *more = num_iterations
-    found = em.fit(points, sizes, sums, settings, num_iterations=first, tolerance=tolerance)
-    for number in more:
-        best = int(np.argmax([np.nan_to_num(one.objective, nan=-np.inf) for one in found]))
-        sums, sizes = found[best].sums, [sizes[best]]
-        points, settings = points.of([best]), settings.of([best])
-        found = em.fit(points, sizes, sums, settings, num_iterations=number, tolerance=tolerance)
+    each = np.repeat(np.arange(len(sizes)), num_starts)
+    seeds = [(*seed, start) for seed in seeds for start in range(num_starts)]
+    tried, of_tried = points.of(each), settings.of(each)
+    sums = _first_sums(tried, sizes[each], seeds)
+    if num_starts > 1:
+        first = {"num_iterations": num_first_iterations, "tolerance": tolerance}
+        found = em.fit(tried, sizes[each], sums, of_tried, **first)
+        sums = np.concatenate([fit.sums for fit in _highest(found, num_starts)])
+    last = {"num_iterations": num_iterations, "tolerance": tolerance}
     return [
         one._replace(loc=one.loc + points.center, covariance=structure.of_one(one.covariance))
-        for one in found
+        for one in em.fit(points, sizes, sums, settings, **last)
     ]
+
+
+def _highest(fits, num_starts):
+    """The fit of the highest objective of each mixture's starts."""
+    objective = np.array([fit.objective for fit in fits]).reshape(-1, num_starts)
+    best = np.argmax(np.nan_to_num(objective, nan=-np.inf), axis=1)
+    return [fits[mixture * num_starts + start] for mixture, start in enumerate(best)]
 
 
 def _settings(structure, points, prior_points, prior_scale, covariance_floor):
