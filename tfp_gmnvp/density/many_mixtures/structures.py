@@ -203,7 +203,13 @@ def _squares(loc):
 
 def _whitening(covariance):
     """Matrices A with A^T A = Sigma^-1, and log det Sigma."""
-    whitening = np.linalg.inv(np.linalg.cholesky(covariance))
+    scale_tril = np.linalg.cholesky(covariance)
+    whitening = np.empty_like(scale_tril)
+    for row in range(covariance.shape[1]):  # of all matrices at once: `inv` knows no triangles
+        diagonal = scale_tril[:, row, row, np.newaxis]
+        above = scale_tril[:, row, np.newaxis, :row] @ whitening[:, :row]
+        whitening[:, row] = -above[:, 0] / diagonal
+        whitening[:, row, row] = 1.0 / diagonal[:, 0]
     return whitening, -2 * np.log(np.diagonal(whitening, axis1=1, axis2=2)).sum(axis=1)
 
 
