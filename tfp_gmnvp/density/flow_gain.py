@@ -37,7 +37,7 @@ _LEAST = 0.05  # of 1 + A v, which is a density's ratio
 
 # Thirty tables of 120 to 1,000 rows, and fresh rows to judge by: below a first gain of a hundredth
 # of a nat flows gained some 0.01 nats at most, or less than two standard errors, while circles,
-# spirals and pinwheels are above. With fewer than 150 rows to train on none gained, whatever it was.
+# spirals and pinwheels are above. With fewer than 150 rows to train on none gained at all.
 _FEWEST_ROWS, _MOST_ROWS = 150, 1000
 _LEAST_GAIN = 0.01
 
