@@ -7,7 +7,7 @@ from scipy import stats
 from sklearn.mixture import GaussianMixture
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.density import mixture_choice
+from tfp_gmnvp.density import mixture_candidates, mixture_choice
 
 SMALL = {"num_components": [1], "covariance_types": ["diag"], "num_couplings": 2}
 
@@ -119,8 +119,8 @@ def test_only_the_six_best_are_scored_on_further_divisions():
 
 def test_shrinkage_is_worth_d_plus_two_points():
     z = np.random.default_rng(0).normal(size=[20, 3]) @ np.diag([1.0, 2.0, 3.0])
-    candidate = mixture_choice.MixtureCandidate("full", 1, shrinkage=0.5)
-    fitted = mixture_choice.fit_candidate(z, candidate, seed=0, n_init=1)
+    candidate = mixture_candidates.MixtureCandidate("full", 1, shrinkage=0.5)
+    fitted = mixture_candidates.fit_candidate(z, candidate, seed=0, n_init=1)
     deviation = z - z.mean(axis=0)
     expected = (deviation.T @ deviation + 5 * 0.5 * np.diag(z.var(axis=0))) / (20 + 5)
     np.testing.assert_allclose(fitted.covariance[0], expected, rtol=1e-10)

@@ -208,4 +208,4 @@ def test_fit_initialises_the_normalisation_of_images(sample_weight):
     other.bijector.initialize(tf.constant(images))
     for ours, theirs in zip(flow.bijector.variables, other.bijector.variables, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
-    assert any(np.any(v) for v in flow.bijector.variables if "act_norm" in v.name)
+    assert any(np.any(v) for v in flow.bijector.variables if "log_scale" in v.name)

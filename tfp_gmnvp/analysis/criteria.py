@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow_probability as tfp
 
@@ -10,9 +12,24 @@ from tfp_gmnvp.flows import on_arrays
 from tfp_gmnvp.flows.summaries import MonteCarloEstimate, mean_estimate
 from tfp_gmnvp.training import parameter_table
 
-__all__ = ["aic", "bic", "held_out_log_likelihood", "icl", "num_parameters"]
+__all__ = ["aic", "bic", "held_out_log_likelihood", "icl", "num_parameters", "penalised"]
 
 tfd = tfp.distributions
+
+
+class Penalised(NamedTuple):
+    """The mean log-density of the training data, in nats, and the criteria of its number of points.
+
+    #### Examples
+
+    >>> Penalised._fields
+    ('log_likelihood', 'bic', 'aic', 'icl')
+    """
+
+    log_likelihood: float
+    bic: float
+    aic: float
+    icl: float
 
 
 def num_parameters(flow: tfd.TransformedDistribution) -> int:
@@ -87,7 +104,7 @@ def bic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
     48.27
     """
     x = on_arrays.as_points(flow, x)
-    return _deviance(flow, x) + num_parameters(flow) * float(np.log(len(x)))
+    return _bic(flow, on_arrays.log_prob(flow, x))
 
 
 def aic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
@@ -115,7 +132,7 @@ def aic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
     >>> round(aic(flow, np.zeros([10, 2])), 3)  # 20 log(2 pi) + 10
     46.758
     """
-    return _deviance(flow, on_arrays.as_points(flow, x)) + 2.0 * num_parameters(flow)
+    return _aic(flow, on_arrays.log_prob(flow, on_arrays.as_points(flow, x)))
 
 
 def icl(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
@@ -146,8 +163,28 @@ def icl(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
     48.27
     """
     x = on_arrays.as_points(flow, x)
-    log_r = on_arrays.log_responsibilities(flow, on_arrays.inverse(flow, x))
-    return bic(flow, x) - 2.0 * float(np.sum(log_r.max(axis=-1), dtype=np.float64))
+    return _bic(flow, on_arrays.log_prob(flow, x)) + _overlap(flow, x)
+
+
+def penalised(flow: tfd.TransformedDistribution, x: np.ndarray) -> Penalised:
+    """All of `bic`, `aic` and `icl`, for which the flow is evaluated once.
+
+    Args:
+      flow: a flow over a `gaussian_mixture`, trained on x.
+      x: its training data `[N, D]`.
+
+    #### Examples
+
+    >>> from tensorflow_probability import bijectors as tfb
+    >>> from tfp_gmnvp import gaussian_mixture
+    >>> flow = tfd.TransformedDistribution(gaussian_mixture(1, 2), tfb.Identity())
+    >>> round(penalised(flow, np.zeros([10, 2])).aic, 3)
+    46.758
+    """
+    x = on_arrays.as_points(flow, x)
+    log_prob = on_arrays.log_prob(flow, x)
+    of_points, mean = _bic(flow, log_prob), float(log_prob.mean(dtype=np.float64))
+    return Penalised(mean, of_points, _aic(flow, log_prob), of_points + _overlap(flow, x))
 
 
 def held_out_log_likelihood(flow: tfd.TransformedDistribution, x: np.ndarray) -> MonteCarloEstimate:
@@ -181,5 +218,19 @@ def held_out_log_likelihood(flow: tfd.TransformedDistribution, x: np.ndarray) ->
     return mean_estimate(log_prob)
 
 
-def _deviance(flow, x):
-    return -2.0 * float(np.sum(on_arrays.log_prob(flow, x), dtype=np.float64))
+def _bic(flow, log_prob):
+    return _deviance(log_prob) + num_parameters(flow) * float(np.log(len(log_prob)))
+
+
+def _aic(flow, log_prob):
+    return _deviance(log_prob) + 2.0 * num_parameters(flow)
+
+
+def _deviance(log_prob):
+    return -2.0 * float(np.sum(log_prob, dtype=np.float64))
+
+
+def _overlap(flow, x):
+    """What ICL adds to BIC."""
+    log_r = on_arrays.log_responsibilities(flow, on_arrays.inverse(flow, x))
+    return -2.0 * float(np.sum(log_r.max(axis=-1), dtype=np.float64))

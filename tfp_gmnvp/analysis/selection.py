@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -21,8 +19,9 @@ from tfp_gmnvp.analysis.selection_arguments import (
     checked_numbers,
     checked_test,
 )
+from tfp_gmnvp.analysis.selection_scores import ComponentScores, ComponentSelection
 from tfp_gmnvp.density.arguments import checked_table
-from tfp_gmnvp.density.plan import training_plan
+from tfp_gmnvp.density.plan import jit_compile_of, training_plan
 from tfp_gmnvp.flows import columns, on_arrays
 from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow
 from tfp_gmnvp.flows.summaries import mean_estimate
@@ -31,85 +30,6 @@ from tfp_gmnvp.training.model import FlowModel
 from tfp_gmnvp.training.progress import EpochProgress, Progress, without_retracing_warnings
 
 __all__ = ["ComponentScores", "ComponentSelection", "select_components"]
-
-
-class ComponentScores(NamedTuple):
-    """What the criteria say of one number of components.
-
-    `log_likelihood`, of the training data, and `held_out`, of held-out data, are in nats per point
-    and the higher the better; `bic`, `aic` and `icl` are in nats and the lower the better.
-    `held_out_error` is the standard error of `held_out`; `gap_error` is that of its difference from
-    the highest `held_out`, point by point, by which numbers of components are to be compared.
-    Without held-out data the last three are NaN.
-
-    #### Examples
-
-    >>> ComponentScores(num_components=1, num_parameters=5, log_likelihood=-2.8).held_out
-    nan
-    """
-
-    num_components: int
-    num_parameters: int
-    log_likelihood: float
-    bic: float = np.nan
-    aic: float = np.nan
-    icl: float = np.nan
-    held_out: float = np.nan
-    held_out_error: float = np.nan
-    gap_error: float = np.nan
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ComponentSelection:
-    """The outcome of `select_components`; its string is a table.
-
-    BIC, AIC and ICL are printed as differences from the lowest, which the heading names.
-
-    #### Examples
-
-    >>> scores = [ComponentScores(k, 6 * k, -2.0, bic=b) for k, b in ((1, 30.5), (2, 20.5))]
-    >>> ComponentSelection("bic", tuple(scores), {}).num_components
-    2
-    """
-
-    #: Which criterion chooses: 'bic', 'aic', 'icl' or 'held_out'.
-    criterion: str
-    #: The scores by number of components, ascending.
-    scores: tuple[ComponentScores, ...]
-    #: The trained model of each number of components.
-    models: Mapping[int, FlowModel]
-
-    @property
-    def num_components(self) -> int:
-        """The number of components that the criterion chooses."""
-        sign = -1.0 if self.criterion == "held_out" else 1.0
-        values = [sign * getattr(scores, self.criterion) for scores in self.scores]
-        return self.scores[int(np.nanargmin(values))].num_components
-
-    @property
-    def model(self) -> FlowModel:
-        """The trained model that the criterion chooses."""
-        return self.models[self.num_components]
-
-    def __str__(self):
-        names = ("bic", "aic", "icl")
-        lowest = {name: _lowest(getattr(s, name) for s in self.scores) for name in names}
-        titles = [f"{name.upper()}{-lowest[name]:+.2f}" for name in names]  # what is subtracted
-        widths = [max(12, len(title) + 2) for title in titles]
-        above = "".join(f"{t:>{width}}" for t, width in zip(titles, widths, strict=True))
-        lines = [f"{'K':>4}{'nu':>9}{'log-lik.':>11}{above}  held-out"]
-        for s in self.scores:
-            held_out = (
-                "" if np.isnan(s.held_out) else f"  {s.held_out:.4f} ± {s.held_out_error:.4f}"
-            )
-            mark = "*" if s.num_components == self.num_components else " "
-            gaps = [getattr(s, name) - lowest[name] for name in names]
-            above = "".join(f"{gap:>{width}.2f}" for gap, width in zip(gaps, widths, strict=True))
-            lines.append(
-                f"{mark}{s.num_components:>3}{s.num_parameters:>9,}{s.log_likelihood:>11.4f}"
-                f"{above}{held_out}"
-            )
-        return "\n".join([*lines, f"* chosen by {self.criterion}"])
 
 
 def select_components(
@@ -191,9 +111,9 @@ def select_components(
     check_enough(numbers_, len(x), num_folds)
     progress = Progress("trainings", len(numbers_) * (1 + num_folds), verbose)
     fit_options = {"epochs": epochs, **fit_options}
-    fit = functools.partial(
-        _fit, make_model or _default_model, seed, batch_size, fit_options, progress
-    )
+    num_steps = fit_options["epochs"] * -(-len(x) // batch_size)
+    default = functools.partial(_default_model, jit_compile=jit_compile_of(num_steps))
+    fit = functools.partial(_fit, make_model or default, seed, batch_size, fit_options, progress)
     degenerate_data.warn_if_degenerate(x, names=names)
     with degenerate_data.examined_already(), without_retracing_warnings():
         models = {k: fit(k, x) for k in numbers_}
@@ -215,11 +135,11 @@ def select_components(
     return ComponentSelection(criterion, scores, models)
 
 
-def _default_model(num_components, x, seed):
+def _default_model(num_components, x, seed, jit_compile="auto"):
     size = training_plan(len(x), steps=1).flow_arguments
     flow = gaussian_mixture_flow(x.shape[1], num_components, standardize=x, seed=seed, **size)
     model = FlowModel(flow, seed=seed)
-    model.compile()
+    model.compile(jit_compile=jit_compile)
     return model
 
 
@@ -282,9 +202,7 @@ def _scores(models, x, held_out) -> tuple[ComponentScores, ...]:
         ComponentScores(
             k,
             criteria.num_parameters(model.distribution),
-            float(_log_prob(model, x).mean()),
-            *(criterion(model.distribution, x) for criterion in (criteria.bic, criteria.aic)),
-            criteria.icl(model.distribution, x),
+            *criteria.penalised(model.distribution, x),
             *(_held_out_scores(held_out[k], best) if held_out else ()),
         )
         for k, model in models.items()
@@ -298,8 +216,3 @@ def _held_out_scores(log_prob, best):
 def _mean_or_lowest(values):
     mean = values.mean()
     return -np.inf if np.isnan(mean) else mean
-
-
-def _lowest(values):
-    values = [value for value in values if not np.isnan(value)]
-    return min(values, default=np.nan)

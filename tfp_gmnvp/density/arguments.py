@@ -10,10 +10,20 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp._shared import array_checks, tables
+from tfp_gmnvp._shared.arguments import check_number, check_whole_number
 from tfp_gmnvp.bijectors import real_nvp
 from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow
+from tfp_gmnvp.training.progress import check_verbose
 
-__all__ = ["check_flow_arguments", "check_names", "checked_table"]
+__all__ = [
+    "check_flow_arguments",
+    "check_names",
+    "check_settings",
+    "checked_num_validation",
+    "checked_table",
+]
+
+_MOST_ROWS_TO_VALIDATE_BY = 10_000
 
 _NOT_OF_FIT_DENSITY = {
     "sample_weight": "takes no weights, all rows count alike; `FlowModel.fit` and `fit_mixture` "
@@ -122,3 +132,49 @@ def check_flow_arguments(
     if given:
         flow = gaussian_mixture_flow(event_size, **{**defaults, **given}, seed=0)
         flow.log_prob(tf.zeros([3, event_size], flow.dtype))
+
+
+def check_settings(*, steps, learning_rate, weight_decay, seed, verbose) -> None:
+    """Raises an error if a number of `fit_density` will not do.
+
+    #### Examples
+
+    >>> check_settings(steps=0, learning_rate=None, weight_decay=None, seed=0, verbose=0)
+    Traceback (most recent call last):
+    ValueError: `steps` must be a whole number >= 1, got 0.
+    """
+    check_whole_number("steps", steps)
+    check_whole_number("seed", seed, 0)
+    check_verbose(verbose)
+    if learning_rate is not None:
+        check_number("learning_rate", learning_rate, lambda rate: rate > 0, "be above zero")
+    if weight_decay is not None:
+        check_number("weight_decay", weight_decay, lambda decay: decay >= 0, "not be negative")
+
+
+def checked_num_validation(num_rows: int, validation_fraction: float, num_components: int) -> int:
+    """How many rows to set aside, two at least, so that the rest can bear the mixture.
+
+    Args:
+      num_rows: N.
+      validation_fraction: in (0, 1).
+      num_components: of the largest mixture.
+
+    Raises:
+      ValueError: if the fraction leaves too few rows to train on.
+
+    #### Examples
+
+    >>> checked_num_validation(100, 0.2, num_components=3)
+    20
+    """
+    within = "be in (0, 1)"
+    check_number("validation_fraction", validation_fraction, lambda part: 0 < part < 1, within)
+    number = min(max(2, round(validation_fraction * num_rows)), _MOST_ROWS_TO_VALIDATE_BY)
+    fewest = max(2, num_components)
+    if num_rows - number < fewest:
+        raise ValueError(
+            f"`validation_fraction` must leave at least {fewest} of the {num_rows} rows to train "
+            f"on, got {validation_fraction!r}."
+        )
+    return number

@@ -10,17 +10,21 @@ import tensorflow as tf
 
 from tfp_gmnvp import em, mixtures
 from tfp_gmnvp._shared import tables
-from tfp_gmnvp._shared.arguments import check_number, check_whole_number
 from tfp_gmnvp.bijectors import SinglePassChain
-from tfp_gmnvp.density.arguments import check_flow_arguments, checked_table
-from tfp_gmnvp.density.mixture_choice import (
+from tfp_gmnvp.density.arguments import (
+    check_flow_arguments,
+    check_settings,
+    checked_num_validation,
+    checked_table,
+)
+from tfp_gmnvp.density.flow_gain import may_pay_off
+from tfp_gmnvp.density.mixture_candidates import (
     COVARIANCE_FLOOR,
     MixtureCandidate,
     check_candidates,
-    choose_mixture,
     fit_candidate,
-    most_trials,
 )
+from tfp_gmnvp.density.mixture_choice import choose_mixture, most_trials
 from tfp_gmnvp.density.plan import TrainingPlan, training_plan
 from tfp_gmnvp.flows import columns, on_arrays
 from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow, standardizing
@@ -32,7 +36,6 @@ from tfp_gmnvp.training.model import FlowModel
 from tfp_gmnvp.training.progress import (
     EpochProgress,
     Progress,
-    check_verbose,
     without_retracing_warnings,
 )
 
@@ -43,7 +46,6 @@ keras = tf.keras
 _MOST_ROWS_TO_CHOOSE_BY = 4000
 _ROWS_TO_SCORE = 600  # at least, over several divisions into folds where there are 300 or fewer
 _MOST_ROWS_TO_START_FROM = 20_000
-_MOST_ROWS_TO_VALIDATE_BY = 10_000
 _MOST_ROWS_TO_END_WITH = 100_000
 _OF_MIXTURE = ("dtype", "name", "reparameterize")
 _FLOOR = (
@@ -60,10 +62,10 @@ class DensityFit(NamedTuple):
       model: the trained model; the density is `model.distribution`.
       mixture: the kind of mixture that was chosen.
       gain: of the trained flow over the mixture that it started from, on the validation rows, in
-        nats per point, with its standard error.
+        nats per point, with its standard error; zero, both, where no flow was trained.
       keeps_flow: whether the gain was beyond chance. If not, the bijector is the standardisation
         alone, and the density a plain mixture.
-      history: the losses of each epoch, `loss` and `val_loss`.
+      history: the losses of each epoch, `loss` and `val_loss`; of none, where no flow was trained.
       at_floor: the numbers of the components that are as narrow in some direction as the floor of
         the covariances allows, a thousandth of the latents' standard deviation, or twice that at
         most. The height of the density there is the floor's, not the data's. Empty if there are
@@ -101,7 +103,9 @@ def fit_density(
     1. A mixture is chosen by cross-validation, see `choose_mixture`, and fitted to the standardised
        rows but for those set aside for validation.
     2. A flow starts as the identity over it, and trains until the validation rows say stop. How, is
-       a matter of the number of rows, see `training_plan`.
+       a matter of the number of rows, see `training_plan`. Of up to 1,000 rows, a closed form says
+       first what the first step of a flow could gain, and below a hundredth of a nat, or with
+       fewer than 150 rows to train on, none is trained, see `may_pay_off`.
     3. The flow is kept if it is better on the validation rows by more than two standard errors of
        the difference, row by row. If not, the density is the mixture.
     4. The mixture is fitted again, to all rows, or 100,000 of them, with the bijector as it is.
@@ -145,9 +149,9 @@ def fit_density(
     names = tables.column_names(x)
     x = checked_table(x, fewest_rows=20, fewest_columns=2)
     rates = {"learning_rate": learning_rate, "weight_decay": weight_decay}
-    _check_settings(steps=steps, seed=seed, verbose=verbose, **rates)
+    check_settings(steps=steps, seed=seed, verbose=verbose, **rates)
     kinds = check_candidates(num_components, covariance_types, min(len(x), _MOST_ROWS_TO_CHOOSE_BY))
-    num_validation = _num_validation(len(x), validation_fraction, kinds[0][-1])
+    num_validation = checked_num_validation(len(x), validation_fraction, kinds[0][-1])
     coupling = flow_arguments.get("coupling", "affine")
     plan = training_plan(len(x) - num_validation, steps, coupling).with_changes(**rates)
     check_flow_arguments(fit_density, x.shape[1], flow_arguments, plan.flow_arguments)
@@ -195,27 +199,36 @@ def _choose(z, num_components, covariance_types, *, seed, verbose) -> MixtureCan
 
 def _fit(rows: _Rows, candidate, plan: TrainingPlan, *, seed, verbose) -> DensityFit:
     """A flow over the mixture, or the mixture, whichever the validation rows prefer."""
-    x, z, num_validation = rows
-    train, validation = x[num_validation:], x[:num_validation]
-    flow = _make_flow(gaussian_mixture_flow, x, candidate, plan.flow_arguments, seed)
-    _start(flow, z[num_validation:], candidate, seed)
-    start = on_arrays.log_prob(flow, on_arrays.as_points(flow, validation))
+    x, z, _ = rows
     prior = candidate.prior(x.shape[1]) if plan.has_prior else None
     settings = {"prior": prior, "covariance_floor": COVARIANCE_FLOOR}
-    model = _make_model(flow, plan, settings, seed)
-    history = _train(model, train, validation, plan, verbose)
-    gain = _gain(on_arrays.log_prob(flow, on_arrays.as_points(flow, validation)), start)
+    model, gain, history = None, MonteCarloEstimate(0.0, 0.0), {"loss": [], "val_loss": []}
+    if may_pay_off(z, len(z) - rows.num_validation, candidate, seed=seed):
+        model, gain, history = _trained(rows, candidate, plan, settings, seed, verbose)
     keeps_flow = gain.estimate > 2 * gain.standard_error
     if not keeps_flow:
         of_mixture = {k: a for k, a in plan.flow_arguments.items() if k in _OF_MIXTURE}
         flow = _make_flow(standardized_mixture, x, candidate, of_mixture, seed)
         _start(flow, z, candidate, seed)
         model = _make_model(flow, plan, settings, seed)
-    points = on_arrays.as_points(flow, x[:_MOST_ROWS_TO_END_WITH])
+    flow = model.distribution
     if keeps_flow or len(z) > _MOST_ROWS_TO_START_FROM:
-        fit_mixture(flow, points, **settings)
+        fit_mixture(flow, on_arrays.as_points(flow, x[:_MOST_ROWS_TO_END_WITH]), **settings)
     at_floor = em.components_at_floor(flow.distribution, COVARIANCE_FLOOR)
     return DensityFit(model, candidate, gain, keeps_flow, history, at_floor)
+
+
+def _trained(rows: _Rows, candidate, plan: TrainingPlan, settings, seed, verbose):
+    """A model of a flow that started over the mixture, its gain, and its history."""
+    x, z, num_validation = rows
+    train, validation = x[num_validation:], x[:num_validation]
+    flow = _make_flow(gaussian_mixture_flow, x, candidate, plan.flow_arguments, seed)
+    _start(flow, z[num_validation:], candidate, seed)
+    start = on_arrays.log_prob(flow, on_arrays.as_points(flow, validation))
+    model = _make_model(flow, plan, settings, seed, jit_compile=plan.jit_compile)
+    history = _train(model, train, validation, plan, verbose)
+    gain = _gain(on_arrays.log_prob(flow, on_arrays.as_points(flow, validation)), start)
+    return model, gain, history
 
 
 def _make_flow(make, x, candidate, flow_arguments, seed):
@@ -229,9 +242,10 @@ def _make_flow(make, x, candidate, flow_arguments, seed):
     )
 
 
-def _make_model(flow, plan, settings, seed) -> FlowModel:
+def _make_model(flow, plan, settings, seed, jit_compile="auto") -> FlowModel:
     model = FlowModel(flow, initialize=False, seed=seed)
-    model.compile(plan.make_optimizer(), mixture_update=plan.mixture_update(**settings))
+    update = plan.mixture_update(**settings)
+    model.compile(plan.make_optimizer(), mixture_update=update, jit_compile=jit_compile)
     return model
 
 
@@ -274,27 +288,3 @@ def _standardized(x):
     """The rows as the flow's network gets to see them, in float64."""
     parts = standardizing(x, x.shape[1], dtype=tf.float64)
     return SinglePassChain(parts).inverse(x).numpy()
-
-
-def _check_settings(*, steps, learning_rate, weight_decay, seed, verbose) -> None:
-    check_whole_number("steps", steps)
-    check_whole_number("seed", seed, 0)
-    check_verbose(verbose)
-    if learning_rate is not None:
-        check_number("learning_rate", learning_rate, lambda rate: rate > 0, "be above zero")
-    if weight_decay is not None:
-        check_number("weight_decay", weight_decay, lambda decay: decay >= 0, "not be negative")
-
-
-def _num_validation(num_rows, validation_fraction, num_components) -> int:
-    """How many rows to set aside, two at least, so that the rest can bear the mixture."""
-    within = "be in (0, 1)"
-    check_number("validation_fraction", validation_fraction, lambda part: 0 < part < 1, within)
-    number = min(max(2, round(validation_fraction * num_rows)), _MOST_ROWS_TO_VALIDATE_BY)
-    fewest = max(2, num_components)
-    if num_rows - number < fewest:
-        raise ValueError(
-            f"`validation_fraction` must leave at least {fewest} of the {num_rows} rows to train "
-            f"on, got {validation_fraction!r}."
-        )
-    return number

@@ -3,70 +3,26 @@
 from __future__ import annotations
 
 import functools
-import numbers
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from tfp_gmnvp import em, mixtures
-from tfp_gmnvp._shared.arguments import as_tuple, check_choice
+from tfp_gmnvp.density.many_mixtures import STRUCTURES
+from tfp_gmnvp.density.mixture_candidates import (
+    MixtureCandidate,
+    check_candidates,
+    fit_candidates,
+    seen_by,
+)
 from tfp_gmnvp.training.data import distinct_rows
 
-__all__ = [
-    "COVARIANCE_FLOOR",
-    "MixtureCandidate",
-    "check_candidates",
-    "choose_mixture",
-    "fit_candidate",
-    "most_trials",
-]
-
-#: Lower bound of the covariances relative to the points' variance; see `maximization`.
-COVARIANCE_FLOOR = 1e-6
+__all__ = ["choose_mixture", "most_trials"]
 
 _NUM_FINALISTS = 6
-_TYPES = ("full", "tied", "diag", "spherical")
+_NUM_STARTS = 3  # of each mixture; one alone is often a poor one, and luck then chooses
+_WORK_AT_ONCE = 2**25  # features of points, for all components of the mixtures fitted together
 _SHRINKAGES = (0.0, 0.1, 1.0)
-
-
-class MixtureCandidate(NamedTuple):
-    """A kind of mixture.
-
-    Attributes:
-      covariance_type: 'full', 'tied', 'diag' or 'spherical'.
-      num_components: K.
-      shrinkage: by how much each covariance is drawn to the points' variances V: the prior is worth
-        D + 2 points of covariance `shrinkage K^(-2/D) diag(V)` to each component; 0 for no prior.
-      held_out: mean log-density of points in folds that the mixture was not fitted to, in nats.
-
-    #### Examples
-
-    >>> MixtureCandidate("full", 3).prior(2) is None
-    True
-    """
-
-    covariance_type: str
-    num_components: int
-    shrinkage: float = 0.0
-    held_out: float = np.nan
-
-    def prior(self, event_size: int) -> mixtures.Prior | None:
-        """The prior that the shrinkage stands for; `None` for none.
-
-        The scale falls with K as in Fraley and Raftery (2007), "Bayesian regularization for
-        normal mixture estimation and model-based clustering", section 3.2.
-
-        #### Examples
-
-        >>> MixtureCandidate("full", 1, shrinkage=0.5).prior(2)
-        Prior(concentration=1.0, degrees_of_freedom=1.0, scale=2.0)
-        """
-        if not self.shrinkage:
-            return None
-        scale = self.shrinkage * (event_size + 2) * self.num_components ** (-2 / event_size)
-        return mixtures.Prior(degrees_of_freedom=1.0, scale=scale)
 
 
 def choose_mixture(
@@ -113,68 +69,23 @@ def choose_mixture(
     numbers_, covariance_types = check_candidates(num_components, covariance_types, len(z))
     rng = np.random.default_rng(seed)
     first, *others = (
-        functools.partial(
-            _held_out,
-            z=z,
-            folds=distinct_rows.folds(z, rng.permutation(len(z)), num_folds),
-            seed=seed,
-            report=report,
-        )
-        for _ in range(num_divisions)
+        _Division(z, distinct_rows.folds(z, rng.permutation(len(z)), num_folds), (seed, number))
+        for number in range(num_divisions)
     )
     scored = []
     for covariance_type in covariance_types:
-        for shrinkage in shrinkages if covariance_type == "full" else (0.0,):
-            family = [MixtureCandidate(covariance_type, k, shrinkage) for k in numbers_]
-            scored += _ascending(first, family)
+        of_type = shrinkages if covariance_type == "full" else (0.0,)
+        families = [[MixtureCandidate(covariance_type, k, s) for k in numbers_] for s in of_type]
+        score = functools.partial(first.scored, report=report)
+        scored += _ascending(score, families, first.work(covariance_type))
     scored = _best_first(scored)
+    finalists = scored[:_NUM_FINALISTS]
+    again = [_by_type(division.scored, finalists, report) for division in others]
     finalists = [
-        c._replace(held_out=float(np.mean([c.held_out, *(score(c) for score in others)])))
-        for c in scored[:_NUM_FINALISTS]
+        one._replace(held_out=float(np.mean([one.held_out, *(c.held_out for c in of_others)])))
+        for one, *of_others in zip(finalists, *again, strict=True)
     ]
     return (*_best_first(finalists), *scored[_NUM_FINALISTS:])
-
-
-def check_candidates(
-    num_components: Iterable[int], covariance_types: Sequence[str], num_points: int
-) -> tuple[list[int], tuple[str, ...]]:
-    """The numbers of components that so many points can bear, ascending, and types of covariance.
-
-    Args:
-      num_components: as in `choose_mixture`.
-      covariance_types: as in `choose_mixture`.
-      num_points: N.
-
-    Returns:
-      The numbers up to N / 8, and the types.
-
-    Raises:
-      TypeError: if one is no sequence.
-      ValueError: if one holds what will not do, or nothing that will.
-
-    #### Examples
-
-    >>> check_candidates(range(1, 9), ["full"], 20)
-    ([1, 2], ('full',))
-    """
-    found = as_tuple("num_components", num_components)
-    if not all(isinstance(k, numbers.Integral) and not isinstance(k, bool) for k in found):
-        raise ValueError(f"`num_components` must hold whole numbers, got {list(found)!r}.")
-    most = max(1, num_points // 8)
-    few = sorted({int(k) for k in found if 1 <= k <= most})
-    if not few or min(found) < 1:
-        raise ValueError(
-            f"`num_components` must hold whole numbers >= 1, one of them from 1 to {most} for "
-            f"{num_points} points, got {list(found)!r}."
-        )
-    types = as_tuple(
-        "covariance_types", covariance_types, f"some of {', '.join(map(repr, _TYPES))}"
-    )
-    for covariance_type in types:
-        check_choice("covariance_types", covariance_type, _TYPES)
-    if not types:
-        raise ValueError("`covariance_types` must hold a type of covariance, got none.")
-    return few, tuple(dict.fromkeys(types))
 
 
 def most_trials(
@@ -192,98 +103,82 @@ def most_trials(
     return first + (num_divisions - 1) * min(first, _NUM_FINALISTS)
 
 
-def fit_candidate(
-    z: np.ndarray, candidate: MixtureCandidate, *, seed, n_init: int = 5
-) -> mixtures.MixtureParameters:
-    """Fits the mixture in float64 by EM; covariances are at least 1e-6 of the points' variance.
+class _Division(NamedTuple):
+    """A division of points into folds."""
+
+    z: np.ndarray
+    folds: list[np.ndarray]
+    seed: tuple[int, ...]
+
+    def work(self, covariance_type) -> int:
+        """How many features of points there are for a component in each fold."""
+        return len(self.folds) * STRUCTURES[covariance_type].features(self.z[:1]).size * len(self.z)
+
+    def scored(self, candidates, report) -> list[MixtureCandidate]:
+        """Candidates of one type of covariance with their mean log-density of held-out points."""
+        fits = fit_candidates(
+            self.z,
+            np.tile(seen_by(self.folds, len(self.z)), [len(candidates), 1]),
+            [candidate for candidate in candidates for _ in self.folds],
+            seeds=[(*self.seed, fold) for _ in candidates for fold in range(len(self.folds))],
+            num_starts=_NUM_STARTS,
+            num_iterations=50,
+        )
+        scored = []
+        for number, candidate in enumerate(candidates):
+            own = fits[number * len(self.folds) : (number + 1) * len(self.folds)]
+            total = sum(f.log_prob[rows].sum() for f, rows in zip(own, self.folds, strict=True))
+            mean = float(total / len(self.z))
+            scored.append(candidate._replace(held_out=mean if np.isfinite(mean) else -np.inf))
+            report(candidate.description)
+        return scored
+
+
+def _ascending(score, families, work: int) -> list[MixtureCandidate]:
+    """Scores ever more components, until two numbers in a row are worse than the best before.
 
     Args:
-      z: points `[N, D]`.
-      candidate: the kind of mixture.
-      seed: integer or stateless seed `[2]` of the starts.
-      n_init: number of starts, the best of which is kept.
-
-    Returns:
-      `MixtureParameters`.
-
-    #### Examples
-
-    >>> z = np.array([[0.0], [2.0], [4.0]])
-    >>> fit_candidate(z, MixtureCandidate("diag", 1), seed=0).loc.numpy().tolist()
-    [[2.0]]
+      score: of candidates.
+      families: candidates by number of components, ascending, of each prior.
+      work: of one component; as many numbers as are little of it are tried together.
     """
-    z = tf.constant(z, tf.float64)
-    settings = {"num_iterations": 20, "n_init": n_init, "seed": seed}
-    start = em.initial_parameters(z, **settings, **_arguments(candidate, z.shape[1]))
-    return _em(candidate, start, num_iterations=200)(z, *start)
+    scored, open_ = [], [[list(family), []] for family in families]
+    while open_:
+        numbers_ = np.array([candidate.num_components for candidate in open_[0][0]])
+        most = _WORK_AT_ONCE // (work * len(open_))
+        size = max(1, int(np.sum(np.cumsum(numbers_) <= most)))
+        found = iter(score([c for family, _ in open_ for c in family[:size]]))
+        still_open = []
+        for family, before in open_:
+            tried = before + [next(found) for _ in family[:size]]
+            kept, is_over = _until_two_are_worse(tried)
+            if is_over or not family[size:]:
+                scored += kept
+            else:
+                still_open.append([family[size:], tried])
+        open_ = still_open
+    return scored
+
+
+def _until_two_are_worse(scored):
+    """Candidates up to the second in a row that is worse than the best, and if there is one."""
+    best, worse = -np.inf, 0
+    for number, candidate in enumerate(scored, 1):
+        worse = 0 if candidate.held_out > best else worse + 1
+        best = max(best, candidate.held_out)
+        if worse == 2:
+            return scored[:number], True
+    return scored, False
+
+
+def _by_type(score, candidates, report):
+    """Scores candidates of any types, and keeps their order."""
+    scored = {}
+    for covariance_type in dict.fromkeys(c.covariance_type for c in candidates):
+        own = [c for c in candidates if c.covariance_type == covariance_type]
+        scored |= {c[:3]: one for c, one in zip(own, score(own, report), strict=True)}
+    return [scored[c[:3]] for c in candidates]
 
 
 def _best_first(candidates) -> list[MixtureCandidate]:
     return sorted(candidates, key=lambda candidate: candidate.held_out, reverse=True)
-
-
-def _ascending(score, candidates) -> list[MixtureCandidate]:
-    """Scores ever more components, until two numbers in a row are worse than the best before."""
-    scored, worse, best = [], 0, -np.inf
-    for candidate in candidates:
-        scored.append(candidate._replace(held_out=score(candidate)))
-        worse = 0 if scored[-1].held_out > best else worse + 1
-        best = max(best, scored[-1].held_out)
-        if worse == 2:
-            break
-    return scored
-
-
-def _held_out(candidate, z, folds, seed, report) -> float:
-    arguments = _arguments(candidate, z.shape[1])
-    total, run = 0.0, None
-    for fold in folds:
-        others = tf.constant(np.delete(z, fold, axis=0))
-        start = em.initial_parameters(others, seed=seed, num_iterations=0, **arguments)
-        run = run or _em(candidate, start, num_iterations=50)
-        mixture = mixtures.as_mixture(run(others, *start), candidate.covariance_type)
-        total += float(tf.reduce_sum(mixture.log_prob(tf.constant(z[fold]))))
-    mean = total / len(z)
-    report(_description(candidate))
-    return mean if np.isfinite(mean) else -np.inf
-
-
-def _description(candidate) -> str:
-    shrinkage = f", shrinkage {candidate.shrinkage:g}" if candidate.shrinkage else ""
-    return f"{candidate.covariance_type}, K = {candidate.num_components}{shrinkage}"
-
-
-def _arguments(candidate, event_size) -> dict:
-    """Of `initial_parameters`."""
-    return {
-        "num_components": candidate.num_components,
-        "covariance_type": candidate.covariance_type,
-        "covariance_floor": COVARIANCE_FLOOR,
-        "prior": candidate.prior(event_size),
-    }
-
-
-def _em(candidate, start, num_iterations):
-    """EM from points `[N, D]` and parameters to parameters, of any N: one graph, traced once."""
-    event_size = start.loc.shape[1]
-    covariance_type, prior = candidate.covariance_type, candidate.prior(event_size)
-
-    def iterate(z, parameters):
-        mixture = mixtures.as_mixture(parameters, covariance_type)
-        responsibilities, _ = em.expectation(mixtures.component_log_joint(mixture, z))
-        statistics = em.sufficient_statistics(z, responsibilities, parameters.loc, covariance_type)
-        return em.maximization(
-            statistics, covariance_type, covariance_floor=COVARIANCE_FLOOR, prior=prior
-        )
-
-    @tf.function
-    def run(z, *parameters):
-        return tf.while_loop(
-            lambda p: True,
-            lambda p: (iterate(z, p),),
-            [mixtures.MixtureParameters(*parameters)],
-            maximum_iterations=num_iterations,
-        )[0]
-
-    specs = [tf.TensorSpec(part.shape, part.dtype) for part in start]
-    return run.get_concrete_function(tf.TensorSpec([None, event_size], tf.float64), *specs)

@@ -180,11 +180,12 @@ def fit_latents(
         columns = [batch[1:] for batch in latents]
         start_from_latents(mixture, columns, n_init=n_init, seed=seed, **settings)
 
-    @functools.partial(tf.function, reduce_retracing=True)
+    @functools.partial(tf.function, autograph=False, reduce_retracing=True)
     def e_step(context, *batch):
         return em.e_step(mixtures.at_context(mixture, **context), *batch)
 
-    m_step = tf.function(functools.partial(em.m_step, mixture, **settings))
+    m_step = functools.partial(em.m_step, mixture, **settings)
+    m_step = tf.function(m_step, autograph=False)
     objective, converged = [], False
     while True:
         everything = functools.reduce(em.merge, (e_step(*batch) for batch in latents))

@@ -73,7 +73,8 @@ class FullBatchEM(InterleavedEM):
         super().__init__(covariance_floor, prior, annealing, final_iterations, tolerance)
 
     def build(self, flow):
-        e_step = tf.function(functools.partial(_e_step, flow), reduce_retracing=True)
+        e_step = functools.partial(_e_step, flow)
+        e_step = tf.function(e_step, autograph=False, reduce_retracing=True)
         self._e_step = on_each_replica(e_step)
         self._merge = on_each_replica(em.merge)
         self._join = on_each_replica(join_over_replicas)
