@@ -1,13 +1,13 @@
-"""How long a user waits for a first result: one table, each row measured in processes of its own.
+"""Measures how long a user waits for a first result; each row runs in its own processes.
 
     python examples/benchmarks/first_result.py
     python examples/benchmarks/first_result.py --rows "fit_density wine" "ten models" --repeats 5
     python examples/benchmarks/first_result.py --row "fit_density wine"    # one process, as JSON
 
-A row is a function that returns what it measured, by name: seconds, or what the name says. Each is
-run in as many fresh processes as `--repeats` says, one after another, and the medians are printed.
-Imports are not counted. Seconds of processor time stand beside those of the clock: on a machine
-that others use as well, they drift less.
+A row is a function that returns measurements by name: seconds, or the unit in the name. Each runs
+in `--repeats` new processes, one after another, and the medians are printed.
+Imports are not counted. Processor time is printed next to wall-clock time, because it varies less
+on a shared machine.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Measured = dict[str, float]
 
 
 def timed(name: str, function: Callable[[], object]) -> Measured:
-    """Seconds of the clock and of the processor that a call takes."""
+    """Measures wall-clock and processor seconds of a call."""
     clock, processor = time.perf_counter(), time.process_time()
     function()
     clock, processor = time.perf_counter() - clock, time.process_time() - processor
@@ -45,7 +45,7 @@ def timed(name: str, function: Callable[[], object]) -> Measured:
 
 
 def per_call(name: str, function: Callable[[], object], num_calls: int = 20) -> Measured:
-    """Milliseconds of a call that has been made before."""
+    """Measures milliseconds of a call after a first one."""
     function()
     start = time.perf_counter()
     for _ in range(num_calls):
@@ -54,7 +54,7 @@ def per_call(name: str, function: Callable[[], object], num_calls: int = 20) -> 
 
 
 def fit_table(name: str) -> Measured:
-    """`fit_density` of a table, the first and the second call, beside scikit-learn's mixtures."""
+    """`fit_density` of a table, first and second call, and scikit-learn's mixtures."""
     import tfp_gmnvp as gmnvp
 
     x = density_data.table(name)
@@ -64,7 +64,7 @@ def fit_table(name: str) -> Measured:
 
 
 def sweep(x: np.ndarray) -> Measured:
-    """The same numbers and types in scikit-learn, the best by BIC."""
+    """The best of the same mixtures in scikit-learn by BIC."""
     from sklearn.mixture import GaussianMixture
 
     x = (x - x.mean(axis=0)) / x.std(axis=0)
@@ -81,7 +81,7 @@ def sweep(x: np.ndarray) -> Measured:
 
 
 def selection() -> Measured:
-    """`select_components` of iris, three numbers, three epochs."""
+    """`select_components` for iris, with three numbers of components and three epochs."""
     import tfp_gmnvp as gmnvp
 
     x = density_data.table("iris")
@@ -156,7 +156,7 @@ def sample() -> Measured:
 
 
 def a_flow():
-    """A default flow, and what makes a graph of a function."""
+    """A default flow, and a decorator that makes a graph of a function."""
     import tensorflow as tf
 
     import tfp_gmnvp as gmnvp
@@ -176,14 +176,14 @@ ROWS: dict[str, Callable[[], Measured]] = {
 
 
 def in_fresh_process(row: str) -> Measured:
-    """What a row measures in a process of its own."""
+    """Runs a row in a new process, and returns its measurements."""
     command = [sys.executable, __file__, "--row", row]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def print_medians(row: str, repeats: int) -> None:
-    """Prints the medians over processes, a line for each thing that was measured."""
+    """Prints the medians over processes, one line for each measurement."""
     runs = [in_fresh_process(row) for _ in range(repeats)]
     for name in runs[0]:
         values = [run[name] for run in runs]
@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     if options.row:
-        warnings.simplefilter("ignore")  # what is rounded in the tables
+        warnings.simplefilter("ignore")  # warnings of rounded columns
         import tfp_gmnvp  # noqa: F401
 
         print(json.dumps(ROWS[options.row]()))
