@@ -79,7 +79,7 @@ def check_choices(criterion, num_folds, batch_size, epochs, num_points) -> None:
 
 
 def check_settings(make_model, verbose, seed) -> None:
-    """Raises an error if one of these will not do."""
+    """Raises an error if one of these is invalid."""
     if not (make_model is None or callable(make_model)):
         raise TypeError(f"`make_model` must be callable, or `None`, got {make_model!r}.")
     check_verbose(verbose)
