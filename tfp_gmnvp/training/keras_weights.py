@@ -42,7 +42,7 @@ def adopt(variables: Sequence[tf.Variable]) -> list:
     >>> tf_variable(weight) is variable
     True
     """
-    if not IS_KERAS_3:  # tf_keras takes them as they are
+    if not IS_KERAS_3:  # tf_keras takes plain variables
         return list(variables)
     return [
         keras.Variable(v, trainable=v.trainable, dtype=v.dtype.name, name=_flat(v.name))
@@ -138,7 +138,7 @@ class UpdateState(keras.layers.Layer):
     """
 
     def __init__(self, variables: Sequence[tf.Variable] = ()):
-        """Keeps the variables, as they are."""
+        """Keeps the variables."""
         super().__init__()
         self.state = adopt(variables)
         self.built = True

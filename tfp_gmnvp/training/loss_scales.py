@@ -1,4 +1,4 @@
-"""Losses that an optimizer has scaled before their gradient is taken, in both Kerases."""
+"""Losses that an optimizer has scaled before their gradient is taken, in Keras 3 and tf_keras."""
 
 from __future__ import annotations
 

@@ -317,7 +317,7 @@ class FlowModel(keras.Model):
     def initialize_mixture(self, x, y=None, sample_weight=None) -> None:
         """Initialises the mixture by k-means++ on the latents of these points, and `ActNorm`s.
 
-        The first `fit` does so on its own. What is frozen stays as it is.
+        The first `fit` does so on its own. Frozen parts do not change.
 
         Args:
           x: points `[N, D]`, at least K of them; with a context the pair `(x, context)`.

@@ -1,4 +1,4 @@
-"""Moving averages that an optimizer keeps of the weights: the mixture goes along with them.
+"""Moving averages that an optimizer keeps of the weights, the mixture's among them.
 
 Keras averages what the optimizer trains, and at the end of `fit` puts the averages in place of the
 weights. A mixture that was fitted to the one bijector does not fit the other.
@@ -70,7 +70,7 @@ def weights_to_average(optimizer, weights: Sequence) -> list:
 
 
 def restart(optimizer, weights: Sequence) -> None:
-    """Sets averages to the weights as they are, which then are where training starts.
+    """Sets moving averages to the current weights, from which training starts.
 
     Args:
       optimizer: of Keras, built or not, or `None`.

@@ -155,9 +155,10 @@ def split_off_validation(x, y, sample_weight, fraction: float) -> tuple[list, li
     train, validation = (
         [None if rows is None else rows[part] for rows in (x, y, sample_weight)] for part in parts
     )
-    if train[2] is not None:
+    if sample_weight is not None:
         name = "sample_weight` of the rows left by `validation_split"
         array_checks.check_some_weight(train[2], name=name)
+        array_checks.check_some_weight(validation[2], name="sample_weight of validation_data")
     return train, validation
 
 
