@@ -40,6 +40,14 @@ def _inner(x, seen):
     return x + 1
 
 
+@pytest.mark.parametrize("devices", [[], ["GPU:0"]])
+def test_orders_of_operations_for_cpu_are_not_taken_where_a_gpu_is_visible(monkeypatch, devices):
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: devices)
+    seen = []
+    tf.function(lambda: seen.append(_compat.is_compiled_for_cpu()), jit_compile=True)()
+    assert seen == [not devices]
+
+
 def test_xla_keeps_its_optimization_barrier():
     @tf.function(jit_compile=True)
     def function(x):

@@ -19,7 +19,7 @@ from tfp_gmnvp._compat.probability import (
     UncachedBijector,
     set_parameters,
 )
-from tfp_gmnvp._compat.tensorflow import is_compiled_by_xla, unfused
+from tfp_gmnvp._compat.tensorflow import is_compiled_by_xla, is_compiled_for_cpu, unfused
 
 __all__ = [
     "PlainMixture",
@@ -30,6 +30,7 @@ __all__ = [
     "clear_activation_losses",
     "correct_first_epoch",
     "is_compiled_by_xla",
+    "is_compiled_for_cpu",
     "is_given_sample_weights",
     "num_steps",
     "set_parameters",

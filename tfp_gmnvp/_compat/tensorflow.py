@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.python.ops import control_flow_util
 
-__all__ = ["is_compiled_by_xla", "unfused"]
+__all__ = ["is_compiled_by_xla", "is_compiled_for_cpu", "unfused"]
 
 
 def is_compiled_by_xla() -> bool:
@@ -28,6 +28,19 @@ def is_compiled_by_xla() -> bool:
     1.0
     """
     return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def is_compiled_for_cpu() -> bool:
+    """Returns whether XLA compiles the graph under construction, and no GPU is visible.
+
+    Some operations are written in another order for XLA on CPU, which gains nothing on a GPU.
+
+    #### Examples
+
+    >>> is_compiled_for_cpu()
+    False
+    """
+    return is_compiled_by_xla() and not tf.config.get_visible_devices("GPU")
 
 
 @tf.custom_gradient

@@ -1,16 +1,17 @@
-"""Atomic writing of files, and loading of weights that is undone on errors."""
+"""Atomic writing of files and directories, and loading of weights that is undone on errors."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
-__all__ = ["atomic_write", "restored_on_error"]
+__all__ = ["atomic_directory", "atomic_write", "restored_on_error"]
 
 
 @contextlib.contextmanager
@@ -39,6 +40,41 @@ def atomic_write(path: str | os.PathLike) -> Iterator[str]:
         new = os.path.join(directory, path.name)
         yield new
         os.replace(new, path)
+
+
+@contextlib.contextmanager
+def atomic_directory(path: Path, check: Callable[[], None]) -> Iterator[Path]:
+    """Yields the path of a temporary directory, which replaces `path` if no error occurs.
+
+    Args:
+      path: of a local directory, which need not exist.
+      check: raises an error if `path` must not be replaced; called before and after.
+
+    Yields:
+      A path in the same file system, of a directory that does not exist yet.
+
+    #### Examples
+
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     with atomic_directory(Path(parent) / "a", lambda: None) as new:
+    ...         new.mkdir()
+    ...     print(os.listdir(parent))
+    ['a']
+    """
+    check()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    workspace = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    new, old = workspace / "new", workspace / "old"
+    try:
+        yield new
+        check()  # again, as `path` may have changed meanwhile
+        if path.exists():
+            path.rename(old)
+        new.rename(path)
+    finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        shutil.rmtree(workspace, ignore_errors=True)
 
 
 @contextlib.contextmanager

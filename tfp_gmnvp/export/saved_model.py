@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp._shared.arguments import check_choice
+from tfp_gmnvp._shared.files import atomic_directory
 from tfp_gmnvp._shared.version import __version__
 from tfp_gmnvp.bijectors import context_size
 from tfp_gmnvp.export.checks import checking_shapes, rows_of_shape
@@ -95,7 +93,8 @@ def export_flow(
     check_flow(flow)
     if "://" in os.fspath(path):
         raise ValueError(f"`path` must be a local directory, got {os.fspath(path)!r}.")
-    with _replacing(Path(path).resolve(), overwrite) as directory:
+    path = Path(path).resolve()
+    with atomic_directory(path, lambda: _check_replaceable(path, overwrite)) as directory:
         module = _ExportedFlow(flow)
         tf.saved_model.save(module, str(directory), signatures=module.signatures(flow))
         extra = directory / "assets.extra"
@@ -270,25 +269,6 @@ def _description(flow):
         "dtype": flow.dtype.name,
         "version": __version__,
     }
-
-
-@contextlib.contextmanager
-def _replacing(path: Path, overwrite: bool) -> Iterator[Path]:
-    """Yields the path of a temporary directory, which replaces `path` if no error occurs."""
-    _check_replaceable(path, overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    workspace = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    new, old = workspace / "new", workspace / "old"
-    try:
-        yield new
-        _check_replaceable(path, overwrite)  # again, as `path` may have changed meanwhile
-        if path.exists():
-            path.rename(old)
-        new.rename(path)
-    finally:
-        if old.exists() and not path.exists():
-            old.rename(path)
-        shutil.rmtree(workspace, ignore_errors=True)
 
 
 def _check_replaceable(path, overwrite):

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp._shared.arguments import check_whole_number
+from tfp_gmnvp._shared.files import atomic_write
 from tfp_gmnvp._shared.tables import is_table
 from tfp_gmnvp.plotting.axes import apart_from_pyplot
 from tfp_gmnvp.plotting.summary import plot_flow
@@ -122,7 +123,8 @@ class FigureCallback(keras.callbacks.Callback):
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=self._dpi)
         if self._directory is not None:
-            (self._directory / f"epoch_{epoch:04d}.png").write_bytes(buffer.getvalue())
+            with atomic_write(self._directory / f"epoch_{epoch:04d}.png") as path:
+                Path(path).write_bytes(buffer.getvalue())
         if self._writer is not None:
             with self._writer.as_default():
                 image = tf.io.decode_png(buffer.getvalue(), channels=4)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfp_gmnvp._compat import is_compiled_by_xla
+from tfp_gmnvp._compat import is_compiled_for_cpu
 from tfp_gmnvp._shared.arguments import check_number
 
 __all__ = ["Sine", "as_activation", "silu", "sine"]
@@ -142,7 +142,7 @@ def sine(x: tf.Tensor) -> tf.Tensor:
     True
     """
     x = tf.convert_to_tensor(x)
-    return _polynomial_sine(x) if x.dtype == tf.float32 and is_compiled_by_xla() else tf.sin(x)
+    return _polynomial_sine(x) if x.dtype == tf.float32 and is_compiled_for_cpu() else tf.sin(x)
 
 
 @tf.custom_gradient

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp._compat import is_compiled_by_xla, unfused
+from tfp_gmnvp._compat import is_compiled_for_cpu, unfused
 from tfp_gmnvp._shared.arguments import as_sizes, check_number, check_whole_number
 from tfp_gmnvp._shared.seeds import RNG, stateless_seed
 from tfp_gmnvp.bijectors.context import join_context
@@ -169,7 +169,7 @@ def dense(hidden: tf.Tensor, layer: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
     fuses products with a column into the operations around them.
     """
     kernel, bias = layer
-    if not is_compiled_by_xla():
+    if not is_compiled_for_cpu():
         return tf.nn.bias_add(hidden @ kernel, bias)
     num_columns = kernel.shape[1]
     columns = tf.split(kernel, num_columns, axis=1) if num_columns <= _NARROW else [kernel]
