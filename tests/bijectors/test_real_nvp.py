@@ -11,7 +11,7 @@ from support import perturb, points
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from tfp_gmnvp.bijectors import Affine, Coupling, real_nvp
+from tfp_gmnvp.bijectors import Affine, Coupling, RationalQuadratic, real_nvp
 
 
 def perturbed(event_size=3, num_couplings=4, hidden_units=(8,), *, weights=0.3, **kwargs):
@@ -300,3 +300,16 @@ def test_checkpoint_restores_the_variables(tmp_path):
     assert np.abs(bijector.forward(x) - y).max() > 1e-3
     tf.train.Checkpoint(bijector).read(path).assert_consumed()
     np.testing.assert_array_equal(bijector.forward(x), y)
+
+
+@pytest.mark.parametrize("transform", [Affine(), RationalQuadratic(num_bins=4)])
+def test_functions_of_a_transform_are_those_of_its_bijector(transform):
+    rng = np.random.default_rng(0)
+    parameters = tf.constant(rng.normal(size=[50, 3 * transform.num_parameters]))
+    x = tf.constant(rng.normal(size=[50, 3]))
+    bijector = transform(parameters)
+    for direction in ("forward", "inverse"):
+        y, log_det = getattr(transform, f"{direction}_and_log_det")(x, parameters)
+        np.testing.assert_allclose(y, getattr(bijector, direction)(x), rtol=1e-12)
+        expected = getattr(bijector, f"{direction}_log_det_jacobian")(x, event_ndims=1)
+        np.testing.assert_allclose(log_det, expected, rtol=1e-12, atol=1e-12)

@@ -119,10 +119,12 @@ def test_zero_parameters_are_the_identity_to_rounding(num_bins, bound, dtype):
 def knots(spline, parameters):
     """The knots at both ends, `[..., m, K + 1]`, in the parameters' dtype."""
     bijector = spline(parameters)
-    top = tf.fill([*bijector._widths.shape[:-1], 1], tf.cast(spline.bound, parameters.dtype))
+    top = tf.fill(
+        [*bijector._splines._widths.shape[:-1], 1], tf.cast(spline.bound, parameters.dtype)
+    )
     return {
-        "inverse": tf.concat([bijector._edges(bijector._widths), top], axis=-1),
-        "forward": tf.concat([bijector._edges(bijector._heights), top], axis=-1),
+        "inverse": tf.concat([bijector._splines._edges(bijector._splines._widths), top], axis=-1),
+        "forward": tf.concat([bijector._splines._edges(bijector._splines._heights), top], axis=-1),
     }
 
 

@@ -19,7 +19,8 @@ def splines(dtype, num_bins, scale, bound, seed=0):
 
 def about_knots(bijector, bound, *, on_x):
     """Knots, their neighbours up to three units in the last place away, and points between."""
-    edges = bijector._edges(bijector._widths if on_x else bijector._heights).numpy()
+    splines = bijector._splines
+    edges = splines._edges(splines._widths if on_x else splines._heights).numpy()
     knots = np.concatenate([edges, np.full_like(edges[:, :1], bound)], axis=1)
     below = above = knots
     found = [knots, np.random.default_rng(1).uniform(-bound, bound, knots.shape)]

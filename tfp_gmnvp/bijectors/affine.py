@@ -55,6 +55,17 @@ class Affine(CouplingTransform):
         Returns:
           An elementwise `tfb.Bijector` of `[..., m]`.
         """
-        shift, raw = tf.split(parameters, 2, axis=-1)
-        log_scale = self.max_log_scale * tf.tanh(raw / self.max_log_scale)
+        shift, log_scale = self._shift_and_log_scale(parameters)
         return tfb.Shift(shift)(tfb.Scale(log_scale=log_scale))
+
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> tuple:
+        shift, log_scale = self._shift_and_log_scale(parameters)
+        return x * tf.exp(log_scale) + shift, tf.reduce_sum(log_scale, axis=-1)
+
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> tuple:
+        shift, log_scale = self._shift_and_log_scale(parameters)
+        return (y - shift) * tf.exp(-log_scale), -tf.reduce_sum(log_scale, axis=-1)
+
+    def _shift_and_log_scale(self, parameters):
+        shift, raw = tf.split(parameters, 2, axis=-1)
+        return shift, self.max_log_scale * tf.tanh(raw / self.max_log_scale)

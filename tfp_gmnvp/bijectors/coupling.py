@@ -9,11 +9,8 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp._shared.arguments import check_whole_number
 from tfp_gmnvp.bijectors.affine import Affine
-from tfp_gmnvp.bijectors.single_pass import (
-    SinglePassBijector,
-    forward_and_log_det,
-    inverse_and_log_det,
-)
+from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
+from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
 __all__ = ["Coupling"]
 
@@ -67,7 +64,8 @@ class Coupling(SinglePassBijector):
         self._sizes = split_sizes(event_size)
         self._conditioner = conditioner
         self._first_moves = first_moves
-        self._bijector_fn = bijector_fn
+        is_ours = isinstance(bijector_fn, CouplingTransform)
+        self._transform = bijector_fn if is_ours else _OfBijectors(bijector_fn)
         super().__init__(
             event_size=int(event_size), dtype=tf.as_dtype(dtype), parameters=parameters, name=name
         )
@@ -79,14 +77,14 @@ class Coupling(SinglePassBijector):
 
     def _forward_and_log_det(self, x, **call_kwargs):
         still, moving = self._split(x)
-        bijector = self._bijector_fn(self._conditioner(still, **call_kwargs))
-        moving, log_det = forward_and_log_det(bijector, moving)
+        parameters = self._conditioner(still, **call_kwargs)
+        moving, log_det = self._transform.forward_and_log_det(moving, parameters)
         return self._join(still, moving), log_det
 
     def _inverse_and_log_det(self, y, **call_kwargs):
         still, moving = self._split(y)
-        bijector = self._bijector_fn(self._conditioner(still, **call_kwargs))
-        moving, log_det = inverse_and_log_det(bijector, moving)
+        parameters = self._conditioner(still, **call_kwargs)
+        moving, log_det = self._transform.inverse_and_log_det(moving, parameters)
         return self._join(still, moving), log_det
 
     def _split(self, x):
@@ -95,6 +93,18 @@ class Coupling(SinglePassBijector):
 
     def _join(self, still, moving):
         return tf.concat([moving, still] if self._first_moves else [still, moving], axis=-1)
+
+
+class _OfBijectors(CouplingTransform):
+    """The transform of a plain function from parameters to a bijector."""
+
+    num_parameters = None
+
+    def __init__(self, bijector_fn):
+        self._bijector_fn = bijector_fn
+
+    def __call__(self, parameters):
+        return self._bijector_fn(parameters)
 
 
 def split_sizes(event_size: int) -> tuple[int, int]:

@@ -8,6 +8,8 @@ import dataclasses
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.bijectors.single_pass import forward_and_log_det, inverse_and_log_det
+
 __all__ = ["CouplingTransform"]
 
 tfb = tfp.bijectors
@@ -41,6 +43,18 @@ class CouplingTransform(abc.ABC):
     @abc.abstractmethod
     def __call__(self, parameters: tf.Tensor) -> tfb.Bijector:
         """The bijector of parameters `[..., m * num_parameters]`, which takes `[..., m]`."""
+
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> tuple:
+        """Returns y and log|det dy/dx|, `[...]`, of vectors x `[..., m]`.
+
+        A subclass can override it, and `inverse_and_log_det`, by plain functions of tensors: in
+        eager mode a `tfb.Bijector` takes milliseconds to make and to call.
+        """
+        return forward_and_log_det(self(parameters), x)
+
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> tuple:
+        """Returns x and log|det dx/dy|, `[...]`, of vectors y `[..., m]`."""
+        return inverse_and_log_det(self(parameters), y)
 
     def get_config(self) -> dict:
         """Returns the settings, as `from_config` takes them."""

@@ -77,6 +77,15 @@ class RationalQuadratic(CouplingTransform):
         Returns:
           A bijector of vectors `[..., m]`, whose `forward` maps z to x.
         """
+        return _SplineBijector(self._splines(parameters), parameters.dtype)
+
+    def forward_and_log_det(self, x: tf.Tensor, parameters: tf.Tensor) -> tuple:
+        return self._splines(parameters).forward_and_log_det(x)
+
+    def inverse_and_log_det(self, y: tf.Tensor, parameters: tf.Tensor) -> tuple:
+        return self._splines(parameters).inverse_and_log_det(y)
+
+    def _splines(self, parameters):
         size = parameters.shape[-1] // self.num_parameters
         shape = tf.concat([tf.shape(parameters)[:-1], [size, self.num_parameters]], axis=0)
         return _Splines(tf.reshape(parameters, shape), int(self.num_bins), float(self.bound))
@@ -93,18 +102,31 @@ class _Bin(NamedTuple):
     next_slope: tf.Tensor
 
 
-class _Splines(SinglePassBijector):
+class _SplineBijector(SinglePassBijector):
+    """Splines as a bijector."""
+
+    def __init__(self, splines, dtype, name="splines"):
+        self._splines = splines
+        super().__init__(dtype=dtype, name=name)
+
+    def _forward_and_log_det(self, x, **call_kwargs):
+        return self._splines.forward_and_log_det(x)
+
+    def _inverse_and_log_det(self, y, **call_kwargs):
+        return self._splines.inverse_and_log_det(y)
+
+
+class _Splines:
     """Independent splines with unconstrained parameters `[..., m, 3 K - 1]`."""
 
-    def __init__(self, parameters, num_bins, bound, name="splines"):
+    def __init__(self, parameters, num_bins, bound):
         self._num_bins, self._bound = num_bins, bound
         widths, heights, self._raw_slopes = tf.split(
             parameters, [num_bins, num_bins, num_bins - 1], axis=-1
         )
         self._widths, self._heights = self._lengths(widths), self._lengths(heights)
-        super().__init__(dtype=parameters.dtype, name=name)
 
-    def _inverse_and_log_det(self, x, **call_kwargs):
+    def inverse_and_log_det(self, x):
         inside, x_inside = self._clipped(x)
         at = self._bin(x_inside)
         t = _share((x_inside - at.x) / at.width)
@@ -113,7 +135,7 @@ class _Splines(SinglePassBijector):
         z = at.z + at.height * t * (s * t + at.slope * u) / q
         return tf.where(inside, z, x), _sum_where(inside, _log_slope(at, s, t, u, q))
 
-    def _forward_and_log_det(self, z, **call_kwargs):
+    def forward_and_log_det(self, z):
         inside, z_inside = self._clipped(z)
         at = self._bin(z_inside, by_height=True)
         s = at.height / at.width
