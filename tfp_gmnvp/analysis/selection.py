@@ -58,7 +58,7 @@ def select_components(
 
     Args:
       x: training data `[N, D]`.
-      num_components: numbers of components to try, `range(1, 7)` for one.
+      num_components: numbers of components to try, for example `range(1, 7)`.
       criterion: 'bic', 'aic', 'icl' or 'held_out'; see `bic`, `aic`, `icl` and
         `held_out_log_likelihood`.
       make_model: builds an untrained, compiled model, called as
@@ -69,10 +69,11 @@ def select_components(
       num_folds: number of folds, from 2 to N.
       batch_size: points of a training step.
       epochs: passes over the data.
-      verbose: as in Keras: 1 or 'auto' for a bar that shows what is being tried, 2 for lines, 0 for
+      verbose: as in Keras: 1 or 'auto' for a bar that shows what is tried, 2 for lines, 0 for
         nothing.
       seed: integer seed of the models, of the order of the points in each epoch, and of the folds.
-      **fit_options: what else `FlowModel.fit` takes, `callbacks` for one; no weights and no labels.
+      **fit_options: what else `FlowModel.fit` takes, for example `callbacks`; neither weights nor
+        labels.
 
     Returns:
       A `ComponentSelection`.

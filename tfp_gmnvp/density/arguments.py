@@ -1,4 +1,4 @@
-"""The arguments of functions that work for long, checked before they begin."""
+"""Checks the arguments of long-running functions before they begin."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _NOT_OF_FIT_DENSITY = {
     "take them",
     "y": "takes no labels; `FlowModel.fit(x, y)` does",
     "event_size": "takes the size of the vectors from x",
-    "covariance_type": "tries several: give `covariance_types`, for one `['full']`",
+    "covariance_type": "tries several: give `covariance_types`, for example `['full']`",
     "rank": "does not try covariances of type 'low_rank', whose rank that is",
     "standardize": "standardises by x as it is",
-    "context_size": "fits a density without a context; for one with it train a `FlowModel` over "
+    "context_size": "fits a density without a context; to have one, train a `FlowModel` over "
     "`gaussian_mixture_flow(..., context_size=...)`",
     "gate_units": "fits a density without a context, and so without a gate",
     "epochs": "counts training steps: give `steps`",
@@ -45,7 +45,7 @@ _NOT_OF_FIT_DENSITY = {
 
 
 def checked_table(x, *, fewest_rows: int, fewest_columns: int = 1, name: str = "x") -> np.ndarray:
-    """An array of rows, finite all.
+    """Returns the rows as an array, all finite.
 
     Args:
       x: an array, a list or a table.
@@ -121,7 +121,7 @@ def check_flow_arguments(
       defaults: what stands in for those that are not given.
 
     Raises:
-      TypeError: if there is no argument of a name, or `fit_density` sees to it by itself.
+      TypeError: if there is no argument of a name, or `fit_density` sets it itself.
       ValueError: if an argument is out of its range.
     """
     of_flow = [*inspect.signature(gaussian_mixture_flow).parameters]
@@ -135,7 +135,7 @@ def check_flow_arguments(
 
 
 def check_settings(*, steps, learning_rate, weight_decay, seed, verbose) -> None:
-    """Raises an error if a number of `fit_density` will not do.
+    """Raises an error if a number of `fit_density` is invalid.
 
     #### Examples
 
@@ -153,7 +153,7 @@ def check_settings(*, steps, learning_rate, weight_decay, seed, verbose) -> None
 
 
 def checked_num_validation(num_rows: int, validation_fraction: float, num_components: int) -> int:
-    """How many rows to set aside, two at least, so that the rest can bear the mixture.
+    """Number of validation rows: at least two, with enough rows left for the mixture.
 
     Args:
       num_rows: N.

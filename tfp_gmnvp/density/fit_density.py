@@ -1,4 +1,4 @@
-"""A density for a table of any size: a plain mixture, or a flow that is better than it."""
+"""Fits a density to a table: a plain mixture, or a flow if that is better."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def fit_density(
       learning_rate: at its highest, after a warm-up; it falls to zero as a cosine. `None` for the
         plan's.
       weight_decay: of AdamW. `None` for the plan's.
-      verbose: as in Keras: 1 or 'auto' for bars that show what is being tried, 2 for lines, 0 for
+      verbose: as in Keras: 1 or 'auto' for bars that show what is tried, 2 for lines, 0 for
         nothing.
       seed: integer seed of everything: the split, the mixtures, the flow and the order of rows.
       **flow_arguments: of `gaussian_mixture_flow`, such as `coupling`, in place of the defaults.

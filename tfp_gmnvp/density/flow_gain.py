@@ -1,4 +1,4 @@
-"""Whether a flow could improve on a mixture: a look that costs far less than to train one.
+"""Estimates cheaply, before any training, whether a flow could improve on a mixture.
 
 A flow that starts as the identity moves points by a small field v first, and so changes
 
@@ -43,7 +43,7 @@ _LEAST_GAIN = 0.01
 
 
 def may_pay_off(z: np.ndarray, num_train: int, candidate: MixtureCandidate, *, seed: int) -> bool:
-    """Whether to train a flow over a mixture.
+    """Decides whether to train a flow over a mixture.
 
     Few rows are looked at first; from a thousand on there is enough to learn from.
 
@@ -66,7 +66,7 @@ def may_pay_off(z: np.ndarray, num_train: int, candidate: MixtureCandidate, *, s
 
 
 def first_gain(z: np.ndarray, candidate: MixtureCandidate, *, seed: int) -> MonteCarloEstimate:
-    """What the best small step of a flow gains over a mixture, on points that neither has seen.
+    """Held-out gain of the best small step of a flow over a mixture.
 
     Args:
       z: points `[N, D]`.

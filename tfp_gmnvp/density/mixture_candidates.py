@@ -51,7 +51,7 @@ class MixtureCandidate(NamedTuple):
     held_out: float = np.nan
 
     def prior(self, event_size: int) -> mixtures.Prior | None:
-        """The prior that the shrinkage stands for; `None` for none.
+        """The prior of this shrinkage, or `None`.
 
         The scale falls with K as in Fraley and Raftery (2007), "Bayesian regularization for
         normal mixture estimation and model-based clustering", section 3.2.
@@ -67,7 +67,7 @@ class MixtureCandidate(NamedTuple):
         return mixtures.Prior(degrees_of_freedom=points - event_size - 1, scale=scale)
 
     def pseudo_points(self, event_size: int) -> tuple[float, float]:
-        """How many points the prior is worth, and their scatter relative to the points' variance.
+        """The prior's weight in points, and its scatter relative to the points' variance.
 
         #### Examples
 
@@ -81,7 +81,7 @@ class MixtureCandidate(NamedTuple):
 
     @property
     def description(self) -> str:
-        """What it is, in words.
+        """Describes the candidate in words.
 
         #### Examples
 
@@ -107,7 +107,7 @@ def check_candidates(
 
     Raises:
       TypeError: if one is no sequence.
-      ValueError: if one holds what will not do, or nothing that will.
+      ValueError: if one is invalid, or there is none.
 
     #### Examples
 
@@ -203,7 +203,7 @@ def fit_candidates(
 
 
 def seen_by(folds: Sequence[np.ndarray], num_points: int) -> np.ndarray:
-    """The weights of points in the mixtures of folds, each of which sees all others.
+    """Weights of points in each fold's mixture, which is fitted to all other folds.
 
     Args:
       folds: the numbers of the points in each fold.

@@ -1,4 +1,4 @@
-"""Which mixture: type of covariance, number of components and prior, by cross-validation."""
+"""Chooses a mixture by cross-validation: covariance type, number of components, prior."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class _Division(NamedTuple):
     seed: tuple[int, ...]
 
     def work(self, covariance_type) -> int:
-        """How many features of points there are for a component in each fold."""
+        """Number of features of points for one component, over all folds."""
         return len(self.folds) * STRUCTURES[covariance_type].features(self.z[:1]).size * len(self.z)
 
     def scored(self, candidates, report) -> list[MixtureCandidate]:

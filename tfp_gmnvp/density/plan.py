@@ -1,4 +1,4 @@
-"""How `fit_density` trains a flow: by how many rows there are to learn from."""
+"""Plans how `fit_density` trains a flow, by the number of training rows."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TrainingPlan(NamedTuple):
     mixture_update: Callable[..., MixtureUpdate]
 
     def with_changes(self, **changes) -> TrainingPlan:
-        """The same plan but for what is not `None`.
+        """Returns the plan with the settings that are not `None` changed.
 
         Args:
           **changes: attributes, by name.
@@ -78,7 +78,7 @@ class TrainingPlan(NamedTuple):
         return jit_compile_of(self.epochs * self.steps_per_epoch)
 
     def make_optimizer(self) -> keras.optimizers.Optimizer:
-        """AdamW, whose rate rises to the highest, and falls to zero as a cosine.
+        """AdamW with a warm-up to the highest rate, and a cosine decay to zero.
 
         #### Examples
 
@@ -95,7 +95,7 @@ class TrainingPlan(NamedTuple):
 
 
 def jit_compile_of(num_steps: int) -> bool | str:
-    """Whether to compile so many training steps by XLA, which takes longer than a few of them.
+    """Whether XLA compiles a training of so many steps; compiling pays only for many.
 
     #### Examples
 

@@ -38,7 +38,7 @@ class Settings(NamedTuple):
     prior_scatter: np.ndarray
 
     def of(self, mixtures) -> Settings:
-        """Those of some mixtures."""
+        """The parts of some mixtures."""
         return Settings(self.structure, *(array[mixtures] for array in self[1:]))
 
 
@@ -107,7 +107,7 @@ def fit(
         parameters = _m_step(sums, groups, settings)
         sums, log_prob = _e_step(points, parameters, groups, settings.structure)
         objective = _objective(points, log_prob, parameters, groups, settings)
-        # Negated, so that what is no number ends.
+        # Negated, so that NaN ends the iterations.
         done = ~(objective - before >= tolerance) | (iteration == num_iterations)
         for b in np.flatnonzero(done):
             one = _parameters_of(b, parameters, groups, settings.structure)

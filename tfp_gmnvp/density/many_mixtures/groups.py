@@ -40,7 +40,7 @@ class Groups:
         return np.maximum.reduceat(values, self.starts, axis=0)
 
     def of_components(self, values: np.ndarray) -> np.ndarray:
-        """What is a mixture's, for each of its components: `[B, ...]` to `[M, ...]`."""
+        """Repeats the value of a mixture for each of its components: `[B, ...]` to `[M, ...]`."""
         return values[self.owner]
 
     def components(self, chosen: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where a mixture starts: k-means++ centers, and the points that are nearest to each."""
+"""Starts of mixtures: k-means++ centers, and the points nearest to each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Covariance structures of many mixtures at once: the twins of those in `mixtures.covariances`.
+"""Covariance structures of many mixtures at once, as those in `mixtures.covariances`.
 
 Every structure is an exponential family: its log-densities are linear in features phi of a point,
 
@@ -67,7 +67,7 @@ class ManyCovariances(abc.ABC):
 
     @abc.abstractmethod
     def lift(self, covariance, floor) -> np.ndarray:
-        """The most likely covariances that are nowhere below `diag(floor)`, `[..., D]`."""
+        """The most likely covariances that are not below `diag(floor)`, floor `[..., D]`."""
 
     @abc.abstractmethod
     def log_prior(self, covariance, points, scatter) -> np.ndarray:
