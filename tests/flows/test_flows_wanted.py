@@ -67,7 +67,7 @@ def test_formats_that_hold_no_flow_point_to_what_does(tmp_path):
     for name, arguments in [("x.h5", {}), ("x.hdf5", {}), ("x", {}), ("x.keras.tf", {})]:
         with pytest.raises(ValueError, match=r"end in '\.keras'.*save_weights.*export_flow"):
             model.save(str(tmp_path / name), **arguments)
-    with pytest.raises(NotImplementedError, match=r"export_flow\(model\.distribution, path\)"):
+    with pytest.raises(NotImplementedError, match=r"export_flow\(model\.flow, path\)"):
         model.export(str(tmp_path / "export"))
     assert not list(tmp_path.iterdir())
     model.save(tmp_path / "x.keras")
@@ -123,7 +123,7 @@ def test_batches_of_dicts_are_refused_by_name():
             lambda: model.fit(X, validation_data=batches, verbose=0),  # noqa: B023
             lambda: gmnvp.fit_mixture(FLOW, batches),  # noqa: B023
         ):
-            with pytest.raises(TypeError, match="dicts with the keys 'a', 'b', 'c': put"):
+            with pytest.raises(TypeError, match="dicts with the keys 'a', 'b', 'c': stack"):
                 call()
     rows = data.map(lambda row: tf.stack([row[key] for key in "abc"], axis=-1))
     np.testing.assert_array_equal(np.concatenate(list(rows)), X)

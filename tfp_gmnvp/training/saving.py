@@ -67,7 +67,7 @@ def check_keras_file(path: str, arguments: dict) -> None:
         raise ValueError(
             f"`filepath` must end in '.keras', got {path!r}: other formats do not hold a flow. For "
             "the weights alone there is `save_weights('... .weights.h5')`, for a SavedModel "
-            "`tfp_gmnvp.export_flow(model.distribution, path)`."
+            "`tfp_gmnvp.export_flow(model.flow, path)`."
         )
 
 
