@@ -250,7 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=20, help="steps of one round")
-    parser.add_argument("--jit", choices=["auto", "yes", "no"], default="auto")
+    parser.add_argument("--jit", choices=["auto", "yes", "no"], default="yes")
     parser.add_argument(
         "--peer", action="append", default=[], help="a library in `peer_step.py`; repeatable"
     )
