@@ -1,4 +1,4 @@
-"""Keras callbacks that `fit` brings along: the mixture's update between epochs, and resuming."""
+"""Keras callbacks of every `fit`: the mixture's update between epochs, and resuming."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ keras = tf.keras
 
 
 class UpdateBetweenEpochs(keras.callbacks.Callback):
-    """Lets the mixture's update read the training data before each epoch; `fit` brings it along.
+    """Updates the mixture before each epoch, with the training data.
 
     It comes after callbacks that put other weights in place as an epoch begins.
     """
 
     def __init__(self, flow_model, batches):
-        """Keeps the model and what reads its training data; see `rereading.training_batches`."""
+        """Stores the model and the function that reads its training data again."""
         super().__init__()
         self._flow_model = flow_model
         self._batches = batches
@@ -48,7 +48,7 @@ class CountEpochs(keras.callbacks.Callback):
         self._flow_model = flow_model
 
     def on_epoch_end(self, epoch, logs=None):
-        """Counts the epoch; before any other callback, which may save the model.
+        """Counts the epoch, before other callbacks, which may save the model.
 
         Warns:
           UserWarning: if no point had a weight.
@@ -63,19 +63,19 @@ class CountEpochs(keras.callbacks.Callback):
 
 
 class ResumeAtWeights(keras.callbacks.Callback):
-    """Goes on with the epoch that the weights say, after any other callback restored them.
+    """Resumes from the epoch stored in the weights, after another callback restored them.
 
     Keras' `BackupAndRestore` writes the weights first and the number of the epoch in another file
     after it: killed in between, it would train that epoch twice.
     """
 
     def __init__(self, flow_model):
-        """Notes how many epochs the model has been trained for."""
+        """Stores how many epochs the model has been trained for."""
         super().__init__()
         self._flow_model = flow_model
         self._before = int(flow_model._num_epochs.numpy())
 
     def on_train_begin(self, logs=None):
-        """Corrects the number of the first epoch, where it is one behind."""
+        """Corrects the number of the first epoch if it is one behind."""
         trained = int(self._flow_model._num_epochs.numpy()) - self._before
         correct_first_epoch(self._flow_model, trained)

@@ -1,4 +1,4 @@
-"""Training steps that are skipped where the loss or its gradient is not finite."""
+"""Skips training steps whose loss or gradient is not finite."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_IN_A_ROW = 10
 
 
 class FiniteSteps:
-    """Takes a step if its loss and its gradient are finite, and counts those that are not taken.
+    """Takes a step if its loss and its gradient are finite, and counts skipped steps.
 
     A step that is skipped leaves all variables as they were, the optimizer's among them. Only under
     a `tf.distribute` strategy an optimizer with momentum moves on by that, as if the gradient were
@@ -95,17 +95,17 @@ class SkippedSteps(keras.callbacks.Callback):
         takes_tensors_as_logs(self)
 
     def on_train_begin(self, logs=None):
-        """Forgets what an earlier training skipped."""
+        """Resets the counts."""
         self._steps.skipped.assign(0)
         self._steps.in_a_row.assign(0)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Counts each epoch for itself."""
+        """Resets the count of the epoch."""
         self._steps.skipped.assign(0)
         self._next_check = _MOST_IN_A_ROW
 
     def on_train_batch_end(self, batch, logs=None):
-        """Stops if steps go on being skipped; asked once in ten steps, as asking takes time.
+        """Stops training after ten skipped steps in a row; checks once in ten steps.
 
         Raises:
           FloatingPointError: if so; the variables are those of before.
@@ -115,7 +115,7 @@ class SkippedSteps(keras.callbacks.Callback):
             self._check()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Adds the count to what the callbacks after this one show and keep.
+        """Adds the count to the logs, which later callbacks show and record.
 
         Raises:
           FloatingPointError: as `on_train_batch_end`.
@@ -168,7 +168,7 @@ def _count(name):
 
 
 def _are_finite(loss, gradients):
-    """Whether the loss and the squares of all gradients' norms are; the same on all replicas."""
+    """Whether the loss and all gradients are finite, on all replicas."""
     squares = [tf.nn.l2_loss(g) for g in gradients if g is not None]
     is_finite = tf.math.is_finite(tf.add_n([tf.abs(loss), *squares]))
     [not_finite] = replicas.sum_over_replicas([tf.cast(~is_finite, tf.float32)])

@@ -1,4 +1,4 @@
-"""TFP's plain variables as the weights of Keras models and layers, in Keras 3 and in tf_keras."""
+"""Makes `tf.Variable`s weights of Keras models and layers, in Keras 3 and tf_keras."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KERAS = "Keras 3" if IS_KERAS_3 else "tf_keras"
 
 
 def adopt(variables: Sequence[tf.Variable]) -> list:
-    """Plain `tf.Variable`s as the weights of a Keras model: the same storage, not copies.
+    """Wraps `tf.Variable`s as weights of a Keras model, which share their storage.
 
     Args:
       variables: `tf.Variable`s.
@@ -51,7 +51,7 @@ def adopt(variables: Sequence[tf.Variable]) -> list:
 
 
 def check_written_by(other: str) -> None:
-    """Raises a `ValueError` if a file was written by the other Keras, which orders weights its way.
+    """Raises a `ValueError` if the other Keras wrote a file: it orders weights differently.
 
     #### Examples
 
@@ -66,7 +66,7 @@ def check_written_by(other: str) -> None:
 
 
 def keep_constraints(weights: Sequence, module: tf.Module) -> None:
-    """Gives weights the constraints that the Keras layers have which a module calls.
+    """Copies constraints to weights from the Keras layers that a module calls.
 
     An optimizer of Keras 3 applies those of the weights that it is given; tf_keras has them in the
     variables.
@@ -98,7 +98,7 @@ def tf_variable(weight) -> tf.Variable:
 
 
 def optimizer_variables(optimizer) -> list[tf.Variable]:
-    """The `tf.Variable`s of an optimizer that is built, those that it trains left out.
+    """The `tf.Variable`s of a built optimizer, without those that it trains.
 
     #### Examples
 
@@ -112,7 +112,7 @@ def optimizer_variables(optimizer) -> list[tf.Variable]:
 
 
 def set_trainable(weight, trainable: bool) -> None:
-    """Marks a weight in Keras 3; tf_keras goes by the model's `trainable_weights`."""
+    """Marks a weight in Keras 3; tf_keras reads the model's `trainable_weights`."""
     if IS_KERAS_3:
         weight.trainable = trainable
 
@@ -127,7 +127,7 @@ def _values_by_name(state) -> dict:
 
 @shows_in_checkpoint(_values_by_name)
 class UpdateState(keras.layers.Layer):
-    """A part of a model that holds, and saves, what the mixture's update remembers.
+    """A layer that holds and saves the state of the mixture's update.
 
     What was saved of another update is left where it is.
 
@@ -144,12 +144,12 @@ class UpdateState(keras.layers.Layer):
         self.built = True
 
     def save_own_variables(self, store):
-        """Writes the values into a file of Keras'."""
+        """Writes the values to a Keras file."""
         for i, weight in enumerate(self.state):
             store[str(i)] = tf_variable(weight).numpy()
 
     def load_own_variables(self, store):
-        """Reads the values from a file of Keras', if they are there."""
+        """Reads the values from a Keras file, if it has them."""
         if len(store.keys()) == len(self.state):
             for i, weight in enumerate(self.state):
                 tf_variable(weight).assign(store[str(i)])

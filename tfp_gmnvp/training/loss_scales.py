@@ -1,4 +1,4 @@
-"""Losses that an optimizer has scaled before their gradient is taken, in Keras 3 and tf_keras."""
+"""Loss scaling, as an optimizer asks for it, in Keras 3 and tf_keras."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ keras = tf.keras
 
 
 def unwrapped(optimizer):
-    """The optimizer within a `LossScaleOptimizer`; another one as it is.
+    """The inner optimizer of a `LossScaleOptimizer`; any other optimizer itself.
 
     #### Examples
 
@@ -31,7 +31,7 @@ def unwrapped(optimizer):
 
 
 def adjusts_scale(optimizer) -> bool:
-    """Whether an optimizer leaves out steps on its own, and lowers its scale then.
+    """Whether an optimizer skips steps itself, and lowers its scale when it does.
 
     #### Examples
 
@@ -42,7 +42,7 @@ def adjusts_scale(optimizer) -> bool:
 
 
 def loss_scale(optimizer, dtype=tf.float32) -> tf.Tensor | None:
-    """What an optimizer expects the loss to be multiplied by.
+    """The factor by which the loss is multiplied before its gradient is taken.
 
     Args:
       optimizer: of Keras, built.
@@ -65,7 +65,7 @@ def loss_scale(optimizer, dtype=tf.float32) -> tf.Tensor | None:
 
 
 def for_optimizer(optimizer, gradients: Sequence[tf.Tensor | None], scale) -> tuple[list, list]:
-    """The gradients of a scaled loss as an optimizer takes them, and those of the loss.
+    """The gradients in the form that the optimizer takes, and the unscaled gradients.
 
     Args:
       optimizer: of Keras.
@@ -91,7 +91,7 @@ def for_optimizer(optimizer, gradients: Sequence[tf.Tensor | None], scale) -> tu
 
 
 def lowering(optimizer, apply: Callable, gradients: Sequence) -> Callable[[], object] | None:
-    """What has an optimizer lower its scale: a step by gradients that are not finite.
+    """A function that makes an optimizer lower its scale, by a step with NaN gradients.
 
     Args:
       optimizer: of Keras.

@@ -36,7 +36,7 @@ def uses_averages(optimizer) -> bool:
 
 
 def overwrites_weights(optimizer) -> bool:
-    """Whether averages take the weights' place in the midst of training.
+    """Whether averages replace the weights during training, not only at its end.
 
     #### Examples
 
@@ -47,7 +47,7 @@ def overwrites_weights(optimizer) -> bool:
 
 
 def weights_to_average(optimizer, weights: Sequence) -> list:
-    """Those of some weights that an optimizer averages if it is built for them, too.
+    """Weights beyond the trained ones that an optimizer averages if it is built for them.
 
     Keras 3 averages, and swaps, all weights that an optimizer was built for; tf_keras those that it
     trains.
@@ -90,7 +90,7 @@ def restart(optimizer, weights: Sequence) -> None:
 
 
 def averages_of(optimizer, weights: Sequence) -> list[tuple[tf.Variable, tf.Variable]]:
-    """Weights and their averages, of those weights that are averaged.
+    """Pairs of a weight and its moving average; weights without an average are left out.
 
     Args:
       optimizer: of Keras, built or not, or `None`.
@@ -109,7 +109,7 @@ def averages_of(optimizer, weights: Sequence) -> list[tuple[tf.Variable, tf.Vari
 
 
 def _averaging(optimizer) -> list:
-    """The optimizers that average, of one that may be wrapped, or made of several."""
+    """The optimizers with `use_ema`, also within a wrapper or a combination."""
     inner = unwrapped(optimizer)
     parts = getattr(inner, "optimizers", [inner])
     return [part for part in parts if getattr(part, "use_ema", False)]
