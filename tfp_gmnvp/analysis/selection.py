@@ -21,7 +21,7 @@ from tfp_gmnvp.analysis.selection_arguments import (
 )
 from tfp_gmnvp.analysis.selection_scores import ComponentScores, ComponentSelection
 from tfp_gmnvp.density.arguments import checked_table
-from tfp_gmnvp.density.plan import jit_compile_of, training_plan
+from tfp_gmnvp.density.plan import training_plan
 from tfp_gmnvp.flows import columns, on_arrays
 from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow
 from tfp_gmnvp.flows.summaries import mean_estimate
@@ -112,9 +112,8 @@ def select_components(
     check_enough(numbers_, len(x), num_folds)
     progress = Progress("trainings", len(numbers_) * (1 + num_folds), verbose)
     fit_options = {"epochs": epochs, **fit_options}
-    num_steps = fit_options["epochs"] * -(-len(x) // batch_size)
-    default = functools.partial(_default_model, jit_compile=jit_compile_of(num_steps))
-    fit = functools.partial(_fit, make_model or default, seed, batch_size, fit_options, progress)
+    make_model = make_model or _default_model
+    fit = functools.partial(_fit, make_model, seed, batch_size, fit_options, progress)
     degenerate_data.warn_if_degenerate(x, names=names)
     with degenerate_data.examined_already(), without_retracing_warnings():
         models = {k: fit(k, x) for k in numbers_}
@@ -136,11 +135,11 @@ def select_components(
     return ComponentSelection(criterion, scores, models)
 
 
-def _default_model(num_components, x, seed, jit_compile="auto"):
+def _default_model(num_components, x, seed):
     size = training_plan(len(x), steps=1).flow_arguments
     flow = gaussian_mixture_flow(x.shape[1], num_components, standardize=x, seed=seed, **size)
     model = FlowModel(flow, seed=seed)
-    model.compile(jit_compile=jit_compile)
+    model.compile()
     return model
 
 

@@ -225,7 +225,7 @@ def _trained(rows: _Rows, candidate, plan: TrainingPlan, settings, seed, verbose
     flow = _make_flow(gaussian_mixture_flow, x, candidate, plan.flow_arguments, seed)
     _start(flow, z[num_validation:], candidate, seed)
     start = on_arrays.log_prob(flow, on_arrays.as_points(flow, validation))
-    model = _make_model(flow, plan, settings, seed, jit_compile=plan.jit_compile)
+    model = _make_model(flow, plan, settings, seed)
     history = _train(model, train, validation, plan, verbose)
     gain = _gain(on_arrays.log_prob(flow, on_arrays.as_points(flow, validation)), start)
     return model, gain, history
@@ -242,10 +242,9 @@ def _make_flow(make, x, candidate, flow_arguments, seed):
     )
 
 
-def _make_model(flow, plan, settings, seed, jit_compile="auto") -> FlowModel:
+def _make_model(flow, plan, settings, seed) -> FlowModel:
     model = FlowModel(flow, initialize=False, seed=seed)
-    update = plan.mixture_update(**settings)
-    model.compile(plan.make_optimizer(), mixture_update=update, jit_compile=jit_compile)
+    model.compile(plan.make_optimizer(), mixture_update=plan.mixture_update(**settings))
     return model
 
 

@@ -11,14 +11,13 @@ import tensorflow as tf
 from tfp_gmnvp.bijectors import Sine
 from tfp_gmnvp.training.mixture_updates import FullBatchEM, MixtureUpdate, StepwiseEM
 
-__all__ = ["TrainingPlan", "jit_compile_of", "training_plan"]
+__all__ = ["TrainingPlan", "training_plan"]
 
 keras = tf.keras
 
 # Found by the divergence from targets of known density; of sines, the README has figures.
 _ROWS_FOR_STEPWISE_EM = 10_000
 _ROWS_FOR_SINES = 50_000
-_STEPS_FOR_XLA = 5000  # each saves a millisecond or two of some ten seconds of compiling
 
 
 class TrainingPlan(NamedTuple):
@@ -66,17 +65,6 @@ class TrainingPlan(NamedTuple):
         """
         return self._replace(**{name: a for name, a in changes.items() if a is not None})
 
-    @property
-    def jit_compile(self) -> bool | str:
-        """As of `FlowModel.compile`; see `jit_compile_of`.
-
-        #### Examples
-
-        >>> training_plan(500, steps=3000).jit_compile
-        False
-        """
-        return jit_compile_of(self.epochs * self.steps_per_epoch)
-
     def make_optimizer(self) -> keras.optimizers.Optimizer:
         """AdamW with a warm-up to the highest rate, and a cosine decay to zero.
 
@@ -92,17 +80,6 @@ class TrainingPlan(NamedTuple):
             warmup_steps=self.warmup_steps,
         )
         return keras.optimizers.AdamW(schedule, weight_decay=self.weight_decay, global_clipnorm=1.0)
-
-
-def jit_compile_of(num_steps: int) -> bool | str:
-    """Whether XLA compiles a training of so many steps; compiling pays only for many.
-
-    #### Examples
-
-    >>> jit_compile_of(100), jit_compile_of(10_000)
-    (False, 'auto')
-    """
-    return "auto" if num_steps >= _STEPS_FOR_XLA else False
 
 
 def training_plan(num_rows: int, steps: int, coupling: str = "affine") -> TrainingPlan:

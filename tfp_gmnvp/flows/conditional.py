@@ -15,6 +15,7 @@ __all__ = [
     "ConditionalFlow",
     "as_rows",
     "condition",
+    "flow_rows",
     "paired",
     "points_and_context",
     "row_shape",
@@ -187,6 +188,22 @@ def as_rows(x, dtype, *, keeps_float64: bool = False) -> tf.Tensor:
     return tf.cast(x, tf.float64 if keeps_float64 and precision.is_wide(x.dtype) else dtype)
 
 
+def flow_rows(flow: tfd.TransformedDistribution, x) -> tf.Tensor:
+    """Converts a batch to rows in the dtype that the flow takes; see `as_rows`.
+
+    Args:
+      flow: a flow, with or without a `context_size`.
+      x: points, or a pair of points and contexts.
+
+    #### Examples
+
+    >>> from tfp_gmnvp import gaussian_mixture_flow
+    >>> flow_rows(gaussian_mixture_flow(2), np.zeros([3, 2])).dtype.name
+    'float32'
+    """
+    return as_rows(x, flow.dtype, keeps_float64=precision.takes_float64(flow))
+
+
 def points_and_context(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tensor, dict]:
     """Splits a batch into points and the keyword arguments of the flow's calls.
 
@@ -211,7 +228,7 @@ def points_and_context(flow: tfd.TransformedDistribution, x) -> tuple[tf.Tensor,
     """
     size = bijectors.context_size(flow.bijector)
     x = columns.table_to_array(x, "x", flow)
-    x = as_rows(x, flow.dtype, keeps_float64=precision.takes_float64(flow))
+    x = flow_rows(flow, x)
     if not size:
         return x, {}
     event_size = flow.event_shape[-1]

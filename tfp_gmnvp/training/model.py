@@ -329,8 +329,7 @@ class FlowModel(keras.Model):
           ValueError: if there are fewer points than components, or the data is invalid.
         """
         data = checked_data(x, y, sample_weight, self.flow)
-        keeps_float64 = precision.takes_float64(self.flow)
-        rows = conditional.as_rows(data["x"], self.flow.dtype, keeps_float64=keeps_float64)
+        rows = conditional.flow_rows(self.flow, data["x"])
         self._start(rows, data["y"], data["sample_weight"])
 
     def train_step(self, data):

@@ -162,8 +162,7 @@ class Steps:
         dtype = self._flow.dtype
         if sample_weight is not None:
             sample_weight = tf.reshape(tf.cast(sample_weight, dtype), [-1])
-        keeps_float64 = precision.takes_float64(self._flow)
-        rows = conditional.as_rows(x, dtype, keeps_float64=keeps_float64)
+        rows = conditional.flow_rows(self._flow, x)
         if sample_weight is None and rows.dtype != dtype:
             sample_weight = tf.ones([tf.shape(rows)[0]], dtype)
         num_components = self._flow.distribution.components_distribution.batch_shape[-1]

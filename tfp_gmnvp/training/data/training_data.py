@@ -163,5 +163,4 @@ class TrainingData:
 
     def rows(self) -> tf.Tensor:
         """The points of the sample as a tensor; a context is in the last columns."""
-        keeps_float64 = precision.takes_float64(self._flow)
-        return conditional.as_rows(self.sample[0], self._flow.dtype, keeps_float64=keeps_float64)
+        return conditional.flow_rows(self._flow, self.sample[0])
