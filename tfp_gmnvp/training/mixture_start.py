@@ -10,7 +10,8 @@ from tfp_gmnvp import bijectors, em, mixtures
 from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp.flows import conditional, precision
 from tfp_gmnvp.training import freezing
-from tfp_gmnvp.training.data import labels, rereading
+from tfp_gmnvp.training.data import labels
+from tfp_gmnvp.training.data.row_reader import rows_at_once
 from tfp_gmnvp.training.devices import replicas
 from tfp_gmnvp.training.mixture_updates import MixtureUpdate
 
@@ -106,7 +107,7 @@ def _num_seedings(num_components, rows):
 
 def _latents(flow, rows):
     """The latents of many points, computed in chunks, because activations take memory."""
-    latents, size = [], rereading.rows_at_once(rows, 4096)
+    latents, size = [], rows_at_once(rows, 4096)
     for start in range(0, len(rows), size):
         x, context = conditional.points_and_context(flow, rows[start : start + size])
         latents.append(precision.latents_and_log_det(flow, x, **context)[0])

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp.flows.conditional import as_rows
 from tfp_gmnvp.training.data.labels import as_labels
+from tfp_gmnvp.training.data.row_reader import RowReader
 
-__all__ = ["MOST_ENTRIES", "Batch", "rows_at_once", "training_batches"]
+__all__ = ["Batch", "training_batches"]
 
 #: Points `[n, D]`, or `[n, D + C]` with their contexts, labels `[n]` or `None`, and weights `[n]`
 #: or `None`.
 Batch = tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]
 
 _BATCH_SIZE = 4096
-_BATCH_ENTRIES = 2**20  # limits batches of large events, such as images
-MOST_ENTRIES = 4 * _BATCH_ENTRIES  #: numbers in the sample for initialisation, at most
 
 
 def training_batches(
@@ -69,26 +66,8 @@ def training_batches(
             return lambda: _at_least_one(_unpack(x[i], dtype, keeps_float64) for i in range(len(x)))
     if not hasattr(x, "shape"):
         return lambda: _raise_read_once(x)
-    return lambda: _slices(x, y, sample_weight, dtype, keeps_float64)
-
-
-def rows_at_once(x, most: int, *, entries: int = _BATCH_ENTRIES) -> int:
-    """The number of rows to hold in memory at once: `most`, or fewer if rows are large.
-
-    Args:
-      x: an array or tensor `[N, ...]`.
-      most: the maximal number of rows.
-      entries: the maximal number of entries.
-
-    Returns:
-      A whole number >= 1.
-
-    #### Examples
-
-    >>> rows_at_once(np.zeros([9, 2]), 4096), rows_at_once(np.zeros([9, 32, 32, 3]), 4096)
-    (4096, 341)
-    """
-    return max(1, min(most, entries // max(1, math.prod(x.shape[1:]))))
+    reader = RowReader(x, y, sample_weight, dtype=dtype)
+    return lambda: (_unpack(rows, dtype, keeps_float64) for rows in reader.slices(_BATCH_SIZE))
 
 
 def _at_least_one(batches):
@@ -108,19 +87,6 @@ def _raise_read_once(x):
         f"`PyDataset`, got {type(x).__name__}. To train on it, call `initialize_mixture` first, "
         "and use an update that needs only batches: `StepwiseEM` or `GradientUpdate`."
     )
-
-
-def _rows(parts, rows):
-    return tuple(None if part is None else part[rows] for part in parts)
-
-
-def _slices(x, y, sample_weight, dtype, keeps_float64):
-    batch_size = rows_at_once(x, _BATCH_SIZE)
-    for start in range(0, len(x), batch_size):
-        rows = slice(start, start + batch_size)
-        if isinstance(x, np.memmap):  # its values are not checked yet
-            array_checks.check_finite("x", x[rows], dtype, range(start, len(x)))
-        yield _unpack(_rows((x, y, sample_weight), rows), dtype, keeps_float64)
 
 
 def _unpack(element, dtype, keeps_float64) -> Batch:

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp.training.data.fit_arguments import batch_size_of
 from tfp_gmnvp.training.data.labels import no_labels
-from tfp_gmnvp.training.data.rereading import rows_at_once
+from tfp_gmnvp.training.data.row_reader import RowReader, rows_at_once
 from tfp_gmnvp.training.data.shuffling import shuffled
 
 __all__ = ["fit_by_rows", "read_by_rows", "row_batches", "some_batches"]
@@ -52,7 +51,7 @@ def fit_by_rows(arguments: dict, shuffle_seed, epoch, dtype=tf.float32) -> dict:
     data = {name: arguments.pop(name) for name in ("x", "y", "sample_weight")}
     size = batch_size_of(x, arguments.pop("batch_size", None), steps)
     seed = shuffle_seed if arguments.get("shuffle", True) else None
-    reader = _Reader(**data, batch_size=size, shuffle_seed=seed, dtype=dtype)
+    reader = _ChunkReader(**data, batch_size=size, shuffle_seed=seed, dtype=dtype)
     arguments["shuffle"] = False  # with its default, Keras warns about a data set
     return {**arguments, "x": _endless(reader, epoch) if steps else _one_pass(reader, epoch)}
 
@@ -121,11 +120,12 @@ def row_batches(
     [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 5.0]]]
     """
     return _one_pass(
-        _Reader(x, y, sample_weight, batch_size, shuffle_seed=shuffle_seed, dtype=dtype), number
+        _ChunkReader(x, y, sample_weight, batch_size, shuffle_seed=shuffle_seed, dtype=dtype),
+        number,
     )
 
 
-class _Reader:
+class _ChunkReader:
     """Reads chunks of rows. A chunk holds many batches if rows are short.
 
     The graph has only a weak reference to it: TensorFlow's default graph never frees the Python
@@ -135,11 +135,16 @@ class _Reader:
     def __init__(self, x, y, sample_weight, batch_size, *, shuffle_seed, dtype):
         if y is None and sample_weight is not None:
             y = no_labels(len(x))
-        self.arrays = [np.asanyarray(a) for a in (x, y, sample_weight) if a is not None]
+        arrays = (None if a is None else np.asanyarray(a) for a in (x, y, sample_weight))
+        self._reader = RowReader(*arrays, dtype=dtype)
         rows_of_chunk = rows_at_once(x, _ENTRIES_AT_ONCE, entries=_ENTRIES_AT_ONCE)
         self.chunk_size = batch_size * max(1, rows_of_chunk // batch_size)
-        self.batch_size, self.num_rows = batch_size, len(x)
-        self.shuffle_seed, self.dtype = shuffle_seed, dtype
+        self.batch_size, self.num_rows, self.shuffle_seed = batch_size, len(x), shuffle_seed
+
+    @property
+    def arrays(self):
+        """Points, labels and weights, those that there are."""
+        return [array for array in self._reader.parts if array is not None]
 
     def read(self, index, number):
         """The rows of a chunk, in the shuffled order of a pass."""
@@ -147,10 +152,7 @@ class _Reader:
         rows = np.arange(start, min(start + self.chunk_size, self.num_rows))
         if self.shuffle_seed is not None:
             rows = shuffled(rows, self.shuffle_seed(int(number)), self.num_rows)
-        parts = [np.ascontiguousarray(array[rows]) for array in self.arrays]
-        if isinstance(self.arrays[0], np.memmap):  # its values are not checked yet
-            array_checks.check_finite("x", parts[0], self.dtype, rows)
-        return parts
+        return [np.ascontiguousarray(a) for a in self._reader.read(rows) if a is not None]
 
 
 def _one_pass(reader, number) -> tf.data.Dataset:

@@ -8,8 +8,11 @@ import tensorflow as tf
 from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp._shared.row_samples import row_numbers
 from tfp_gmnvp.training.data import rereading
+from tfp_gmnvp.training.data.row_reader import rows_at_once
 
 __all__ = ["sample_of_arrays", "sample_of_batches"]
+
+_MOST_ENTRIES = 2**22  # numbers in a sample
 
 
 def sample_of_arrays(x, y=None, sample_weight=None, *, size: int, seed, dtype=tf.float32) -> tuple:
@@ -39,7 +42,7 @@ def sample_of_arrays(x, y=None, sample_weight=None, *, size: int, seed, dtype=tf
     >>> x.ravel().tolist(), weights.tolist()
     ([0.0, 2.0], [1, 2])
     """
-    size = rereading.rows_at_once(x, size, entries=rereading.MOST_ENTRIES)
+    size = rows_at_once(x, size, entries=_MOST_ENTRIES)
     rows = row_numbers(len(x), size=size, seed=seed, y=y, sample_weight=sample_weight)
     x, *others = (
         None if part is None else np.asarray(_as_array(part)[rows])
@@ -77,7 +80,7 @@ def sample_of_batches(batches, *, size: int, seed) -> rereading.Batch:
     kept, labelled, num_seen = None, None, 0
     for x, y, weights in batches():
         if kept is None:
-            size = rereading.rows_at_once(x, size, entries=rereading.MOST_ENTRIES)
+            size = rows_at_once(x, size, entries=_MOST_ENTRIES)
             kept, labelled = _Lowest(size), _Lowest(size)
         draws = rng.random(len(x))
         order = num_seen + np.arange(len(x))
