@@ -327,3 +327,13 @@ def test_weights_are_seen_from_a_layer_in_a_thread_of_a_replica(weights, answer)
         [sys.executable, "-c", _REPLICAS, weights], capture_output=True, text=True, check=False
     )
     assert run.stdout.split()[-1:] == [answer], run.stderr[-2000:]
+
+
+def test_tapes_and_accumulators_are_seen():
+    assert not _compat.is_differentiated()
+    with tf.GradientTape():
+        assert _compat.is_differentiated()
+    x = tf.constant(1.0)
+    with tf.autodiff.ForwardAccumulator(x, x):
+        assert _compat.is_differentiated()
+    assert not _compat.is_differentiated()

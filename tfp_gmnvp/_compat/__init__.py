@@ -19,7 +19,12 @@ from tfp_gmnvp._compat.probability import (
     UncachedBijector,
     set_parameters,
 )
-from tfp_gmnvp._compat.tensorflow import is_compiled_by_xla, is_compiled_for_cpu, unfused
+from tfp_gmnvp._compat.tensorflow import (
+    is_compiled_by_xla,
+    is_compiled_for_cpu,
+    is_differentiated,
+    unfused,
+)
 
 __all__ = [
     "PlainMixture",
@@ -31,6 +36,7 @@ __all__ = [
     "correct_first_epoch",
     "is_compiled_by_xla",
     "is_compiled_for_cpu",
+    "is_differentiated",
     "is_given_sample_weights",
     "num_steps",
     "set_parameters",

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
+from tensorflow.python.eager import record
 from tensorflow.python.ops import control_flow_util
 
-__all__ = ["is_compiled_by_xla", "is_compiled_for_cpu", "unfused"]
+__all__ = ["is_compiled_by_xla", "is_compiled_for_cpu", "is_differentiated", "unfused"]
 
 
 def is_compiled_by_xla() -> bool:
@@ -41,6 +42,22 @@ def is_compiled_for_cpu() -> bool:
     False
     """
     return is_compiled_by_xla() and not tf.config.get_visible_devices("GPU")
+
+
+def is_differentiated() -> bool:
+    """Returns whether a gradient tape or a forward accumulator records eager operations.
+
+    Public way: none. `tf.GradientTape` does not say whether one is active.
+
+    #### Examples
+
+    >>> with tf.GradientTape():
+    ...     is_differentiated()
+    True
+    >>> is_differentiated()
+    False
+    """
+    return record.could_possibly_record()
 
 
 @tf.custom_gradient

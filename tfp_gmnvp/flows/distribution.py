@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 from tfp_gmnvp._compat import PlainTransformedDistribution
 from tfp_gmnvp._shared.array_checks import check_tensor_dtype
 from tfp_gmnvp.bijectors import Frozen, SinglePassBijector, SinglePassChain
+from tfp_gmnvp.flows.traced_log_prob import is_traceable, traced_log_prob
 
 __all__ = ["Flow"]
 
@@ -61,6 +62,12 @@ class Flow(PlainTransformedDistribution):
         # Not `bijector(...)`: it is a `tfb.Chain`, whose cache outlives updates of the variables.
         is_plain = isinstance(of_latents, tfb.Identity)
         return Frozen(self.bijector if is_plain else SinglePassChain([self.bijector, of_latents]))
+
+    def _log_prob(self, value, **kwargs):
+        built_with = getattr(self, "_built_with", None)
+        if kwargs or built_with is None or not is_traceable(built_with.arguments):
+            return super()._log_prob(value, **kwargs)
+        return traced_log_prob(self, PlainTransformedDistribution._log_prob, value)
 
     def _check_value(self, value):
         check_tensor_dtype("x", value, self.dtype)

@@ -18,7 +18,7 @@ from tfp_gmnvp.flows import columns, conditional, precision
 from tfp_gmnvp.flows.configuration import flow_config
 from tfp_gmnvp.flows.gaussian_mixture_flow import check_flow
 from tfp_gmnvp.training import parameter_table, saving, weight_averages
-from tfp_gmnvp.training.compiled_step import pays_to_compile
+from tfp_gmnvp.training.current_steps import current_steps
 from tfp_gmnvp.training.data import fit_arguments, row_batches
 from tfp_gmnvp.training.data.batch_checks import value_errors_of_batches
 from tfp_gmnvp.training.data.checked_data import checked_data
@@ -30,7 +30,6 @@ from tfp_gmnvp.training.keras_weights import KERAS, UpdateState, tf_variable
 from tfp_gmnvp.training.mixture_start import start_on_data
 from tfp_gmnvp.training.mixture_updates import FullBatchEM, MixtureUpdate
 from tfp_gmnvp.training.running_means import RunningMeans, kept
-from tfp_gmnvp.training.step import Steps
 from tfp_gmnvp.training.training_run import train
 from tfp_gmnvp.training.weights import FlowWeights, update_in_force
 
@@ -190,7 +189,8 @@ class FlowModel(keras.Model):
         kwargs.setdefault("weighted_metrics", [])  # none: `loss` is weighted as it is
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)  # we do it ourselves
         self._groups.mark_mixture(mixture_update)
-        self._make_steps()
+        self._steps = None
+        self._prepare_steps()
 
     @property
     def update_in_force(self) -> MixtureUpdate | None:
@@ -297,7 +297,7 @@ class FlowModel(keras.Model):
         data = TrainingData(self.flow, **data, steps_per_epoch=steps_per_epoch, seed=seed)
         if data.is_array:
             data.warn_if_degenerate()
-        self._refresh_steps(data.num_steps(arguments))
+        self._prepare_steps(data.num_steps(arguments))
         with self._fitting(data), value_errors_of_batches():
             if not self._is_initialized.numpy() and self.trainable:
                 self._start(data.rows(), *data.sample[1:])
@@ -407,7 +407,7 @@ class FlowModel(keras.Model):
         fit_arguments.check_class_weight(class_weight)
         data = checked_data(x, y, sample_weight, self.flow, is_batch=True)
         self._check_compiled("train_on_batch")
-        self._refresh_steps()
+        self._prepare_steps()
         return super().train_on_batch(**data, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
@@ -511,37 +511,12 @@ class FlowModel(keras.Model):
         weight_averages.restart(getattr(self, "optimizer", None), self.weights)
         self._is_initialized.assign(True)
 
-    def _make_steps(self, num_steps: int | None = None):
-        """Builds the optimizer and the steps for what is trained now."""
-        trained, update = self.trainable_weights, self.update_in_force
-        self._groups.build_optimizer(self.optimizer, trained, update)
-        with self.distribute_strategy.scope():
-            self._steps = Steps(
-                self.flow,
-                self.optimizer,
-                update,
-                trained,
-                label_weight=self.label_weight,
-                seed=self._seed,
-                compiles=self._compiles(num_steps),
-                finite_steps=self._finite_steps,
-            )
-        self.train_function = self.test_function = None
-
-    def _refresh_steps(self, num_steps: int | None = None):
-        """Makes the steps anew if a part was frozen or set free, or XLA is to compile now."""
-        is_same = self._steps.are_for(self.trainable_weights, self.update_in_force)
-        if not is_same or (self._compiles(num_steps) and not self._steps.compiles):
-            self._make_steps(num_steps)
-
-    def _compiles(self, num_steps):
-        """Whether XLA compiles the steps of a `fit` of so many, if that is known."""
-        with self.distribute_strategy.scope():
-            can_compile = not (tf.distribute.has_strategy() or self.run_eagerly)
-        is_wanted = self.compiles_by_xla
-        return can_compile and bool(
-            pays_to_compile(num_steps) if is_wanted == "auto" else is_wanted
-        )
+    def _prepare_steps(self, num_steps: int | None = None):
+        """Makes the steps, unless those of before are for what is trained now."""
+        own = {"seed": self._seed, "finite_steps": self._finite_steps}
+        steps = current_steps(self, self._groups, self._steps, num_steps=num_steps, **own)
+        if steps is not self._steps:
+            self._steps, self.train_function, self.test_function = steps, None, None
 
     @contextlib.contextmanager
     def _fitting(self, data: TrainingData):
