@@ -5,9 +5,11 @@ its use, and which public alternatives were tried.
 """
 
 import ast
+import gc
 import pathlib
 import subprocess
 import sys
+import weakref
 
 import keras
 import pytest
@@ -299,6 +301,7 @@ def test_the_keras_method_that_runs_is_seen_from_a_layer(weights):
 
 _REPLICAS = """
 import sys
+import weakref
 import tensorflow as tf
 import tfp_gmnvp as gmnvp
 tf.config.set_logical_device_configuration(
@@ -337,3 +340,67 @@ def test_tapes_and_accumulators_are_seen():
     with tf.autodiff.ForwardAccumulator(x, x):
         assert _compat.is_differentiated()
     assert not _compat.is_differentiated()
+
+
+@_compat.custom_gradient
+def _cubed(x):
+    return x**3, lambda upstream: 3.0 * x**2 * upstream
+
+
+def _by_while_loop(x):
+    return tf.while_loop(lambda i, y: i < 2, lambda i, y: (i + 1, _cubed(y)), [0, x])[1]
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (_cubed, 12.0),
+        (lambda x: tf.cond(x > 0, lambda: _cubed(x), lambda: x), 12.0),
+        (tf.function(_cubed), 12.0),
+        (_by_while_loop, 9.0 * 2.0**8),
+        (lambda x: tf.map_fn(_cubed, x[tf.newaxis])[0], 12.0),
+        (tf.recompute_grad(_cubed), 12.0),
+    ],
+    ids=["plain", "cond", "function", "while", "map", "recomputed"],
+)
+@pytest.mark.parametrize("is_graph", [False, True])
+def test_custom_gradients_pass_through_control_flow(function, expected, is_graph):
+    def derivative(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        return tape.gradient(y, x)
+
+    derivative = tf.function(derivative) if is_graph else derivative
+    assert float(derivative(tf.constant(2.0))) == expected
+
+
+def test_second_derivatives_of_custom_gradients():
+    @tf.function
+    def second(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = _cubed(x)
+            first = tape.gradient(y, x)
+        return outer.gradient(first, x)
+
+    assert float(second(tf.constant(2.0))) == 12.0
+
+
+def test_a_graph_of_a_custom_gradient_is_freed():
+    def graph_of_trace():
+        function = tf.function(lambda x: _cubed(x), autograph=False)
+        return weakref.ref(function.get_concrete_function(tf.constant(2.0)).graph)
+
+    graph = graph_of_trace()
+    gc.collect()
+    assert graph() is None
+
+
+def test_a_saved_function_with_a_custom_gradient(tmp_path):
+    module = tf.Module()
+    module.cubed = tf.function(_cubed, input_signature=[tf.TensorSpec([])])
+    tf.saved_model.save(module, str(tmp_path / "cubed"))
+    assert float(tf.saved_model.load(str(tmp_path / "cubed")).cubed(2.0)) == 8.0

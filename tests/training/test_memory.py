@@ -66,3 +66,24 @@ def test_data_of_whole_procedures_is_freed():
     del x, flow
     gc.collect()
     assert [reference() for reference in references] == [None, None]
+
+
+@pytest.mark.one_keras
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+def test_the_graphs_of_a_training_are_freed(covariance_type):
+    flow = gmnvp.gaussian_mixture_flow(
+        3, 2, covariance_type=covariance_type, num_couplings=1, hidden_units=(4,), seed=0
+    )
+    model = gmnvp.FlowModel(flow, seed=0)
+    model.compile("adam", mixture_update=gmnvp.StepwiseEM())
+    num_before = num_graphs()
+    model.fit(points(60), epochs=1, verbose=0)
+    assert num_graphs() > num_before
+    del model, flow
+    assert num_graphs() == num_before
+
+
+def num_graphs():
+    """The number of graphs of functions in memory."""
+    gc.collect()
+    return sum(type(thing).__name__ == "FuncGraph" for thing in gc.get_objects())

@@ -4,6 +4,7 @@ Each entry names the public way that was tried and why it fails, and the version
 work with. `tests/test_compat.py` has a test for each, which fails when an upgrade breaks it.
 """
 
+from tfp_gmnvp._compat.custom_gradients import custom_gradient, own_gradients
 from tfp_gmnvp._compat.keras import clear_activation_losses, sublayers
 from tfp_gmnvp._compat.keras_callers import is_given_sample_weights
 from tfp_gmnvp._compat.keras_training import (
@@ -34,11 +35,13 @@ __all__ = [
     "build_nothing",
     "clear_activation_losses",
     "correct_first_epoch",
+    "custom_gradient",
     "is_compiled_by_xla",
     "is_compiled_for_cpu",
     "is_differentiated",
     "is_given_sample_weights",
     "num_steps",
+    "own_gradients",
     "set_parameters",
     "shows_in_checkpoint",
     "sublayers",

@@ -10,6 +10,8 @@ from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.python.eager import record
 from tensorflow.python.ops import control_flow_util
 
+from tfp_gmnvp._compat.custom_gradients import custom_gradient
+
 __all__ = ["is_compiled_by_xla", "is_compiled_for_cpu", "is_differentiated", "unfused"]
 
 
@@ -60,7 +62,7 @@ def is_differentiated() -> bool:
     return record.could_possibly_record()
 
 
-@tf.custom_gradient
+@custom_gradient
 def unfused(x: tf.Tensor) -> tf.Tensor:
     """Stops XLA from fusing the computation of a tensor with the operations that use it.
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp._compat import custom_gradient
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 
 __all__ = ["Permutation", "as_permutation"]
@@ -75,7 +76,7 @@ def as_permutation(permutation: Sequence[int], event_size: int) -> np.ndarray:
 
 
 def _reorder(x, permutation, inverse_permutation):
-    @tf.custom_gradient
+    @custom_gradient
     def reorder(x):
         return (
             tf.gather(x, permutation, axis=-1),

@@ -39,6 +39,8 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp._compat import custom_gradient
+
 __all__ = ["reparameterize"]
 
 
@@ -79,7 +81,7 @@ def reparameterize(
     """
     z = tf.stop_gradient(z)
 
-    @tf.custom_gradient
+    @custom_gradient
     def attach(logits, loc, inverse_scale):
         def gradient(dz):
             event_size = z.shape[-1]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from tfp_gmnvp._compat import custom_gradient
 from tfp_gmnvp.mixtures.components import GaussianComponents
 
 __all__ = ["clip_to_range", "finite_log_joint", "log_posterior", "log_sum_exp"]
@@ -120,7 +121,7 @@ def log_sum_exp(log_joint: tf.Tensor, mixture, z: tf.Tensor) -> tf.Tensor:
     (-inf, '-1e+25')
     """
 
-    @tf.custom_gradient
+    @custom_gradient
     def total(log_joint):
         def gradient(upstream):
             far = _is_far(log_joint)

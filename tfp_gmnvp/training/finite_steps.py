@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp._compat import takes_tensors_as_logs
+from tfp_gmnvp._compat import own_gradients, takes_tensors_as_logs
 from tfp_gmnvp.training.devices import replicas
 
 __all__ = ["FiniteSteps", "SkippedSteps", "if_finite"]
@@ -157,6 +157,7 @@ def if_finite(
 
     def call(function):
         function()
+        own_gradients()
         return tf.constant(1)  # both branches of a `tf.cond` return the same
 
     tf.cond(is_finite, lambda: call(update), lambda: call(otherwise or (lambda: None)))

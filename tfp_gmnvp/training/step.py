@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_gmnvp import bijectors, em, mixtures
-from tfp_gmnvp._compat import is_compiled_for_cpu, num_steps
+from tfp_gmnvp._compat import is_compiled_for_cpu, num_steps, own_gradients
 from tfp_gmnvp.flows import conditional, precision
 from tfp_gmnvp.training import loss_scales, weight_averages
 from tfp_gmnvp.training.compiled_step import CompiledStep, uncompiled
@@ -130,6 +130,7 @@ class Steps:
             given=given,
             otherwise=loss_scales.lowering(self._optimizer, self._apply, given),
         )
+        own_gradients()
         return statistics, log_joint, log_prob, is_finite
 
     def _gradients(self, x, y, sample_weight):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfp_gmnvp._compat import is_compiled_for_cpu
+from tfp_gmnvp._compat import custom_gradient, is_compiled_for_cpu
 from tfp_gmnvp._shared.arguments import check_number
 
 __all__ = ["Sine", "as_activation", "silu", "sine"]
@@ -114,7 +114,7 @@ def silu(x: tf.Tensor) -> tf.Tensor:
     return _silu(x)  # `pickle` finds this function by name, but not one with a custom gradient
 
 
-@tf.custom_gradient
+@custom_gradient
 def _silu(x):
     sigma = tf.sigmoid(x)
     value = x * sigma
@@ -145,7 +145,7 @@ def sine(x: tf.Tensor) -> tf.Tensor:
     return _polynomial_sine(x) if x.dtype == tf.float32 and is_compiled_for_cpu() else tf.sin(x)
 
 
-@tf.custom_gradient
+@custom_gradient
 def _polynomial_sine(x):
     sign, rest = _reduced(x)
     value = sign * rest * _alternating(rest * rest, [math.factorial(2 * i + 1) for i in _terms()])

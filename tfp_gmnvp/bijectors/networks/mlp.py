@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_gmnvp._compat import is_compiled_for_cpu, unfused
+from tfp_gmnvp._compat import custom_gradient, is_compiled_for_cpu, unfused
 from tfp_gmnvp._shared.arguments import as_sizes, check_number, check_whole_number
 from tfp_gmnvp._shared.seeds import RNG, stateless_seed
 from tfp_gmnvp.bijectors.context import join_context
@@ -177,7 +177,7 @@ def dense(hidden: tf.Tensor, layer: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
     return tf.nn.bias_add(tf.concat(products, axis=-1), bias)
 
 
-@tf.custom_gradient
+@custom_gradient
 def _product_for_xla(hidden, kernel):
     """A product of matrices whose gradient is fast under XLA on CPU.
 

@@ -9,10 +9,9 @@ from tfp_gmnvp.mixtures.components import DiagComponents
 from tfp_gmnvp.mixtures.covariances.base import CovarianceStructure
 from tfp_gmnvp.mixtures.covariances.rounding import spacing
 from tfp_gmnvp.mixtures.covariances.sums import replace_rows, sum_of_products
+from tfp_gmnvp.mixtures.scale_bijectors import PositiveScale
 
 __all__ = ["Diagonal"]
-
-tfb = tfp.bijectors
 
 
 class Diagonal(CovarianceStructure):
@@ -35,7 +34,7 @@ class Diagonal(CovarianceStructure):
     def unit_components(self, loc, *, seed, name):
         del seed
         scale = tfp.util.TransformedVariable(
-            tf.ones(loc.shape, loc.dtype), tfb.Exp(), name=f"{name}/scale"
+            tf.ones(loc.shape, loc.dtype), PositiveScale(), name=f"{name}/scale"
         )
         return DiagComponents(loc, scale, covariance_type=self.name)
 

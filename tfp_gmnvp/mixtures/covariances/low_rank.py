@@ -13,10 +13,9 @@ from tfp_gmnvp.mixtures.covariances.diagonal import Diagonal
 from tfp_gmnvp.mixtures.covariances.rounding import beside_variances, spacing
 from tfp_gmnvp.mixtures.covariances.sums import replace_rows, sum_of_products
 from tfp_gmnvp.mixtures.low_rank_components import LowRankComponents
+from tfp_gmnvp.mixtures.scale_bijectors import PositiveScale
 
 __all__ = ["LowRank"]
-
-tfb = tfp.bijectors
 
 
 class LowRank(CovarianceStructure):
@@ -55,7 +54,7 @@ class LowRank(CovarianceStructure):
 
     def unit_components(self, loc, *, seed, name):
         scale = tfp.util.TransformedVariable(
-            tf.ones(loc.shape, loc.dtype), tfb.Exp(), name=f"{name}/scale"
+            tf.ones(loc.shape, loc.dtype), PositiveScale(), name=f"{name}/scale"
         )
         loadings = small_loadings([*loc.shape, self.rank], seed, loc.dtype)
         return LowRankComponents(loc, scale, tf.Variable(loadings, name=f"{name}/loadings"))

@@ -6,11 +6,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_gmnvp.mixtures.scale_bijectors import ScaleTril
 from tfp_gmnvp.mixtures.triangular import inverse_tril
 
 __all__ = ["eigenvalues", "lift_eigenvalues", "log_prior_of_matrices", "unit_scale_tril"]
-
-tfb = tfp.bijectors
 
 
 def unit_scale_tril(loc: tf.Variable, num_matrices: int, name: str):
@@ -23,7 +22,7 @@ def unit_scale_tril(loc: tf.Variable, num_matrices: int, name: str):
     """
     return tfp.util.TransformedVariable(
         tf.eye(loc.shape[-1], batch_shape=[num_matrices], dtype=loc.dtype),
-        tfb.FillScaleTriL(diag_bijector=tfb.Exp(), diag_shift=None),
+        ScaleTril(),
         name=f"{name}/scale",
     )
 

@@ -7,10 +7,9 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp.mixtures.components import DiagComponents
 from tfp_gmnvp.mixtures.covariances.diagonal import Diagonal
+from tfp_gmnvp.mixtures.scale_bijectors import PositiveScale
 
 __all__ = ["Spherical"]
-
-tfb = tfp.bijectors
 
 
 class Spherical(Diagonal):
@@ -35,7 +34,7 @@ class Spherical(Diagonal):
     def unit_components(self, loc, *, seed, name):
         del seed
         scale = tfp.util.TransformedVariable(
-            tf.ones([loc.shape[0], 1], loc.dtype), tfb.Exp(), name=f"{name}/scale"
+            tf.ones([loc.shape[0], 1], loc.dtype), PositiveScale(), name=f"{name}/scale"
         )
         return DiagComponents(loc, scale, covariance_type=self.name)
 

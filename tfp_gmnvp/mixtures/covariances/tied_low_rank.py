@@ -14,10 +14,9 @@ from tfp_gmnvp.mixtures.covariances.low_rank import (
 )
 from tfp_gmnvp.mixtures.covariances.rounding import beside_variances, spacing
 from tfp_gmnvp.mixtures.low_rank_components import LowRankComponents
+from tfp_gmnvp.mixtures.scale_bijectors import PositiveScale
 
 __all__ = ["TiedLowRank", "TiedLowRankComponents"]
-
-tfb = tfp.bijectors
 
 
 class TiedLowRank(LowRank):
@@ -48,7 +47,7 @@ class TiedLowRank(LowRank):
     def unit_components(self, loc, *, seed, name):
         event_size = loc.shape[-1]
         scale = tfp.util.TransformedVariable(
-            tf.ones([1, event_size], loc.dtype), tfb.Exp(), name=f"{name}/scale"
+            tf.ones([1, event_size], loc.dtype), PositiveScale(), name=f"{name}/scale"
         )
         loadings = small_loadings([1, event_size, self.rank], seed, loc.dtype)
         return TiedLowRankComponents(loc, scale, tf.Variable(loadings, name=f"{name}/loadings"))
