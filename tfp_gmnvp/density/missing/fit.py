@@ -46,6 +46,7 @@ keras = tf.keras
 
 _FEWEST_ROWS_FOR_A_FLOW = 150
 _MOST_ROWS_TO_CHOOSE_BY = 2000
+_NUM_FOLDS = 3
 _SAMPLES_OF_LOSS, _SAMPLES_OF_GAIN = 100, 500
 _OF_MIXTURE = ("dtype", "name", "reparameterize")
 
@@ -244,6 +245,7 @@ def _choose(run: _Run, num_components, covariance_types) -> MixtureCandidate:
         z,
         num_components,
         covariance_types=covariance_types,
+        num_folds=_NUM_FOLDS,
         seed=run.seed,
         report=progress.advance,
     )
