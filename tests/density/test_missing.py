@@ -1,6 +1,7 @@
 """EM of mixtures with missing entries against scipy, scikit-learn, and EM as it is without them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.mixture import GaussianMixture
@@ -11,11 +12,15 @@ from tfp_gmnvp.density.many_mixtures import STRUCTURES, em, fit_many
 from tfp_gmnvp.density.many_mixtures.fits import make_settings
 from tfp_gmnvp.density.many_mixtures.groups import Groups
 from tfp_gmnvp.density.many_mixtures.points import Points
+from tfp_gmnvp.density.missing.chains import ImputationChains
+from tfp_gmnvp.density.missing.fit import fit_with_missing
 from tfp_gmnvp.density.missing.fits import complete_at_random, fit_many_incomplete
 from tfp_gmnvp.density.missing.mixtures import TableMixture
 from tfp_gmnvp.density.missing.points import IncompletePoints, e_step
+from tfp_gmnvp.density.missing.rows import impute, observed_log_prob
 from tfp_gmnvp.density.mixture_candidates import MixtureCandidate, fit_candidate
 from tfp_gmnvp.density.mixture_choice import choose_mixture
+from tfp_gmnvp.flows import columns
 
 SIZES = [2, 3]
 
@@ -244,3 +249,109 @@ def test_a_table_is_completed_where_it_has_holes_alone():
     completed = complete_at_random(z, np.random.default_rng(0))
     assert np.isfinite(completed).all()
     assert (completed == z)[~np.isnan(z)].all()
+
+
+def test_a_proposal_with_wide_parts_is_a_mixture_of_both():
+    mixture, _ = table_mixture()
+    z = complete()[:5]
+    wide = TableMixture(mixture.probs, mixture.loc, 4.0 * mixture.covariance)
+    expected = np.log(0.9 * np.exp(mixture.log_prob(z)) + 0.1 * np.exp(wide.log_prob(z)))
+    np.testing.assert_allclose(mixture.with_wide_parts().log_prob(z), expected, rtol=1e-9)
+
+
+def test_chains_follow_a_density_that_is_not_their_proposals():
+    # p(u | 0) is normal about 1 with deviation 0.5; proposals are about 0 with deviation 1.
+    proposal = TableMixture(np.ones(1), np.zeros([1, 2]), np.eye(2)[np.newaxis])
+    target = TableMixture(np.ones(1), np.array([[0.0, 1.0]]), np.diag([1.0, 0.25])[np.newaxis])
+    y = np.array([[0.0, np.nan], [np.nan, 1.0]])
+    chains = ImputationChains(y, proposal, 1000, np.random.default_rng(0))
+    for _ in range(12):
+        found = chains.refresh(target.log_prob)
+    assert (chains.state[:, 0, 0] == 0.0).all() and (chains.state[:, 1, 1] == 1.0).all()
+    missing = chains.state[:, [0, 1], [1, 0]]
+    error = np.array([0.5, 1.0]) / np.sqrt(1000)
+    assert (np.abs(missing.mean(axis=0) - [1.0, 0.0]) < 5 * error).all()
+    np.testing.assert_allclose(missing.std(axis=0), [0.5, 1.0], rtol=0.1)
+    assert 1.0 < found.effective_sample_size < 9.0
+    assert 0.1 < found.acceptance < 0.7
+
+
+def test_a_density_that_is_not_finite_moves_no_chain():
+    proposal = TableMixture(np.ones(1), np.zeros([1, 2]), np.eye(2)[np.newaxis])
+    chains = ImputationChains(np.array([[0.0, np.nan]]), proposal, 50, np.random.default_rng(0))
+
+    def log_prob(y):
+        return np.where(y[:, 1] > 0, np.nan, -0.5 * np.square(y[:, 1]))
+
+    chains.refresh(log_prob)
+    assert (chains.state[:, 0, 1] <= 0).all()
+
+
+def bent_table(num_rows=300):
+    """A parabola: the second column follows from the first, a mixture needs many components."""
+    rng = np.random.default_rng(6)
+    first = rng.normal(size=num_rows)
+    x = np.stack([5.0 + 2.0 * first, np.square(first) + 0.2 * rng.normal(size=num_rows)], axis=1)
+    x[rng.uniform(size=x.shape) < 0.2] = np.nan
+    return x
+
+
+@pytest.fixture(scope="module")
+def bent_fit():
+    settings = {"num_components": [1], "covariance_types": ["full"], "num_imputations": 2}
+    small = {"num_couplings": 2, "hidden_units": (8,), "steps": 120, "learning_rate": 3e-2}
+    return fit_with_missing(bent_table(), seed=0, **settings, **small)
+
+
+def test_a_flow_is_kept_where_it_is_better(bent_fit):
+    assert bent_fit.keeps_flow
+    assert bent_fit.gain.estimate > 0.1
+    assert len(bent_fit.history["loss"]) == len(bent_fit.history["val_loss"]) > 5
+    assert bent_fit.history["val_loss"][0] > min(bent_fit.history["val_loss"]) + 0.1
+    assert len(bent_fit.refreshes) == len(bent_fit.history["loss"])
+    assert all(refresh.effective_sample_size > 1.5 for refresh in bent_fit.refreshes)
+
+
+def test_imputations_of_the_flow_follow_the_parabola(bent_fit):
+    x = np.array([[5.0, np.nan], [8.0, np.nan], [1.0, np.nan]])
+    drawn = impute(bent_fit.model.flow, x, 300, seed=0)[:, :, 1]
+    assert abs(np.median(drawn[:, 0])) < 0.5
+    assert (np.median(drawn[:, 1:], axis=0) > 1.0).all()
+
+
+def test_the_same_seed_gives_the_same_fit():
+    settings = {"num_components": [2], "covariance_types": ["diag"], "steps": 10, "seed": 3}
+    settings |= {"num_couplings": 1, "hidden_units": (4,)}
+    first, second = (fit_with_missing(bent_table(200), **settings) for _ in range(2))
+    assert first.history == second.history and first.gain == second.gain
+
+
+def test_without_steps_the_density_is_the_exact_mixture():
+    x = incomplete(num_points=100)
+    x[:, 1] *= 1e3
+    table = pd.DataFrame(x, columns=["a", "b", "c"])
+    fit = fit_with_missing(table, num_components=[2], covariance_types=["full"], steps=0, seed=0)
+    assert not fit.keeps_flow and fit.history == {"loss": [], "val_loss": []}
+    found = observed_log_prob(fit.model.flow, table, seed=0).estimate.sum()
+    by_itself = fit_candidate(x, fit.mixture, seed=1)
+    expected = TableMixture.of(by_itself, "full").log_prob(x).sum()
+    np.testing.assert_allclose(found, expected, rtol=5e-3)  # another start, and float32
+    assert columns.known_columns(fit.model.flow).points == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "error", "said"),
+    [
+        (lambda x: x[:10], {}, ValueError, "at least 20 rows"),
+        (lambda x: np.where([True, False, False], np.nan, x), {}, ValueError, "column 0"),
+        (lambda x: np.where([True, False, False], 1.0, x), {}, ValueError, "column 0"),
+        (lambda x: np.where(x > 24, np.inf, x), {}, ValueError, "NaN where an entry is missing"),
+        (lambda x: x[:, 0], {}, ValueError, "shape"),
+        (lambda x: x, {"num_imputations": 0}, ValueError, "num_imputations"),
+        (lambda x: x, {"steps": -1}, ValueError, "steps"),
+        (lambda x: x, {"stepz": 1}, TypeError, "stepz"),
+    ],
+)
+def test_arguments_are_checked(change, arguments, error, said):
+    with pytest.raises(error, match=said):
+        fit_with_missing(change(incomplete()), seed=0, **arguments)
