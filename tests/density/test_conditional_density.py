@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from matplotlib import pyplot
 from scipy import integrate
 from support import perturb, random_parameters
 
@@ -194,7 +195,13 @@ def test_columns_have_names():
     assert density.columns == ("cost ($)",)
     assert density.log_prob([10.0]).shape == ()
     assert density.plot().get_xlabel() == r"cost (\$)"
-    assert given(named, {"size": 9.0}).plot().get_ylabel() == r"cost (\$)"
+    image = given(named, {"size": 9.0}).plot(pyplot.figure().gca())
+    assert (image.get_ylabel(), image.get_title()) == (r"cost (\$)", "size = 9")
+    curves = given(named, {"cost ($)": [9.0, 10.0], 0: [9.0, 11.0]}).plot(pyplot.figure().gca())
+    labels = [text.get_text() for text in curves.get_legend().get_texts()]
+    assert labels == [r"cost (\$) = 9, column 0 = 9", r"cost (\$) = 10, column 0 = 11"]
+    for line in curves.lines:
+        np.testing.assert_allclose(np.trapezoid(line.get_ydata(), line.get_xdata()), 1.0, atol=0.01)
     found = impute(
         named, pd.DataFrame([[1.0, np.nan, 2.0]], columns=["age", "size", "cost ($)"]), seed=0
     )

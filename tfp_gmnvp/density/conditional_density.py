@@ -83,7 +83,8 @@ def given(
         density = _by_samples(parts, y, others, num_samples, seed)
         warn_if_poor(density.effective_sample_size, "num_samples", num_samples)
     names = known_columns(flow).points
-    return TableDensity(parts, others, density, names=names, is_batch=is_batch)
+    labels = [_label(known, x[row, columns]) for row in range(min(len(x), 10))]
+    return TableDensity(parts, others, density, names=names, is_batch=is_batch, labels=labels)
 
 
 def marginal(
@@ -130,6 +131,16 @@ def marginal(
     else:
         density = _marginal_by_samples(parts, numbers_, num_samples, seed)
     return TableDensity(parts, numbers_, density, names=names, is_batch=False)
+
+
+def _label(known, values) -> str:
+    """A condition in words, the first columns of it."""
+    named = [
+        f"{column} = {value:.3g}" if isinstance(column, str) else f"column {column} = {value:.3g}"
+        for column, value in zip(known, values, strict=True)
+    ]
+    more = ", ..." if len(named) > 3 else ""
+    return (", ".join(named[:3]) + more).replace("$", r"\$")
 
 
 def _of_mixture(mixture: TableMixture, columns, known) -> ByMixture:

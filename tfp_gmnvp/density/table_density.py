@@ -45,6 +45,7 @@ class TableDensity:
         *,
         names: Sequence[int | str] | None,
         is_batch: bool,
+        labels: Sequence[str] = (),
     ):
         """Keeps what it is given.
 
@@ -54,9 +55,10 @@ class TableDensity:
           density: of the standardised columns.
           names: of all columns of the flow, or `None`.
           is_batch: whether there is a batch of conditions.
+          labels: of the first conditions, for plots.
         """
         self._parts, self._numbers, self._density = parts, list(numbers), density
-        self._is_batch = is_batch
+        self._is_batch, self._labels = is_batch, tuple(labels)
         self.columns = tuple(names[d] if names else d for d in numbers)
 
     def __repr__(self):
@@ -155,11 +157,19 @@ class TableDensity:
         return np.stack([low - 0.1 * (high - low), high + 0.1 * (high - low)])
 
     def _draw_curves(self, ax, edges):
+        from matplotlib import colormaps
+
         x = np.linspace(edges[0, 0], edges[1, 0], 300)
         num_conditions = self._density.nodes()[0].shape[1]
         points = np.tile(x[:, np.newaxis, np.newaxis], [1, num_conditions, 1])
         curves = np.exp(self.log_prob(points if self._is_batch else points[:, 0]))
-        ax.plot(x, curves.reshape(len(x), -1)[:, :_MOST_CURVES])
+        curves = curves.reshape(len(x), -1)[:, :_MOST_CURVES].T
+        colours = colormaps["viridis"](np.linspace(0.0, 0.85, len(curves)))
+        labels = self._labels[:_MOST_CURVES] or len(curves) * [None]
+        for curve, colour, label in zip(curves, colours, labels, strict=True):
+            ax.plot(x, curve, color=colour, label=label)
+        if self._labels:
+            ax.legend()
         ax.set_xlabel(_label(self.columns[0]))
         ax.set_ylabel("density")
         ax.set_ylim(bottom=0.0)
@@ -168,7 +178,10 @@ class TableDensity:
         axes = [np.linspace(*edges[:, d], 120) for d in range(2)]
         grid = np.stack(np.meshgrid(*axes), axis=-1)
         density = np.exp(self.log_prob(grid.reshape(-1, 2))).reshape(grid.shape[:2])
-        ax.pcolormesh(*axes, density, cmap="viridis", vmin=0.0, rasterized=True)
+        mesh = ax.pcolormesh(*axes, density, cmap="viridis", vmin=0.0, rasterized=True)
+        ax.figure.colorbar(mesh, ax=ax, label="density")
+        if self._labels:
+            ax.set_title(self._labels[0])
         ax.set_xlabel(_label(self.columns[0]))
         ax.set_ylabel(_label(self.columns[1]))
 

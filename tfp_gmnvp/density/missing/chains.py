@@ -55,8 +55,8 @@ class ImputationChains:
     >>> mixture = TableMixture(np.ones([1]), np.zeros([1, 2]), np.eye(2)[np.newaxis])
     >>> y = np.array([[1.0, np.nan], [np.nan, 2.0]])
     >>> chains = ImputationChains(y, mixture, 3, np.random.default_rng(0))
-    >>> chains.refresh(mixture.log_prob).effective_sample_size, chains.state.shape
-    (9.0, (3, 2, 2))
+    >>> round(chains.refresh(mixture.log_prob).effective_sample_size, 6), chains.state.shape
+    (5.0, (3, 2, 2))
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ImputationChains:
         num_chains: int,
         rng: np.random.Generator,
         *,
-        num_proposals: int = 8,
+        num_proposals: int = 4,
     ):
         """Starts the chains with draws from the proposal.
 

@@ -46,8 +46,8 @@ keras = tf.keras
 
 _FEWEST_ROWS_FOR_A_FLOW = 150
 _MOST_ROWS_TO_CHOOSE_BY = 2000
-_NUM_FOLDS = 3
-_SAMPLES_OF_LOSS, _SAMPLES_OF_GAIN = 100, 500
+_NUM_FOLDS, _NUM_STARTS = 3, 4
+_SAMPLES_OF_LOSS, _SAMPLES_OF_GAIN = 50, 500
 _OF_MIXTURE = ("dtype", "name", "reparameterize")
 
 
@@ -278,7 +278,7 @@ def _trained(run: _Run, candidate, settings):
     """A model of a flow that started over the mixture, its gain, its history, and refreshes."""
     z, rng = run.z, np.random.default_rng([run.seed, 1])
     flow = run.make_flow(gaussian_mixture_flow, candidate, run.plan.flow_arguments)
-    start = fit_candidate(z[run.num_validation :], candidate, seed=run.seed, n_init=5)
+    start = fit_candidate(z[run.num_validation :], candidate, seed=run.seed, n_init=_NUM_STARTS)
     mixtures.assign_parameters(flow.distribution, start)
     parts, mixture = StandardizedFlow(flow), TableMixture.of(start, candidate.covariance_type)
     proposal, held_out = mixture.with_wide_parts(), run.x[: run.num_validation]
