@@ -22,7 +22,12 @@ from tfp_gmnvp.bijectors import (
     standardization,
 )
 from tfp_gmnvp.bijectors.images import image_real_nvp
+from tfp_gmnvp.density.conditional_density import given, marginal
 from tfp_gmnvp.density.fit_density import DensityFit, fit_density
+from tfp_gmnvp.density.missing.fit import IncompleteFit, fit_with_missing
+from tfp_gmnvp.density.missing.importance import PoorSamplesWarning
+from tfp_gmnvp.density.missing.rows import impute, observed_log_prob
+from tfp_gmnvp.density.table_density import TableDensity
 from tfp_gmnvp.export.saved_model import export_flow, to_tflite
 from tfp_gmnvp.flows import summaries
 from tfp_gmnvp.flows.conditional import condition
@@ -71,10 +76,12 @@ __all__ = [
     "FlowModel",
     "FullBatchEM",
     "GradientUpdate",
+    "IncompleteFit",
     "LULinear",
     "MixtureFit",
     "MixtureUpdate",
     "OutlierDetector",
+    "PoorSamplesWarning",
     "PowerSchedule",
     "Prior",
     "RationalQuadratic",
@@ -83,6 +90,7 @@ __all__ = [
     "SinglePassBijector",
     "SinglePassChain",
     "StepwiseEM",
+    "TableDensity",
     "TrainingWarning",
     "__version__",
     "aic",
@@ -94,14 +102,19 @@ __all__ = [
     "export_flow",
     "fit_density",
     "fit_mixture",
+    "fit_with_missing",
     "gaussian_mixture",
     "gaussian_mixture_flow",
+    "given",
     "held_out_log_likelihood",
     "icl",
     "image_flow",
     "image_real_nvp",
+    "impute",
     "interpolate",
+    "marginal",
     "num_parameters",
+    "observed_log_prob",
     "plotting",
     "posterior",
     "predict_component",

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfp_gmnvp import mixtures
 from tfp_gmnvp._shared.arguments import as_tuple, check_choice
 from tfp_gmnvp.density.many_mixtures import STRUCTURES, Fit, fit_many
+from tfp_gmnvp.density.missing.fits import fit_many_incomplete
 
 __all__ = [
     "COVARIANCE_FLOOR",
@@ -180,6 +181,8 @@ def fit_candidates(
 ) -> list[Fit]:
     """Fits candidates of one type of covariance side by side; other arguments are of `fit_many`.
 
+    Entries of z that are NaN are missing; see `fit_many_incomplete`.
+
     #### Examples
 
     >>> z, candidates = np.array([[0.0], [2.0]]), [MixtureCandidate("diag", 1)]
@@ -188,7 +191,8 @@ def fit_candidates(
     [[1.0]]
     """
     points, scale = zip(*(c.pseudo_points(z.shape[1]) for c in candidates), strict=True)
-    return fit_many(
+    fit = fit_many_incomplete if np.isnan(z).any() else fit_many
+    return fit(
         z,
         weight,
         [candidate.num_components for candidate in candidates],

@@ -20,7 +20,9 @@ from tfp_gmnvp.training.data import distinct_rows
 __all__ = ["choose_mixture", "most_trials"]
 
 _NUM_FINALISTS = 6
-_NUM_STARTS = 3  # of each mixture; one alone is often a poor one, and luck then chooses
+# Of each mixture; one start alone is often a poor one, and luck then chooses.
+_EFFORT = {"num_starts": 3, "num_iterations": 50}
+_EFFORT_IF_INCOMPLETE = {"num_starts": 1, "num_iterations": 25}  # an iteration takes longer
 _WORK_AT_ONCE = 2**25  # features of points, for all components of the mixtures fitted together
 _SHRINKAGES = (0.0, 0.1, 1.0)
 
@@ -41,7 +43,8 @@ def choose_mixture(
     The prior goes with 'full' covariances, of which there are the most to estimate.
 
     Args:
-      z: points `[N, D]`.
+      z: points `[N, D]`; NaN where an entry is missing, and then what is scored is the density of
+        the others.
       num_components: numbers of components to try, ascending; those above N / 8 are left out,
         and the rest of a kind once two in a row are worse than the best before.
       covariance_types: what to try of 'full', 'tied', 'diag' and 'spherical'.
@@ -121,8 +124,7 @@ class _Division(NamedTuple):
             np.tile(seen_by(self.folds, len(self.z)), [len(candidates), 1]),
             [candidate for candidate in candidates for _ in self.folds],
             seeds=[(*self.seed, fold) for _ in candidates for fold in range(len(self.folds))],
-            num_starts=_NUM_STARTS,
-            num_iterations=50,
+            **(_EFFORT_IF_INCOMPLETE if np.isnan(self.z).any() else _EFFORT),
         )
         scored = []
         for number, candidate in enumerate(candidates):

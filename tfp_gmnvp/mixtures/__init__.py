@@ -1,5 +1,10 @@
 """The density of the latents: distributions, their parameters, and covariance structures."""
 
+from tfp_gmnvp.mixtures.conditionals import (
+    conditional_mixture,
+    full_covariances,
+    marginal_parameters,
+)
 from tfp_gmnvp.mixtures.covariances import (
     COVARIANCE_TYPES,
     CovarianceStructure,
@@ -46,12 +51,15 @@ __all__ = [
     "at_context",
     "clip_to_range",
     "component_log_joint",
+    "conditional_mixture",
     "covariance_structure",
     "finite_log_joint",
+    "full_covariances",
     "gate_variables",
     "gated_mixture",
     "gaussian_mixture",
     "log_posterior",
+    "marginal_parameters",
     "mixture_parameters",
     "mixture_structure",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from tfp_gmnvp.density.many_mixtures.groups import Groups
 from tfp_gmnvp.density.many_mixtures.points import Points
 from tfp_gmnvp.density.many_mixtures.structures import ManyCovariances
 
-__all__ = ["Fit", "Settings", "fit"]
+__all__ = ["Fit", "Settings", "e_step", "fit"]
 
 _TINY = np.finfo(np.float64).tiny
 _LOWEST = -600.0  # of logarithms of responsibilities: numbers that are smaller still are slow
@@ -75,6 +76,7 @@ def fit(
     *,
     num_iterations: int,
     tolerance: float,
+    expectation: Callable | None = None,
 ) -> list[Fit]:
     """EM of all mixtures; each that has converged is left as it is.
 
@@ -85,6 +87,7 @@ def fit(
       settings: of the M-step.
       num_iterations: the most iterations.
       tolerance: the change of the objective, in nats per point, below which one has converged.
+      expectation: what takes the place of `e_step`; `None` for that.
 
     Returns:
       A `Fit` for each mixture.
@@ -100,12 +103,12 @@ def fit(
     >>> found.covariance.tolist()
     [[1.0]]
     """
-    groups = Groups(sizes)
+    groups, expectation = Groups(sizes), expectation or e_step
     found = [None] * len(groups.sizes)
     active, before = np.arange(len(found)), np.full(len(found), -np.inf)
     for iteration in range(num_iterations + 1):
         parameters = _m_step(sums, groups, settings)
-        sums, log_prob = _e_step(points, parameters, groups, settings.structure)
+        sums, log_prob = expectation(points, parameters, groups, settings.structure)
         objective = _objective(points, log_prob, parameters, groups, settings)
         # Negated, so that NaN ends the iterations.
         done = ~(objective - before >= tolerance) | (iteration == num_iterations)
@@ -141,8 +144,27 @@ def _m_step(sums, groups, settings):
     return probs, loc, structure.lift(covariance, floor)
 
 
-def _e_step(points, parameters, groups, structure):
-    """The sums of the features of each component's points, and all log-densities `[B, N]`."""
+def e_step(points: Points, parameters, groups: Groups, structure: ManyCovariances):
+    """The sums of the features of each component's points, and all log-densities.
+
+    Args:
+      points: of all mixtures.
+      parameters: weights `[M]`, means `[M, D]` and covariances of all components.
+      groups: of the components.
+      structure: of the covariances.
+
+    Returns:
+      The sums `[M, P]`, and the log-densities `[B, N]` in nats.
+
+    #### Examples
+
+    >>> from tfp_gmnvp.density.many_mixtures import STRUCTURES
+    >>> structure = STRUCTURES["diag"]
+    >>> points = Points(np.array([[0.0], [2.0]]), np.ones([1, 2]), structure.features)
+    >>> one = np.ones([1]), np.zeros([1, 1]), np.ones([1, 1])
+    >>> e_step(points, one, Groups([1]), structure)[0].tolist()
+    [[2.0, 0.0, 2.0]]
+    """
     probs, loc, covariance = parameters
     theta = structure.coefficients(np.log(probs), loc, covariance, groups)
     sums, log_prob = np.zeros_like(theta), np.empty(points.weight.shape)

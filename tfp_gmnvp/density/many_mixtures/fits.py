@@ -9,9 +9,9 @@ import numpy as np
 from tfp_gmnvp.density.many_mixtures import em
 from tfp_gmnvp.density.many_mixtures.points import Points
 from tfp_gmnvp.density.many_mixtures.starts import k_means_plus_plus
-from tfp_gmnvp.density.many_mixtures.structures import STRUCTURES
+from tfp_gmnvp.density.many_mixtures.structures import STRUCTURES, ManyCovariances
 
-__all__ = ["fit_many"]
+__all__ = ["fit_many", "fit_points", "make_settings"]
 
 
 def fit_many(
@@ -59,20 +59,71 @@ def fit_many(
     [[2.0]]
     """
     structure = STRUCTURES[covariance_type]
-    points, sizes = Points(z, weight, structure.features), np.asarray(sizes)
-    settings = _settings(structure, points, prior_points, prior_scale, covariance_floor)
+    points = Points(z, weight, structure.features)
+    prior = (prior_points, prior_scale)
+    return fit_points(
+        points,
+        points,
+        sizes,
+        structure,
+        make_settings(structure, points, *prior, covariance_floor),
+        seeds=seeds,
+        num_starts=num_starts,
+        num_iterations=(num_first_iterations, num_iterations),
+        tolerance=tolerance,
+    )
+
+
+def fit_points(
+    points,
+    start: Points,
+    sizes: Sequence[int],
+    structure: ManyCovariances,
+    settings: em.Settings,
+    *,
+    seeds: Sequence,
+    num_starts: int,
+    num_iterations: tuple[int, int],
+    **arguments,
+) -> list[em.Fit]:
+    """Fits mixtures to points by EM, each from the best of several starts.
+
+    Args:
+      points: what the E-step takes.
+      start: complete points with the same center and weights, from which the mixtures start.
+      sizes: numbers of components, `[B]`.
+      structure: of the covariances.
+      settings: of the M-step.
+      seeds: as of `fit_many`.
+      num_starts: as of `fit_many`.
+      num_iterations: the most before the best start is known, and after it.
+      **arguments: of `em.fit`.
+
+    Returns:
+      A `Fit` for each.
+
+    #### Examples
+
+    >>> structure = STRUCTURES["diag"]
+    >>> points = Points(np.array([[0.0], [2.0]]), np.ones([1, 2]), structure.features)
+    >>> settings = make_settings(structure, points, [0.0], [0.0], 1e-6)
+    >>> (found,) = fit_points(points, points, [1], structure, settings, seeds=[(0,)],
+    ...     num_starts=1, num_iterations=(9, 9), tolerance=1e-6)
+    >>> found.loc.tolist()
+    [[1.0]]
+    """
+    sizes = np.asarray(sizes)
     each = np.repeat(np.arange(len(sizes)), num_starts)
     seeds = [(*seed, start) for seed in seeds for start in range(num_starts)]
     tried, of_tried = points.of(each), settings.of(each)
-    sums = _first_sums(tried, sizes[each], seeds)
+    sums = _first_sums(start.of(each), sizes[each], seeds)
+    first, last = num_iterations
     if num_starts > 1:
-        first = {"num_iterations": num_first_iterations, "tolerance": tolerance}
-        found = em.fit(tried, sizes[each], sums, of_tried, **first)
+        found = em.fit(tried, sizes[each], sums, of_tried, num_iterations=first, **arguments)
         sums = np.concatenate([fit.sums for fit in _highest(found, num_starts)])
-    last = {"num_iterations": num_iterations, "tolerance": tolerance}
     return [
         one._replace(loc=one.loc + points.center, covariance=structure.of_one(one.covariance))
-        for one in em.fit(points, sizes, sums, settings, **last)
+        for one in em.fit(points, sizes, sums, settings, num_iterations=last, **arguments)
     ]
 
 
@@ -83,7 +134,18 @@ def _highest(fits, num_starts):
     return [fits[mixture * num_starts + start] for mixture, start in enumerate(best)]
 
 
-def _settings(structure, points, prior_points, prior_scale, covariance_floor):
+def make_settings(
+    structure: ManyCovariances, points, prior_points, prior_scale, covariance_floor: float
+) -> em.Settings:
+    """The settings of the M-step; the arguments are those of `fit_many`.
+
+    #### Examples
+
+    >>> structure = STRUCTURES["diag"]
+    >>> points = Points(np.array([[0.0], [2.0]]), np.ones([1, 2]), structure.features)
+    >>> make_settings(structure, points, [0.0], [0.0], 0.5).floor.tolist()
+    [[0.5]]
+    """
     floor = covariance_floor * points.variance_without_outliers
     scatter = np.asarray(prior_scale, np.float64)[:, np.newaxis] * points.variance
     return em.Settings(structure, floor, np.asarray(prior_points, np.float64), scatter)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-__all__ = ["Points"]
+__all__ = ["Points", "outlier_proof_variance"]
 
 _ENTRIES_TO_KEEP = 2**25  # of features, 256 MiB
 _ENTRIES_AT_ONCE = 2**18  # of log-densities, which a processor's cache holds
@@ -36,7 +36,17 @@ class Points:
           weight: of each point in each mixture, `[B, N]`.
           features: of points `[n, D]`, `[n, P]`.
         """
-        self.center = z.mean(axis=0)
+        self._keep(z, z.mean(axis=0), weight, features)
+
+    @classmethod
+    def about(cls, z, weight, features: Callable, *, center: np.ndarray) -> Points:
+        """Points about a center `[D]` other than their mean; the rest is as above."""
+        points = object.__new__(cls)
+        points._keep(z, center, weight, features)
+        return points
+
+    def _keep(self, z, center, weight, features):
+        self.center = center
         self.z = z - self.center
         self.weight = weight
         self._features = features
@@ -55,12 +65,7 @@ class Points:
 
         It is never quite zero; see `em.positive_variance`.
         """
-        distance = np.abs(self.z - np.median(self.z, axis=0))
-        kept = np.where(distance <= np.quantile(distance, 0.95, axis=0), self.z, np.nan)
-        variance = np.minimum(self.variance, 10 * np.nanvar(kept, axis=0))
-        rounding = np.maximum(np.square(np.finfo(np.float64).eps * self.center), 1e-30)
-        smallest = np.maximum(1e-6 * variance.mean(axis=1, keepdims=True), rounding)
-        return np.where(variance > rounding, variance, smallest)
+        return outlier_proof_variance(self.z, self.variance, self.center)
 
     @property
     def in_units(self) -> np.ndarray:
@@ -101,6 +106,31 @@ class Points:
             return size, num_components
         size = min(size, most // _FEWEST_COMPONENTS)
         return size, most // size
+
+
+def outlier_proof_variance(z: np.ndarray, variance: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """Variances of no more than ten times that of the 95 % about the median, and above zero.
+
+    Args:
+      z: points about their center, `[N, D]`, NaN where an entry is missing.
+      variance: of the points in each mixture, `[B, D]`.
+      center: of the points, `[D]`.
+
+    Returns:
+      An array `[B, D]`.
+
+    #### Examples
+
+    >>> z = np.append(np.linspace(-1.0, 1.0, 99), 1e3)[:, np.newaxis]
+    >>> bool(outlier_proof_variance(z, z.var(axis=0)[np.newaxis], np.zeros(1))[0, 0] < 4.0)
+    True
+    """
+    distance = np.abs(z - np.nanmedian(z, axis=0))
+    kept = np.where(distance <= np.nanquantile(distance, 0.95, axis=0), z, np.nan)
+    variance = np.minimum(variance, 10 * np.nanvar(kept, axis=0))
+    rounding = np.maximum(np.square(np.finfo(np.float64).eps * center), 1e-30)
+    smallest = np.maximum(1e-6 * variance.mean(axis=1, keepdims=True), rounding)
+    return np.where(variance > rounding, variance, smallest)
 
 
 def _variance(weight, z):

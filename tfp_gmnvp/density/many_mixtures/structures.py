@@ -18,7 +18,7 @@ import numpy as np
 from tfp_gmnvp.density.many_mixtures.groups import Groups
 from tfp_gmnvp.mixtures import covariances
 
-__all__ = ["STRUCTURES", "ManyCovariances"]
+__all__ = ["STRUCTURES", "ManyCovariances", "inverse_factors"]
 
 _LOG_2_PI = math.log(2 * math.pi)
 
@@ -151,12 +151,12 @@ class _Matrices(ManyCovariances):
         return covariance
 
     def log_prior(self, covariance, points, scatter):
-        whitening, log_det = _whitening(covariance)
+        whitening, log_det = inverse_factors(covariance)
         trace = np.einsum("kij,kj->k", np.square(whitening), scatter)
         return -0.5 * (points * log_det + trace)
 
     def coefficients(self, log_probs, loc, covariance, groups):
-        whitening, log_det = _whitening(covariance)
+        whitening, log_det = inverse_factors(covariance)
         precision = whitening.swapaxes(1, 2) @ whitening
         if self.is_shared:
             precision, log_det = groups.of_components(precision), groups.of_components(log_det)
@@ -201,8 +201,21 @@ def _squares(loc):
     return loc[:, :, np.newaxis] * loc[:, np.newaxis]
 
 
-def _whitening(covariance):
-    """Matrices A with A^T A = Sigma^-1, and log det Sigma."""
+def inverse_factors(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices A with A^T A = Sigma^-1, and log det Sigma.
+
+    Args:
+      covariance: positive definite matrices `[M, D, D]`.
+
+    Returns:
+      Arrays `[M, D, D]` and `[M]`.
+
+    #### Examples
+
+    >>> factors, log_det = inverse_factors(np.array([[[4.0]]]))
+    >>> factors.tolist(), log_det.round(4).tolist()
+    ([[[0.5]]], [1.3863])
+    """
     scale_tril = np.linalg.cholesky(covariance)
     whitening = np.empty_like(scale_tril)
     for row in range(covariance.shape[1]):  # of all matrices at once: `inv` knows no triangles
@@ -216,7 +229,7 @@ def _whitening(covariance):
 def _are_above_one(matrices):
     """Whether all eigenvalues surely are: lambda_min(S) >= 1 / tr(S^-1), far cheaper than they."""
     try:
-        whitening, _ = _whitening(matrices)
+        whitening, _ = inverse_factors(matrices)
     except np.linalg.LinAlgError:
         return np.linalg.eigvalsh(matrices)[:, 0] >= 1.0
     return np.square(whitening).sum(axis=(1, 2)) <= 1.0
