@@ -103,8 +103,9 @@ class Between(SinglePassBijector):
         )
 
     def _forward_and_log_det(self, x, **call_kwargs):
-        part = (self._high - self._low) * tf.math.sigmoid(-tf.abs(x))  # from the nearer bound
-        y = tf.where(x < 0, self._low + part, self._high - part)
+        width = self._high - self._low
+        lower, upper = width * tf.math.sigmoid(x), width * tf.math.sigmoid(-x)
+        y = tf.where(x < 0, self._low + lower, self._high - upper)  # from the nearer bound
         return y, tf.math.log_sigmoid(x) + tf.math.log_sigmoid(-x) + self._log_width(x)
 
     def _inverse_and_log_det(self, y, **call_kwargs):

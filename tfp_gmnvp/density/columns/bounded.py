@@ -47,7 +47,7 @@ class Bounded(ContinuousKind):
         return (self.low, self.high)
 
     def fitted(self, column, others=None):
-        self.numbers(column.present())
+        self.numbers(column)
         return self
 
     def numbers(self, column):

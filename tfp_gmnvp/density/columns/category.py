@@ -72,16 +72,16 @@ class Category(ColumnKind):
     def fitted(self, column, others=None):
         if self.probs is not None:
             return self
-        present = column.present()
-        found = self.categories or _distinct(present)
-        if self.categories is None and len(found) > max(2, _MOST_OF_ROWS * len(present.values)):
+        known = column.counts
+        values = column.values[known]
+        found = self.categories or _distinct(values)
+        if self.categories is None and len(found) > max(2, _MOST_OF_ROWS * len(values)):
             raise ValueError(
                 f"column {column.name!r} must have few categories, got {len(found)} in "
-                f"{len(present.values)} rows: leave it out, or declare another kind."
+                f"{len(values)} rows: leave it out, or declare another kind."
             )
         kind = dataclasses.replace(self, categories=found)
         codes = kind.numbers(column)
-        known = ~np.isnan(codes) & (column.weight > 0)
         counts = np.bincount(codes[known].astype(int), column.weight[known], len(found))
         counts = counts if np.all(counts > 0) else counts + 0.5
         probs = counts / counts.sum()
@@ -157,10 +157,9 @@ class Category(ColumnKind):
         return f"category{many}: {shown_names(self.categories)}"
 
 
-def _distinct(column) -> tuple:
-    """The values in the column, ascending within numbers, bools or text."""
-    values = column.values.tolist()
-    return tuple(sorted(set(values), key=lambda value: (isinstance(value, str), value)))
+def _distinct(values) -> tuple:
+    """The different values, ascending within numbers, bools or text."""
+    return tuple(sorted(set(values.tolist()), key=lambda value: (isinstance(value, str), value)))
 
 
 def _along_columns(codes, weight, others, num_categories) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,8 @@ __all__ = ["integrate"]
 
 _MOST_POINTS = 65_536
 _NUM_SHIFTS = 8
+_MOST_GENERATORS = 100
+_NEAREST = 1e-12  # to the faces of the cube
 
 
 def integrate(
@@ -20,9 +23,10 @@ def integrate(
         log of the integral over (0, 1)^J of exp(log_integrand(row, u)) du
 
     J = 1: Gauss-Legendre quadrature. The error is the difference from half as many nodes.
-    J > 1: a lattice of points, shifted at random eight times for each row, independently
-    (Cranley and Patterson 1976, "Randomization of number theoretic methods for multiple
-    integration"). The standard error is that of the eight means.
+    J > 1: a lattice of points, shifted at random eight times for each row, independently (Cranley
+    and Patterson 1976, "Randomization of number theoretic methods for multiple integration"), and
+    folded by u -> 1 - |2u - 1| (Hickernell 2002, "Obtaining O(N^(-2+e)) convergence for lattice
+    quadrature rules"). The standard error is that of the eight means.
 
     Args:
       log_integrand: takes a slice of rows of length n and points `[M, n, J]`; returns `[M, n]`.
@@ -59,7 +63,7 @@ def _one_point(log_integrand, rows, num_dimensions, num_draws, rng):
 
 
 def _quadrature(log_integrand, rows, num_dimensions, num_draws, rng):
-    rules = [np.polynomial.legendre.leggauss(n) for n in (num_draws, num_draws // 2)]
+    rules = [_legendre(n) for n in (num_draws, num_draws // 2)]
     nodes = np.concatenate([0.5 + 0.5 * x for x, _ in rules])
     shape = [len(nodes), rows.stop - rows.start, 1]
     values = log_integrand(rows, np.broadcast_to(nodes[:, np.newaxis, np.newaxis], shape))
@@ -75,10 +79,10 @@ def _quadrature(log_integrand, rows, num_dimensions, num_draws, rng):
 def _shifted_lattice(log_integrand, rows, num_dimensions, num_draws, rng):
     num_shifts = min(_NUM_SHIFTS, num_draws // 2)
     num_points, num_rows = num_draws // num_shifts, rows.stop - rows.start
-    points = np.outer(np.arange(num_points), _steps(num_dimensions))
+    points = _lattice(num_points, num_dimensions)
     shifts = rng.uniform(size=[num_shifts, 1, num_rows, num_dimensions])
     u = np.mod(points[:, np.newaxis] + shifts, 1.0).reshape([-1, num_rows, num_dimensions])
-    values = log_integrand(rows, np.clip(u, 1e-12, 1 - 1e-12))
+    values = log_integrand(rows, np.clip(1 - np.abs(2 * u - 1), _NEAREST, 1 - _NEAREST))
     values = values.reshape([num_shifts, num_points, num_rows])
     means = np.logaddexp.reduce(values, axis=1) - np.log(num_points)
     estimate = np.logaddexp.reduce(means) - np.log(num_shifts)
@@ -88,12 +92,22 @@ def _shifted_lattice(log_integrand, rows, num_dimensions, num_draws, rng):
     return estimate, np.where(np.isfinite(estimate), error, 0.0)
 
 
-def _steps(num_dimensions) -> np.ndarray:
-    """Irrational steps of an additive sequence that fills the cube evenly.
+@functools.lru_cache(maxsize=64)
+def _legendre(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(num_nodes)
 
-    They are powers of 1/a with a^(J + 1) = a + 1, which is the golden ratio for J = 1.
+
+@functools.lru_cache(maxsize=64)
+def _lattice(num_points: int, num_dimensions: int) -> np.ndarray:
+    """Korobov's lattice `i (1, a, a^2, ...) / n mod 1` of the best a, `[n, J]`.
+
+    The best has the least worst-case error P_2 (Sloan and Joe 1994, "Lattice methods for multiple
+    integration", section 4).
     """
-    root = 1.5
-    for _ in range(60):
-        root = (1 + root) ** (1 / (num_dimensions + 1))
-    return root ** -np.arange(1.0, num_dimensions + 1)
+    found = []
+    for generator in range(1, min(num_points, _MOST_GENERATORS) + 1):
+        step = [pow(generator, power, num_points) for power in range(num_dimensions)]
+        points = np.mod(np.outer(np.arange(num_points), step) / num_points, 1.0)
+        bernoulli = points * points - points + 1 / 6
+        found.append((np.prod(1 + 2 * np.pi**2 * bernoulli, axis=1).mean(), generator, points))
+    return min(found, key=lambda one: one[:2])[2]

@@ -52,12 +52,11 @@ class Circular(ContinuousKind):
 
     def fitted(self, column, others=None):
         check_numbers(column, self.kind)
-        column = column.present()
-        x, start, cut = column.values, self.start, self.cut
+        x, start, cut = column.values[column.counts], self.start, self.cut
         if start is None:
             start = 0.0 if not len(x) or x.min() >= 0 else -self.period / 2
         if cut is None:
-            cut = _sparsest(x, column.weight, start, self.period)
+            cut = _sparsest(x, column.weight[column.counts], start, self.period)
         return dataclasses.replace(self, start=float(start), cut=float(cut))
 
     def place(self, x, u):

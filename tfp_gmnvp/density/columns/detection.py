@@ -7,7 +7,7 @@ import numpy as np
 from tfp_gmnvp.density.columns.base import ColumnKind
 from tfp_gmnvp.density.columns.bounded import Bounded
 from tfp_gmnvp.density.columns.category import Category
-from tfp_gmnvp.density.columns.held_out import held_out, is_better
+from tfp_gmnvp.density.columns.held_out import best_kind, held_out, is_better
 from tfp_gmnvp.density.columns.integer import Integer
 from tfp_gmnvp.density.columns.lattice import find_lattice
 from tfp_gmnvp.density.columns.positive import Positive
@@ -47,8 +47,8 @@ def detect(column: Column) -> tuple[ColumnKind, str]:
     >>> kind.description, reason
     ('integer', '9 values in 50 rows')
     """
-    present = column.present()
-    x, num_rows = present.values, len(present.values)
+    x, weight = column.values[column.counts], column.weight[column.counts]
+    num_rows = len(x)
     if not num_rows:
         raise ValueError(
             f"column {column.name!r} is missing in all rows that have weight: leave it out."
@@ -66,7 +66,7 @@ def detect(column: Column) -> tuple[ColumnKind, str]:
             return Integer(), reason
         if found.discrete:
             return Category(), f"{reason}, without a common step"
-    kind, reason = _continuous(x, present.weight)
+    kind, reason = _continuous(x, weight)
     for value, share in found.repeated.values():
         reason += f"; {share:.0%} are {value:g}, which no density describes"
     return kind, reason
@@ -81,12 +81,11 @@ def _continuous(x, weight):
     is_above = x.min() > 0
     if len(x) < _FEWEST_ROWS or not is_above or x.max() < _ALMOST_LINEAR * x.min():
         return Real(), "no ties"
-    others = [Positive().chosen(x, weight)]
+    kinds: list[ColumnKind] = [*Positive().candidates(x)]
     if x.max() < 1 and x.min() < 0.5 < x.max():
-        others.append(Bounded(0.0, 1.0))
-    scores = [held_out(kind, x, weight) for kind in others]
-    best = int(np.argmax([score.mean() for score in scores]))
-    is_gain, gain = is_better(scores[best], held_out(Real(), x, weight))
+        kinds.append(Bounded(0.0, 1.0))
+    best, scores = best_kind(kinds, x, weight)
+    is_gain, gain = is_better(scores, held_out(Real(), x, weight))
     if not is_gain:
         return Real(), "no ties; bounds do not pay"
-    return others[best], f"no ties; held-out rows gain {gain:.2g} nats over real"
+    return best, f"no ties; held-out rows gain {gain:.2g} nats over real"

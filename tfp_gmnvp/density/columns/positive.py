@@ -10,11 +10,12 @@ import tensorflow as tf
 from tfp_gmnvp._shared.arguments import check_choice, check_number
 from tfp_gmnvp.bijectors.bounds import Above
 from tfp_gmnvp.density.columns.base import ContinuousKind, check_numbers, refuse
-from tfp_gmnvp.density.columns.held_out import held_out
+from tfp_gmnvp.density.columns.held_out import best_kind
 
 __all__ = ["Positive"]
 
 _TRANSFORMS = ("log", "softplus")
+_FEWEST_ROWS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,16 +58,23 @@ class Positive(ContinuousKind):
         return (self.low, np.inf)
 
     def fitted(self, column, others=None):
-        column = column.present()
-        return self.chosen(self.numbers(column), column.weight)
+        counts = column.counts
+        x = self.numbers(column)[counts]
+        kinds = self.candidates(x)
+        is_chosen = len(kinds) < 2 or len(x) < _FEWEST_ROWS
+        return kinds[0] if is_chosen else best_kind(kinds, x, column.weight[counts])[0]
 
-    def chosen(self, x: np.ndarray, weight: np.ndarray) -> Positive:
-        """Returns this kind with scale and transform chosen by numbers `[N]`."""
+    def candidates(self, x: np.ndarray) -> list[Positive]:
+        """Returns the kinds of each transform that is possible, with the scale of numbers `[N]`.
+
+        #### Examples
+
+        >>> [kind.transform for kind in Positive().candidates(np.array([1.0, 2.0]))]
+        ['log', 'softplus']
+        """
         scale = self.scale or (float(np.median(x - self.low)) if len(x) else 1.0)
-        kinds = [dataclasses.replace(self, transform=t, scale=scale) for t in _TRANSFORMS]
-        if self.transform is not None or len(x) < 2:
-            return dataclasses.replace(self, transform=self.transform or "log", scale=scale)
-        return max(kinds, key=lambda kind: held_out(kind, x, weight).mean())
+        transforms = _TRANSFORMS if self.transform is None else (self.transform,)
+        return [dataclasses.replace(self, transform=t, scale=scale) for t in transforms]
 
     def numbers(self, column):
         check_numbers(column, self.kind)

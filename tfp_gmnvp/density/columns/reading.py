@@ -49,10 +49,10 @@ class Column:
             return np.isnan(self.values)
         return np.array([value is None for value in self.values], bool)
 
-    def present(self) -> Column:
-        """The column without missing entries and rows of weight zero."""
-        kept = ~self.is_missing & (self.weight > 0)
-        return dataclasses.replace(self, values=self.values[kept], weight=self.weight[kept])
+    @property
+    def counts(self) -> np.ndarray:
+        """Which entries are not missing and have weight, `[N]`."""
+        return ~self.is_missing & (self.weight > 0)
 
     def shown(self, row: int) -> str:
         """An entry and its row, for errors."""
