@@ -32,8 +32,8 @@ class Integer(ColumnKind):
         y = x + r (u - 1/2),    z = h(y)
 
     Without bounds h is the identity. With a lower bound it is the inverse of a `Positive` from
-    `low - r/2`, whose softplus has the scale r, and with two bounds that of a `Bounded`, so that no probability is lost beyond
-    them.
+    `low - r/2`, whose softplus has the scale r, and with two bounds that of a `Bounded`, so that
+    no probability is lost beyond them.
 
     Args:
       resolution: r; `None` for the widest step that fits all values.
