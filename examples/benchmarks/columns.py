@@ -11,7 +11,8 @@ the same code:
     declared   the kinds that the columns have
 
 For categories, there are two more: `frequency` declares all kinds, but orders the cells of
-categories by frequency instead of by the other columns; `separate` fits one model for each category.
+categories by frequency instead of by the other columns; `separate` fits one model for each
+category.
 
 The table that is printed has mean log-probabilities of test rows in nats, and the gain of each
 model over `real`, row by row, with its standard error. In tables with discrete columns these are

@@ -287,7 +287,9 @@ def test_refuses_unseen_categories_and_other_columns_at_encode(table, kinds):
         kinds.encode(table[table.columns[::-1]])
     with pytest.raises(ValueError, match="`Z` must have shape"):
         kinds.decode(np.zeros([3, 2]))
-    with pytest.raises(ValueError, match="`bijector` takes continuous columns"):
+    with pytest.raises(ValueError, match="must have a row"):
+        kinds.encode(table[:0])
+    with pytest.raises(ValueError, match="takes continuous columns alone, got 'age'"):
         kinds.bijector()
 
 

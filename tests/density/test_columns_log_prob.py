@@ -7,7 +7,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import integrate, stats
+from support import perturb
 
+from tfp_gmnvp import gaussian_mixture_flow
 from tfp_gmnvp.density.columns import (
     Bounded,
     Category,
@@ -231,6 +233,29 @@ def test_a_circular_density_is_continuous_at_the_seam_and_integrates_to_one(conc
         assert np.abs(np.exp(log_prob) - np.exp(exact)).max() < 0.05
         distance = np.abs(np.mod(kind.cut - 3.0, 2 * np.pi) - np.pi)
         assert distance < 1.0  # the sparsest side
+
+
+def test_a_flow_in_the_units_of_the_table_has_the_same_density_and_exact_gradients():
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, 24, size=60)
+    x = np.stack([angle, np.exp(np.cos(angle)), rng.beta(2, 3, size=60)], axis=1)
+    kinds = ColumnKinds.of_table(x, {0: ("circular", 24), 1: "positive", 2: (0, 1)})
+    flow = gaussian_mixture_flow(
+        3, 2, standardize=kinds.encode(x), num_couplings=2, dtype=tf.float64, seed=0
+    )
+    perturb(flow, scale=0.1)
+    in_units = kinds.distribution(flow)
+    points = tf.constant(x[:9])
+    found, gradient = tfp.math.value_and_gradient(in_units.log_prob, points)
+    expected = kinds.log_prob(lambda z: flow.log_prob(tf.constant(z)).numpy(), x[:9])[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    for j, step in enumerate(1e-6 * np.eye(3)):
+        slope = (in_units.log_prob(points + step) - in_units.log_prob(points - step)) / 2e-6
+        np.testing.assert_allclose(gradient[:, j], slope, rtol=1e-4, atol=1e-5)
+    samples = in_units.sample(500, seed=1).numpy()
+    for column, other in zip(samples.T, kinds.decode(flow.sample(500, seed=2)).T, strict=True):
+        assert stats.ks_2samp(column, other).pvalue > 1e-4
+    assert ((samples[:, 0] >= 0) & (samples[:, 0] < 24)).all()
 
 
 def test_missing_entries_leave_the_density_of_the_others():

@@ -11,18 +11,20 @@ import tensorflow_probability as tfp
 
 from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp._shared.arguments import check_whole_number
-from tfp_gmnvp._shared.tables import column_names, shown_names
+from tfp_gmnvp._shared.tables import shown_names
 from tfp_gmnvp.bijectors.by_column import ByColumn
 from tfp_gmnvp.density.columns import cells, fitting, rows
 from tfp_gmnvp.density.columns.base import ColumnKind
 from tfp_gmnvp.density.columns.container import Container
+from tfp_gmnvp.density.columns.description import described
 from tfp_gmnvp.density.columns.detection import detect
 from tfp_gmnvp.density.columns.reading import read_columns
 from tfp_gmnvp.density.columns.registry import kind_from_config
+from tfp_gmnvp.density.columns.wrapped import Wrapped
 
 __all__ = ["ColumnKinds"]
 
-tfb = tfp.bijectors
+tfb, tfd = tfp.bijectors, tfp.distributions
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -114,12 +116,7 @@ class ColumnKinds:
     @property
     def discrete_columns(self) -> tuple[int, ...]:
         """The numbers of the discrete columns."""
-        return tuple(j for j, kind in enumerate(self.kinds) if kind.is_discrete)
-
-    @property
-    def circular_columns(self) -> tuple[int, ...]:
-        """The numbers of the circular columns."""
-        return tuple(j for j, kind in enumerate(self.kinds) if kind.period is not None)
+        return tuple(np.flatnonzero([kind.is_discrete for kind in self.kinds]).tolist())
 
     def encode(self, X, seed=0) -> np.ndarray:
         """Returns rows as real numbers, the discrete columns dequantised by fresh noise.
@@ -233,17 +230,13 @@ class ColumnKinds:
     def bijector(self, dtype=tf.float32) -> tfb.Bijector:
         """Returns the bijector from z to rows x in their own units.
 
-        `tfd.TransformedDistribution(flow, kinds.bijector())` is a flow over tables of continuous
-        columns.
+        Circular columns stay as they are: wrapping is no bijection. `distribution` wraps them.
 
         Args:
           dtype: float dtype of the rows.
 
-        Returns:
-          A `ByColumn`.
-
         Raises:
-          ValueError: if a column is discrete or circular, which no bijector describes.
+          ValueError: if a column is discrete, which no bijector describes.
 
         #### Examples
 
@@ -251,18 +244,36 @@ class ColumnKinds:
         >>> kinds.bijector().forward([0.0]).numpy().tolist()
         [0.5]
         """
-        others = [
-            name
-            for name, kind in zip(self.names, self.kinds, strict=True)
-            if kind.is_discrete or kind.period is not None
-        ]
-        if others:
+        if self.is_discrete:
+            discrete = shown_names([self.names[j] for j in self.discrete_columns])
             raise ValueError(
-                "`bijector` takes continuous columns that do not repeat after a period, got "
-                f"{shown_names(others)}: use `encode`, `decode` and `log_prob`."
+                f"a bijector takes continuous columns alone, got {discrete}: use `log_prob`."
             )
         shared = {kind: kind.scalar_bijector(dtype) for kind in self.kinds}
         return ByColumn([shared[kind] for kind in self.kinds], dtype=dtype)
+
+    def distribution(self, distribution: tfd.Distribution) -> tfd.TransformedDistribution:
+        """Returns the distribution of rows x in their own units, for continuous columns.
+
+        It is exact in `log_prob`, `sample` and their gradients.
+
+        Args:
+          distribution: of z, such as a flow that was trained on `encode`d rows.
+
+        Raises:
+          ValueError: if a column is discrete.
+
+        #### Examples
+
+        >>> kinds = ColumnKinds.of_table([[0.1], [0.5], [0.7]], {0: (0, 1)})
+        >>> logit_normal = kinds.distribution(tfd.MultivariateNormalDiag([0.0], [1.0]))
+        >>> print(f"{logit_normal.prob([0.5]):.4f}")  # 4 / sqrt(2 pi)
+        1.5958
+        """
+        bijector = self.bijector(distribution.dtype)
+        if any(kind.period is not None for kind in self.kinds):
+            distribution = Wrapped(distribution, self.kinds)
+        return tfd.TransformedDistribution(distribution, bijector)
 
     def get_config(self) -> dict:
         """Returns everything in types that JSON takes."""
@@ -284,29 +295,7 @@ class ColumnKinds:
         )
 
     def __repr__(self):
-        names = [str(name) for name in self.names]
-        texts = [kind.description for kind in self.kinds]
-        widths = [max(map(len, part)) for part in (names, texts)]
-        lines = [
-            f"  {name:<{widths[0]}}  {text:<{widths[1]}}  ({reason})"
-            for name, text, reason in zip(names, texts, self.reasons, strict=True)
-        ]
-        columns = "column" if len(names) == 1 else "columns"
-        return "\n".join([f"ColumnKinds of {len(names)} {columns}:", *lines])
+        return described(self.names, self.kinds, self.reasons)
 
     def _numbers(self, X) -> np.ndarray:
-        """Checks a table, and returns its numbers `[N, D]`."""
-        found = column_names(X)
-        if found is not None and found != self.names:
-            raise ValueError(
-                f"`X` must have the columns {shown_names(self.names)}, in this order, got "
-                f"{shown_names(found)}."
-            )
-        table = read_columns(X)
-        if len(table) != len(self.kinds):
-            raise ValueError(f"`X` must have {len(self.kinds)} columns, got {len(table)}.")
-        table = [
-            dataclasses.replace(column, name=name)
-            for column, name in zip(table, self.names, strict=True)
-        ]
-        return rows.numbers(self.kinds, table)
+        return rows.checked(X, self.kinds, self.names)

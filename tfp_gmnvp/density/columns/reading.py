@@ -82,6 +82,8 @@ def read_columns(x, sample_weight=None, *, name: str = "X") -> list[Column]:
     """
     raw = _table(x) if tables.is_table(x) else _array(x, name)
     num_rows = len(raw[0][1])
+    if not num_rows:
+        raise ValueError(f"`{name}` must have a row, got none.")
     weight = np.ones(num_rows) if sample_weight is None else np.asarray(sample_weight, np.float64)
     return [
         Column(column, _values(column, entries, is_category), dtype, weight.reshape(-1))

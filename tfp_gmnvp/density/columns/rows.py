@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tfp_gmnvp._shared.tables import column_names, shown_names
 from tfp_gmnvp.density.columns.base import ColumnKind
-from tfp_gmnvp.density.columns.reading import Column
+from tfp_gmnvp.density.columns.reading import Column, read_columns
 
-__all__ = ["numbers", "place", "windings", "wrapped"]
+__all__ = ["checked", "numbers", "place", "windings", "wrapped"]
 
 _MOST_CIRCULAR = 4
+
+
+def checked(X, kinds: Sequence[ColumnKind], names: Sequence[str | int]) -> np.ndarray:
+    """Checks a table, and returns its numbers x `[N, D]`, NaN where missing.
+
+    Args:
+      X: the table.
+      kinds: of its columns, fitted.
+      names: of its columns.
+
+    Raises:
+      ValueError: if columns differ from these, or values are not of their kinds.
+
+    #### Examples
+
+    >>> from tfp_gmnvp.density.columns import Real
+    >>> checked([[1], [2]], [Real()], [0]).tolist()
+    [[1.0], [2.0]]
+    """
+    found = column_names(X)
+    if found is not None and found != tuple(names):
+        raise ValueError(
+            f"`X` must have the columns {shown_names(names)}, in this order, got "
+            f"{shown_names(found)}."
+        )
+    table = read_columns(X)
+    if len(table) != len(kinds):
+        raise ValueError(f"`X` must have {len(kinds)} columns, got {len(table)}.")
+    named = zip(table, names, strict=True)
+    return numbers(kinds, [dataclasses.replace(column, name=name) for column, name in named])
 
 
 def numbers(kinds: Sequence[ColumnKind], table: Sequence[Column]) -> np.ndarray:
