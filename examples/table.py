@@ -18,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from tfp_gmnvp.density.columns import ColumnKinds, Integer
 from tfp_gmnvp.density.fit_density import fit_density
@@ -67,16 +68,16 @@ def draw(data: pd.DataFrame, samples: pd.DataFrame, kinds: ColumnKinds, path: st
     for ax, name, kind in zip(axes, data.columns, kinds.kinds, strict=False):
         draw_column(ax, data[name].dropna(), samples[name].dropna(), kind)
         ax.set_title(f"{name}: {kind.kind}", loc="left", fontsize=10)
-    pairs = (("age", "income"), ("hour", "home"))
-    cells = [(table, pair) for pair in pairs for table in (data, samples)]
+    shown = samples.head(len(data))
+    cells = [(t, pair) for pair in (("age", "income"), ("hour", "home")) for t in (data, shown)]
     for ax, (table, (x, y)) in zip(axes[8:], cells, strict=True):
-        is_data = table is data
-        colour = DATA if is_data else SAMPLES
-        ax.plot(table[x], table[y], ".", color=colour, markersize=2.5, alpha=0.5, rasterized=True)
-        ax.set(xlabel=x, ylabel=y, title="data" if is_data else "samples")
-        ax.set_xlim(data[x].min(), data[x].max())
-        ax.set_ylim(0, data[y].quantile(0.995))
-    axes[0].legend(frameon=False, fontsize=9)
+        colour, title = (DATA, "data") if table is data else (SAMPLES, "samples")
+        ax.plot(table[x], table[y], ".", color=colour, markersize=2.5, alpha=0.5)
+        ax.set(xlabel=x, ylabel=y, xlim=(data[x].min(), data[x].max()))
+        ax.set_ylim(0, 1 if y == "home" else data[y].quantile(0.995))
+        ax.set_title(title, loc="left", fontsize=10)
+    handles = [Patch(color=DATA, alpha=0.4), Patch(color=SAMPLES)]
+    figure.legend(handles, ["data", "samples"], loc="outside upper right", ncols=2, frameon=False)
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
@@ -86,22 +87,22 @@ def draw_column(ax, data: pd.Series, samples: pd.Series, kind) -> None:
     """Draws histograms, or bars side by side for few values."""
     values = sorted(set(data))
     if len(values) <= 12:
-        for series, colour, shift, label in (
-            (data, DATA, -0.2, "data"),
-            (samples, SAMPLES, 0.2, "samples"),
+        for series, shift, style in (
+            (data, -0.2, {"color": DATA, "alpha": 0.4}),
+            (samples, 0.2, {"color": SAMPLES}),
         ):
             shares = [np.mean(series == value) for value in values]
-            ax.bar(np.arange(len(values)) + shift, shares, 0.4, color=colour, label=label)
+            ax.bar(np.arange(len(values)) + shift, shares, 0.4, **style)
         ax.set_xticks(np.arange(len(values)), [str(value) for value in values])
         ax.set_ylabel("share")
         return
-    low, high = data.min(), data.quantile(0.99)
+    low, high = (0, 1) if kind.kind == "bounded" else (data.min(), data.quantile(0.99))
     edges = np.linspace(low, high, 31)
     if kind.is_discrete:  # each bar holds the same number of whole steps
         step = kind.resolution * max(1, round((high - low) / kind.resolution / 30))
         edges = np.arange(low - kind.resolution / 2, high + step, step)
-    ax.hist(data, edges, density=True, color=DATA, alpha=0.35, label="data")
-    ax.hist(samples, edges, density=True, color=SAMPLES, histtype="step", lw=1.5, label="samples")
+    ax.hist(data, edges, density=True, color=DATA, alpha=0.4)
+    ax.hist(samples, edges, density=True, color=SAMPLES, histtype="step", lw=1.5)
     ax.set_ylabel("density")
 
 

@@ -219,6 +219,9 @@ def test_categories_are_ordered_by_the_other_columns():
     )
     kind = ColumnKinds.of_table(table, {"value": "real"}).kinds[1]
     assert kind.categories in (("a", "c", "d", "b"), ("b", "d", "c", "a"))
+    assert kind.concentration == 5.0  # the categories are apart
+    table["other"] = rng.choice(list("ab"), size=200)
+    assert ColumnKinds.of_table(table).kinds[2].concentration == 1.0
     by_frequency = ColumnKinds.of_table(table, {"label": Category(order="frequency")}).kinds[1]
     assert list(by_frequency.probs) == sorted(by_frequency.probs, reverse=True)
 

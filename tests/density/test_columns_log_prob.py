@@ -182,6 +182,18 @@ def test_categories_and_a_continuous_column_make_one_density():
     assert abs(total - 1.0) < 2e-3
 
 
+def test_noise_near_the_middle_of_cells_leaves_their_probabilities_as_they_are():
+    x = np.array([["a"], ["b"], ["c"], ["a"]] * 3, object)
+    values = np.array([["a"], ["b"], ["c"]], object)
+    found, spread = [], []
+    for concentration in (1.0, 5.0):
+        kinds = ColumnKinds.of_table(x, {0: Category(concentration=concentration)})
+        found.append(kinds.log_prob(lambda z: stats.norm.logpdf(z[:, 0], 0.3, 0.8), values)[0])
+        spread.append(kinds.encode(np.repeat(values[1:2], 999, axis=0)).std())
+    np.testing.assert_array_equal(*found)
+    assert spread[1] < 0.7 * spread[0]
+
+
 def test_a_log_normal_column_is_scipys_with_its_gradient():
     x = np.random.default_rng(0).lognormal(1.0, 0.5, size=[50, 1])
     kinds = ColumnKinds.of_table(x, {0: Positive(transform="log")})

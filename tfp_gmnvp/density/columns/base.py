@@ -13,9 +13,12 @@ import tensorflow_probability as tfp
 from tfp_gmnvp.bijectors.single_pass import forward_and_log_det, inverse_and_log_det
 from tfp_gmnvp.density.columns.reading import Column
 
-__all__ = ["ColumnKind", "ContinuousKind", "check_numbers", "inside", "refuse"]
+__all__ = ["NEAREST", "ColumnKind", "ContinuousKind", "check_numbers", "inside", "refuse"]
 
 tfb = tfp.bijectors
+
+#: The least distance of dequantisation noise from 0 and 1.
+NEAREST = 1e-12
 
 
 class ColumnKind(abc.ABC):
@@ -59,6 +62,10 @@ class ColumnKind(abc.ABC):
           x: numbers, none of them missing.
           u: numbers in (0, 1) of the same shape, which continuous kinds ignore.
         """
+
+    def noise(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Draws u `[size]` for dequantisation, within (0, 1)."""
+        return rng.uniform(NEAREST, 1 - NEAREST, size=size)
 
     @abc.abstractmethod
     def numbers_of(self, z: np.ndarray) -> np.ndarray:

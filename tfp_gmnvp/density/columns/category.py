@@ -7,15 +7,16 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tfp_gmnvp._shared.arguments import as_tuple, check_choice
+from tfp_gmnvp._shared.arguments import as_tuple, check_choice, check_number
 from tfp_gmnvp._shared.tables import shown_names
-from tfp_gmnvp.density.columns.base import ColumnKind
+from tfp_gmnvp.density.columns.base import NEAREST, ColumnKind
 
 __all__ = ["Category"]
 
 _ORDERS = ("auto", "columns", "frequency", "value", "given")
 _SMALLEST = 1e-300
 _MOST_OF_ROWS = 0.5
+_SEPARATE = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Category(ColumnKind):
 
     So z is standard normal over the whole table, and a model in which z is independent of the other
     columns gives each category exactly its frequency. The cells cover the line: no probability is
-    lost.
+    lost. Where categories differ much in the other columns, each takes a component of its own, and
+    u is drawn nearer to the middle of its cell, so that the component can stay within it. The
+    probability of a cell is the integral over all of it either way.
 
     Args:
       categories: the values, text, bools or numbers; `None` for those in the table. Those that are
@@ -39,6 +42,9 @@ class Category(ColumnKind):
         'given': as in `categories`. 'auto': by value for numbers, by the other columns if there
         are some, else by frequency.
       probs: the frequencies, in the order of `categories`; `None` to count them.
+      concentration: u is drawn from Beta(c, c); 1 is uniform. `None` for 5 if the categories
+        explain at least half of the other columns' variance along the direction in which their
+        means differ most, and else 1.
 
     #### Examples
 
@@ -51,6 +57,7 @@ class Category(ColumnKind):
     categories: tuple | None = None
     order: str = "auto"
     probs: tuple[float, ...] | None = None
+    concentration: float | None = None
 
     kind = "category"
     is_discrete = True
@@ -66,6 +73,8 @@ class Category(ColumnKind):
             object.__setattr__(self, "categories", categories)
         elif self.order == "given":
             raise ValueError("`order` 'given' takes `categories`, got none.")
+        if self.concentration is not None:
+            check_number("concentration", self.concentration, lambda c: c > 0, "be above zero")
         if self.probs is not None:
             object.__setattr__(self, "probs", as_tuple("probs", self.probs, "numbers"))
 
@@ -85,26 +94,33 @@ class Category(ColumnKind):
         counts = np.bincount(codes[known].astype(int), column.weight[known], len(found))
         counts = counts if np.all(counts > 0) else counts + 0.5
         probs = counts / counts.sum()
-        order = np.asarray(kind._ordered(probs, codes, known, column, others))
+        scores, explained = None, 0.0
+        if others is not None and others.shape[1]:
+            some = codes[known].astype(int), column.weight[known], others[known]
+            scores, explained = _along_columns(*some, len(probs))
+        order = np.asarray(kind._ordered(probs, scores))
+        concentration = _SEPARATE if explained >= 0.5 else 1.0
         return dataclasses.replace(
             kind,
             categories=tuple(found[i] for i in order),
             probs=tuple(probs[order].tolist()),
+            concentration=self.concentration or concentration,
         )
 
-    def _ordered(self, probs, codes, known, column, others):
+    def _ordered(self, probs, scores):
         order = self.order
-        has_others = others is not None and others.shape[1] > 0
         if order == "auto":
-            by_columns = "columns" if has_others else "frequency"
             is_numeric = not isinstance(self.categories[0], str)
-            order = "value" if is_numeric else by_columns
+            order = "value" if is_numeric else "columns"
         if order == "value":
             return sorted(range(len(probs)), key=lambda i: self.categories[i])
-        if order == "columns" and has_others and len(probs) > 2:
-            numbers = codes[known].astype(int)
-            return _along_columns(numbers, column.weight[known], others[known], len(probs))
+        if order == "columns" and scores is not None and len(probs) > 2:
+            return np.argsort(scores, kind="stable")
         return range(len(probs)) if order == "given" else np.argsort(-probs, kind="stable")
+
+    def noise(self, rng, size):
+        concentration = self.concentration or 1.0
+        return np.clip(rng.beta(concentration, concentration, size=size), NEAREST, 1 - NEAREST)
 
     def numbers(self, column):
         if self.categories is None:
@@ -162,22 +178,31 @@ def _distinct(values) -> tuple:
     return tuple(sorted(set(values.tolist()), key=lambda value: (isinstance(value, str), value)))
 
 
-def _along_columns(codes, weight, others, num_categories) -> np.ndarray:
-    """Orders categories along the first principal direction of their means."""
-    weight = weight[:, np.newaxis]
-    present = ~np.isnan(others)
-    filled = np.where(present, others, 0.0)
-    total = np.maximum((weight * present).sum(axis=0), np.finfo(np.float64).tiny)
-    mean = (weight * filled).sum(axis=0) / total
-    centered = np.where(present, others - mean, 0.0)
-    std = np.sqrt((weight * np.square(centered)).sum(axis=0) / total)
-    centered /= np.where(std > 0, std, 1.0)
-    size = np.bincount(codes, weight[:, 0], num_categories)
-    sums = np.stack([np.bincount(codes, weight[:, 0] * c, num_categories) for c in centered.T])
-    means = sums.T / np.where(size > 0, size, 1.0)[:, np.newaxis]
+def _along_columns(codes, weight, others, num_categories) -> tuple[np.ndarray, float]:
+    """Scores of categories along the first principal direction of their means.
+
+    Returns:
+      The scores, and the share of the variance in that direction that the categories explain.
+    """
+    centered = _standardized(others, weight)
+    size = np.bincount(codes, weight, num_categories)
+    sums = np.stack([np.bincount(codes, weight * c, num_categories) for c in centered.T], axis=1)
+    means = sums / np.where(size > 0, size, 1.0)[:, np.newaxis]
     direction = np.linalg.svd(np.sqrt(size)[:, np.newaxis] * means, full_matrices=False)[2][0]
     direction = direction * np.sign(direction[np.argmax(np.abs(direction))])
-    return np.argsort(means @ direction, kind="stable")
+    scores = means @ direction
+    total = weight @ np.square(centered @ direction)
+    return scores, float(size @ np.square(scores) / total) if total > 0 else 0.0
+
+
+def _standardized(others, weight) -> np.ndarray:
+    """Columns of mean 0 and standard deviation 1; missing entries are 0."""
+    present = ~np.isnan(others)
+    filled = np.where(present, others, 0.0)
+    total = np.maximum(weight @ present, np.finfo(np.float64).tiny)
+    centered = np.where(present, others - weight @ filled / total, 0.0)
+    std = np.sqrt(weight @ np.square(centered) / total)
+    return centered / np.where(std > 0, std, 1.0)
 
 
 def _ndtri(probability) -> np.ndarray:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tfp_gmnvp.density.columns.base import NEAREST
+
 __all__ = ["integrate"]
 
 _MOST_POINTS = 65_536
 _NUM_SHIFTS = 8
 _MOST_GENERATORS = 100
-_NEAREST = 1e-12  # to the faces of the cube
 
 
 def integrate(
@@ -82,7 +83,7 @@ def _shifted_lattice(log_integrand, rows, num_dimensions, num_draws, rng):
     points = _lattice(num_points, num_dimensions)
     shifts = rng.uniform(size=[num_shifts, 1, num_rows, num_dimensions])
     u = np.mod(points[:, np.newaxis] + shifts, 1.0).reshape([-1, num_rows, num_dimensions])
-    values = log_integrand(rows, np.clip(1 - np.abs(2 * u - 1), _NEAREST, 1 - _NEAREST))
+    values = log_integrand(rows, np.clip(1 - np.abs(2 * u - 1), NEAREST, 1 - NEAREST))
     values = values.reshape([num_shifts, num_points, num_rows])
     means = np.logaddexp.reduce(values, axis=1) - np.log(num_points)
     estimate = np.logaddexp.reduce(means) - np.log(num_shifts)

@@ -126,7 +126,7 @@ class ColumnKinds:
           seed: whole number, or several, of the noise.
 
         Returns:
-          z `[N, D]` in float64, NaN where entries are missing.
+          z `[N, D]` in float64, NaN where missing.
 
         Raises:
           ValueError: if columns differ, or a value is not of its column's kind.
@@ -138,8 +138,9 @@ class ColumnKinds:
         [[4.0], [nan]]
         """
         x = self._numbers(X)
-        u = np.random.default_rng(seed).uniform(size=[len(x), len(self.discrete_columns)])
-        return rows.place(self.kinds, x[np.newaxis], np.clip(u, 1e-16, 1 - 1e-16)[np.newaxis])[0][0]
+        rng = np.random.default_rng(seed)
+        u = [kind.noise(rng, len(x)) for kind in self.kinds if kind.is_discrete]
+        return rows.place(self.kinds, x, np.reshape(u, [-1, len(x)]).T)[0]
 
     def decode(self, Z):
         """Returns the table of real numbers: rounded, wrapped, with categories as values.
