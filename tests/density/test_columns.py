@@ -208,6 +208,19 @@ def test_weights_are_repeated_rows():
     assert weighted == repeated
 
 
+def test_rows_of_weight_zero_add_no_category():
+    x = np.array([["a"], ["b"], ["c"], ["a"]], object)
+    (kind,) = ColumnKinds.of_table(x, sample_weight=[1, 1, 0, 1]).kinds
+    assert dict(zip(kind.categories, kind.probs, strict=True)) == {"a": 2 / 3, "b": 1 / 3}
+
+
+def test_few_even_numbers_are_whole_numbers_and_many_are_even():
+    rng = np.random.default_rng(0)
+    few, many = 2.0 * rng.integers(4, size=[50, 1]), 2.0 * rng.integers(9, size=[50, 1])
+    steps = [ColumnKinds.of_table(x, {0: "integer"}).kinds[0].resolution for x in (few, many)]
+    assert steps == [1.0, 2.0]
+
+
 def test_categories_are_ordered_by_the_other_columns():
     rng = np.random.default_rng(0)
     codes = rng.integers(4, size=200)
@@ -246,6 +259,7 @@ def one(values, declared=None):
         (lambda: one([1.0, -1.0], Integer(low=0)), "column 0 .* from 0, .* -1.0 in row 1"),
         (lambda: one([1.0, np.inf]), "column 0 .* finite .* inf in row 1"),
         (lambda: one([None, None]), "column 0 is missing in all rows"),
+        (lambda: one([np.nan, np.nan], "positive"), "column 0 is missing in all rows"),
         (lambda: one(list("abcdefgh")), "column 0 .* 8 in 8 rows"),
         (lambda: one([1.0, 2.0], "positve"), "`columns.*Did you mean 'positive'"),
         (lambda: one([1.0, 2.0], (1, 0)), "lower bound first"),

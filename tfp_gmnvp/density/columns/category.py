@@ -90,7 +90,7 @@ class Category(ColumnKind):
                 f"{len(values)} rows: leave it out, or declare another kind."
             )
         kind = dataclasses.replace(self, categories=found)
-        codes = kind.numbers(column)
+        codes = kind.numbers(column.only(known))
         counts = np.bincount(codes[known].astype(int), column.weight[known], len(found))
         counts = counts if np.all(counts > 0) else counts + 0.5
         probs = counts / counts.sum()

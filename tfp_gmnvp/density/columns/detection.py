@@ -32,13 +32,10 @@ def detect(column: Column) -> tuple[ColumnKind, str]:
       held-out rows are described better so than as `Real`, by two standard errors.
 
     Args:
-      column: the column.
+      column: the column; some of its entries count.
 
     Returns:
       The kind, not fitted, and the reason.
-
-    Raises:
-      ValueError: if all entries are missing.
 
     #### Examples
 
@@ -49,10 +46,6 @@ def detect(column: Column) -> tuple[ColumnKind, str]:
     """
     x, weight = column.values[column.counts], column.weight[column.counts]
     num_rows = len(x)
-    if not num_rows:
-        raise ValueError(
-            f"column {column.name!r} is missing in all rows that have weight: leave it out."
-        )
     if not column.holds_numbers:
         return Category(), f"dtype {column.dtype}"
     num_values = len(np.unique(x))

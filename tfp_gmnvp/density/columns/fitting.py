@@ -26,7 +26,8 @@ def declared_kinds(columns: Mapping | None, table: Sequence[Column]) -> list[Col
 
     Raises:
       TypeError: if `columns` is no mapping, or a declaration is no kind.
-      ValueError: if there is no column of a name, or one is declared twice.
+      ValueError: if there is no column of a name, one is declared twice, or one is missing in all
+        rows.
 
     #### Examples
 
@@ -34,6 +35,8 @@ def declared_kinds(columns: Mapping | None, table: Sequence[Column]) -> list[Col
     >>> declared_kinds({"age": "positive"}, table)[0].kind
     'positive'
     """
+    for column in table:
+        column.check_present()
     names = [column.name for column in table]
     declared: list[ColumnKind | None] = [None] * len(names)
     if columns is not None and not isinstance(columns, Mapping):

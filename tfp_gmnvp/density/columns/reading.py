@@ -54,6 +54,18 @@ class Column:
         """Which entries are not missing and have weight, `[N]`."""
         return ~self.is_missing & (self.weight > 0)
 
+    def only(self, kept: np.ndarray) -> Column:
+        """Returns the column with all entries missing but some."""
+        missing = np.nan if self.holds_numbers else None
+        return dataclasses.replace(self, values=np.where(kept, self.values, missing))
+
+    def check_present(self) -> None:
+        """Raises a `ValueError` if no entry counts."""
+        if not self.counts.any():
+            raise ValueError(
+                f"column {self.name!r} is missing in all rows that have weight: leave it out."
+            )
+
     def shown(self, row: int) -> str:
         """An entry and its row, for errors."""
         value = self.values[row]
