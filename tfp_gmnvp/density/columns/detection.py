@@ -57,7 +57,7 @@ def detect(column: Column) -> tuple[ColumnKind, str]:
         reason = f"{num_values} values in {num_rows} rows"
         if find_lattice(x) is not None:
             return Integer(), reason
-        if found.discrete:
+        if found.discrete and num_values <= num_rows / 2:
             return Category(), f"{reason}, without a common step"
     kind, reason = _continuous(x, weight)
     for value, share in found.repeated.values():

@@ -66,13 +66,24 @@ def find_lattice(x: np.ndarray) -> Lattice | None:
     if not len(distances):
         return None
     for divisor in range(1, _FINEST + 1):
-        raw = float(distances.min()) / divisor
-        for step in (float(f"{raw:.3g}"), float(f"{raw:.6g}"), raw):
+        for step in _steps(values, float(distances.min()) / divisor):
             for offset in (0.0, float(values[0])):
                 lattice = Lattice(step, offset)
                 if np.all(lattice.has(values)):
                     return lattice
     return None
+
+
+def _steps(values, about) -> list[float]:
+    """The step near a number that fits the range, with few digits if rounding allows it."""
+    width = float(values[-1] - values[0])
+    number = max(1, round(width / about))
+    largest = np.max(np.abs(values))
+    is_float32 = np.array_equal(values.astype(np.float32), values)
+    rounding = np.spacing(np.float32(largest) if is_float32 else largest)
+    step = width / number
+    short = (float(f"{step:.{digits}g}") for digits in (1, 2, 3, 6, 9, 12))
+    return [*(s for s in short if abs(s - step) <= 2 * float(rounding) / number), step]
 
 
 def _has_digits(number, digits) -> bool:
