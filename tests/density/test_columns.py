@@ -244,6 +244,38 @@ def test_categories_are_ordered_by_the_other_columns():
     assert list(by_frequency.probs) == sorted(by_frequency.probs, reverse=True)
 
 
+#: Columns that people have, by a generator and their number of rows.
+ANY = {
+    "one value": lambda rng, n: np.full(n, 3.7),
+    "1e-12": lambda rng, n: 1e-12 * rng.lognormal(size=n),
+    "1e12": lambda rng, n: 1e12 * rng.lognormal(size=n),
+    "seconds": lambda rng, n: 1.7e9 + rng.integers(0, 10**7, size=n),
+    "Cauchy": lambda rng, n: rng.standard_cauchy(n),
+    "negative": lambda rng, n: -rng.lognormal(size=n),
+    "codes": lambda rng, n: rng.choice([0.1, 7, 100, 33.3], size=n),
+    "cents": lambda rng, n: np.round(rng.lognormal(3, 1, size=n), 2),
+    "hundreds": lambda rng, n: 100.0 * rng.integers(-50, 50, size=n),
+    "thirds": lambda rng, n: rng.integers(40, size=n) / 3,
+    "halves": lambda rng, n: 0.5 + rng.integers(0, 30, size=n),
+    "1e15": lambda rng, n: 1e15 + rng.integers(0, 50, size=n),
+    "shares": lambda rng, n: rng.beta(0.3, 0.3, size=n).clip(1e-9, 1 - 1e-9),
+}
+
+
+@pytest.mark.parametrize("name", ANY)
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_columns_of_any_scale_come_back_and_have_finite_probabilities(name, size):
+    rng = np.random.default_rng(0)
+    x = np.asarray(ANY[name](rng, size))[:, np.newaxis]
+    x[size // 2 + 1 :: 5] = np.nan
+    kinds = ColumnKinds.of_table(x)
+    z = kinds.encode(x)
+    assert np.isfinite(z[~np.isnan(x)]).all()
+    np.testing.assert_allclose(kinds.decode(z), x, rtol=1e-9)
+    log_prob, error = kinds.log_prob(lambda z: np.zeros(len(z)), x[:3], num_draws=8)
+    assert np.isfinite(log_prob).all() and np.isfinite(error).all()
+
+
 def one(values, declared=None):
     column = np.empty([len(values), 1], object)
     column[:, 0] = values
