@@ -33,7 +33,7 @@ setup(
         "matplotlib>=3.8",
     ],
     extras_require={
-        "examples": ["scikit-learn>=1.5"],
+        "examples": ["scikit-learn>=1.5", "pandas>=2.2"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.5",

@@ -2,6 +2,8 @@
 
 from tfp_gmnvp.bijectors.act_norm import ActNorm, initialize
 from tfp_gmnvp.bijectors.affine import Affine
+from tfp_gmnvp.bijectors.bounds import Above, Between
+from tfp_gmnvp.bijectors.by_column import ByColumn
 from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.context import Conditioned, context_size
 from tfp_gmnvp.bijectors.coupling import Coupling
@@ -25,8 +27,11 @@ from tfp_gmnvp.bijectors.tails import Tails, compress_tails
 
 __all__ = [
     "MLP",
+    "Above",
     "ActNorm",
     "Affine",
+    "Between",
+    "ByColumn",
     "Conditioned",
     "Coupling",
     "CouplingTransform",
