@@ -64,7 +64,7 @@ def gaussian_mixture_flow(
     With one component it is the ordinary Real NVP.
 
     Args:
-      event_size: size D >= 2 of the vectors.
+      event_size: size D of the vectors; with D = 1 take `coupling="spline"`, see `real_nvp`.
       num_components: number K >= 1 of components.
       covariance_type: see `gaussian_mixture`.
       rank: see `gaussian_mixture`.
