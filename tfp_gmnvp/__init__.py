@@ -22,7 +22,9 @@ from tfp_gmnvp.bijectors import (
     standardization,
 )
 from tfp_gmnvp.bijectors.images import image_real_nvp
-from tfp_gmnvp.density.fit_density import DensityFit, fit_density
+from tfp_gmnvp.density.density_fit import DensityFit
+from tfp_gmnvp.density.fit_density import fit_density
+from tfp_gmnvp.density.flow_mixture import FlowMixture
 from tfp_gmnvp.export.saved_model import export_flow, to_tflite
 from tfp_gmnvp.flows import summaries
 from tfp_gmnvp.flows.conditional import condition
@@ -68,6 +70,7 @@ __all__ = [
     "DensityFit",
     "FigureCallback",
     "FlowLayer",
+    "FlowMixture",
     "FlowModel",
     "FullBatchEM",
     "GradientUpdate",
