@@ -144,7 +144,7 @@ def check_settings(settings) -> None:
 
     #### Examples
 
-    >>> from tfp_gmnvp.density.fit_density import FitSettings
+    >>> from tfp_gmnvp.density.fit_settings import FitSettings
     >>> check_settings(FitSettings(seed=0, steps=0))
     Traceback (most recent call last):
     ValueError: `steps` must be a whole number >= 1, got 0.

@@ -19,6 +19,7 @@ __all__ = ["DensityFit"]
 tfd = tfp.distributions
 
 _KIND = "DensityFit"
+_MOST_CHARACTERS = 60  # of the names of columns
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -215,7 +216,8 @@ class DensityFit:
         names = columns.known_columns(self.flow).points
         kind = "a flow over a Gaussian mixture" if self.keeps_flow else "a Gaussian mixture"
         of = "1 column" if size == 1 else f"{size} columns"
-        of += f" ({', '.join(map(str, names))})" if names and len(names) <= 8 else ""
+        listed = ", ".join(map(str, names or ()))
+        of += f" ({listed})" if 0 < len(listed) <= _MOST_CHARACTERS else ""
         what = f", {_kind(self.mixture)}" if self.mixture is not None else ""
         return f"Density of {of}: {kind}{what}"
 

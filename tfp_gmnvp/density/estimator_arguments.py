@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp._shared.arguments import check_choice, check_whole_number
-from tfp_gmnvp.density.fit_density import FitSettings
+from tfp_gmnvp.density.fit_settings import FitSettings
 
 __all__ = ["check_rows_for_components", "fit_settings", "flow_options", "whole_seed"]
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from tfp_gmnvp import em, mixtures
 from tfp_gmnvp._shared import tables
@@ -21,10 +19,11 @@ from tfp_gmnvp.density.arguments import (
     numbers_for_labels,
 )
 from tfp_gmnvp.density.density_fit import DensityFit
+from tfp_gmnvp.density.fit_settings import FitSettings
 from tfp_gmnvp.density.flow_gain import may_pay_off
+from tfp_gmnvp.density.flow_training import gain_of_rows, train_flow
 from tfp_gmnvp.density.mixture_candidates import (
     COVARIANCE_FLOOR,
-    POINTS_EACH,
     MixtureCandidate,
     check_candidates,
     fit_candidate,
@@ -35,19 +34,13 @@ from tfp_gmnvp.density.rows import DistinctRows, Rows
 from tfp_gmnvp.flows import columns, on_arrays
 from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow
 from tfp_gmnvp.flows.mixture_flow import standardized_mixture
-from tfp_gmnvp.flows.summaries import MonteCarloEstimate, mean_estimate
+from tfp_gmnvp.flows.summaries import MonteCarloEstimate
 from tfp_gmnvp.training.data import degenerate_data
 from tfp_gmnvp.training.mixture_updates.fit_mixture import fit_mixture
 from tfp_gmnvp.training.model import FlowModel
-from tfp_gmnvp.training.progress import (
-    EpochProgress,
-    Progress,
-    without_retracing_warnings,
-)
+from tfp_gmnvp.training.progress import Progress, without_retracing_warnings
 
-__all__ = ["FitSettings", "fit_density", "fit_table"]
-
-keras = tf.keras
+__all__ = ["fit_density", "fit_table"]
 
 _FEWEST_ROWS = 20
 _MOST_ROWS_TO_CHOOSE_BY = 4000
@@ -61,26 +54,6 @@ _FLOOR = (
     "or surface, or at a point, and the height of the density is the floor's. Look at the rows of "
     "these components, and leave out what follows from other columns; or try fewer components."
 )
-
-
-class FitSettings(NamedTuple):
-    """What `fit_density` and `FlowMixture` are told of a fit; see there.
-
-    #### Examples
-
-    >>> FitSettings(seed=0).num_components
-    (1, 2, 3, 4, 6, 8, 10)
-    """
-
-    seed: int
-    num_components: Iterable[int] = (1, 2, 3, 4, 6, 8, 10)
-    covariance_types: Sequence[str] = ("full", "tied", "diag")
-    points_each: int = POINTS_EACH
-    validation_fraction: float = 0.2
-    steps: int = 3000
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    verbose: int | str = 0
 
 
 def fit_density(
@@ -281,7 +254,14 @@ def _fit(rows: Rows, candidates, plan: TrainingPlan, settings: FitSettings) -> D
         fit_mixture(flow, points, some.y, sample_weight=some.weight, **em_settings)
     at_floor = em.components_at_floor(flow.distribution, COVARIANCE_FLOOR)
     return DensityFit(
-        model, candidate, gain, keeps_flow, history, at_floor, candidates, _to_be_seen(rows)
+        model,
+        candidate,
+        gain,
+        keeps_flow,
+        history,
+        at_floor,
+        candidates,
+        rows.to_show(_MOST_ROWS_TO_SHOW),
     )
 
 
@@ -293,8 +273,8 @@ def _trained(rows: Rows, candidate, plan: TrainingPlan, em_settings, settings: F
     points = on_arrays.as_points(flow, validation.x)
     start = on_arrays.log_prob(flow, points)
     model = _make_model(flow, plan, em_settings, settings.seed)
-    history = _train(model, train, validation, plan, settings.verbose)
-    gain = _gain(on_arrays.log_prob(flow, points), start, validation.weight)
+    history = train_flow(model, train, validation, plan, settings.verbose)
+    gain = gain_of_rows(on_arrays.log_prob(flow, points), start, validation.weight)
     return model, gain, history
 
 
@@ -326,43 +306,3 @@ def _start(flow, rows: Rows, candidate, em_settings, seed) -> None:
     fit_mixture(
         flow, points, rows.y, sample_weight=rows.weight, n_init=10, seed=seed, **em_settings
     )
-
-
-def _train(model, train: Rows, validation: Rows, plan: TrainingPlan, verbose) -> dict:
-    """Trains until the validation loss has not fallen for a while; keeps the best weights."""
-    stop = keras.callbacks.EarlyStopping(
-        "val_loss", mode="min", patience=plan.patience, restore_best_weights=True
-    )
-    progress = Progress("epochs of the flow", plan.epochs, verbose)
-    weight = validation.weight
-    history = model.fit(
-        train.x,
-        train.y,
-        batch_size=plan.batch_size,
-        epochs=plan.epochs,
-        steps_per_epoch=plan.steps_per_epoch,
-        sample_weight=train.weight,
-        validation_data=validation.x if weight is None else (validation.x, None, weight),
-        validation_batch_size=10_000,
-        callbacks=[stop, keras.callbacks.TerminateOnNaN(), EpochProgress(progress, counts=True)],
-        verbose=0,
-    )
-    progress.close()
-    return history.history
-
-
-def _gain(log_prob, start, sample_weight) -> MonteCarloEstimate:
-    """Row by row; minus infinity where training diverged."""
-    difference = log_prob.astype(np.float64) - start
-    if not np.isfinite(difference).all():
-        return MonteCarloEstimate(-np.inf, 0.0)
-    return mean_estimate(difference, sample_weight)
-
-
-def _to_be_seen(rows: Rows) -> np.ndarray:
-    """Rows for a figure, drawn in proportion to their weights."""
-    if rows.weight is None:
-        return rows.x[:_MOST_ROWS_TO_SHOW]
-    size = int(np.clip(rows.weight.sum(), 1, _MOST_ROWS_TO_SHOW))
-    share = rows.weight / rows.weight.sum()
-    return rows.x[np.random.default_rng(0).choice(len(rows.x), size, p=share)]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 
 import numpy as np
-import tensorflow_probability as tfp
 
 from tfp_gmnvp import mixtures
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
 from tfp_gmnvp.density import estimator_files
 from tfp_gmnvp.density.arguments import checked_weights
+from tfp_gmnvp.density.density_fit import DensityFit
 from tfp_gmnvp.density.estimator_arguments import (
     check_rows_for_components,
     fit_settings,
@@ -24,13 +25,9 @@ from tfp_gmnvp.density.fit_density import fit_table
 from tfp_gmnvp.density.incremental import add_rows
 from tfp_gmnvp.density.sklearn_interface import Estimator, as_container, not_fitted_error
 from tfp_gmnvp.flows import on_arrays
-from tfp_gmnvp.flows.summaries import MonteCarloEstimate
-from tfp_gmnvp.training.model import FlowModel
 from tfp_gmnvp.training.num_parameters import num_parameters
 
 __all__ = ["FlowMixture"]
-
-tfd = tfp.distributions
 
 
 class FlowMixture(Estimator):
@@ -319,15 +316,14 @@ class FlowMixture(Estimator):
         self._columns.check_exportable()
         self.fit_.export(path, **kwargs)
 
-    @property
-    def model_(self) -> FlowModel:
-        """The model that was trained."""
-        return self.fit_.model
-
-    @property
-    def flow_(self) -> tfd.TransformedDistribution:
-        """The density."""
-        return self.fit_.flow
+    fit_: DensityFit
+    model_ = property(attrgetter("fit_.model"), doc="The model that was trained.")
+    flow_ = property(attrgetter("fit_.flow"), doc="The density.")
+    n_components_ = property(attrgetter("fit_.mixture.num_components"), doc="K.")
+    covariance_type_ = property(attrgetter("fit_.mixture.covariance_type"), doc="The type chosen.")
+    gain_ = property(attrgetter("fit_.gain"), doc="The trained flow's gain over the mixture.")
+    keeps_flow_ = property(attrgetter("fit_.keeps_flow"), doc="Whether the density is a flow.")
+    history_ = property(attrgetter("fit_.history"), doc="The losses of each epoch.")
 
     @property
     def weights_(self) -> np.ndarray:
@@ -343,31 +339,6 @@ class FlowMixture(Estimator):
     def covariances_(self) -> np.ndarray:
         """The components' covariances in the latents, in the shape of the type."""
         return self._parameters.covariance.numpy()
-
-    @property
-    def n_components_(self) -> int:
-        """The number of components."""
-        return self.fit_.mixture.num_components
-
-    @property
-    def covariance_type_(self) -> str:
-        """The type of covariances."""
-        return self.fit_.mixture.covariance_type
-
-    @property
-    def gain_(self) -> MonteCarloEstimate:
-        """The gain of the trained flow over the mixture."""
-        return self.fit_.gain
-
-    @property
-    def keeps_flow_(self) -> bool:
-        """Whether the density is a flow."""
-        return self.fit_.keeps_flow
-
-    @property
-    def history_(self) -> dict[str, list[float]]:
-        """The losses of each epoch."""
-        return self.fit_.history
 
     @property
     def n_iter_(self) -> int:

@@ -127,6 +127,21 @@ class Rows(NamedTuple):
         arrays = (None if array is None else array[rows] for array in self[:4])
         return Rows(*arrays, 0, self.spread)
 
+    def to_show(self, most: int) -> np.ndarray:
+        """Rows for a figure, drawn in proportion to their weights.
+
+        Args:
+          most: how many at most.
+
+        Returns:
+          Rows `[n, D]`.
+        """
+        if self.weight is None:
+            return self.x[:most].copy()  # a view would keep all rows
+        size = int(np.clip(self.weight.sum(), 1, most))
+        share = self.weight / self.weight.sum()
+        return self.x[np.random.default_rng(0).choice(len(self.x), size, p=share)]
+
 
 def effective_weights(weight: np.ndarray) -> np.ndarray:
     """Brings weights to the scale of a number of rows.
