@@ -7,7 +7,7 @@ import textwrap
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import ScalarFormatter
 
 from tfp_gmnvp.flows import columns, on_arrays
 from tfp_gmnvp.plotting.axes import LEGEND_STYLE, data_labels, dot_size, limits_of, to_be_filled
@@ -102,7 +102,7 @@ def _draw_weights(ax: Axes, probs) -> None:
         ax.annotate(f"{weight:.2f}", (k, weight), ha="center", va="bottom", fontsize=7, color=INK)
     ax.set_xlim(-0.6, len(probs) - 0.4)
     ax.set_ylim(0, 1.12 * probs.max())
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xticks(numbers[:: -(-len(probs) // 10)])
     _finish(ax, "Weights", "component", "weight")
 
 
@@ -131,7 +131,8 @@ def _draw_candidates(ax: Axes, candidates) -> None:
         low = max(np.min(scores[np.isfinite(scores)]), high - 4 * (high - np.median(scores)) - 0.1)
         ax.set_ylim(low - 0.06 * (high - low), high + 0.08 * (high - low))
         ax.legend(**{**LEGEND_STYLE, "fontsize": 7})
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xticks(sorted({c.num_components for c in candidates}))
+    ax.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
     _finish(ax, "Mixtures that were tried", "components", "held-out nats per row")
 
 
