@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import tensorflow as tf
 from scipy import stats
 from sklearn.base import clone
@@ -42,6 +43,7 @@ def two():
 def test_all_of_scikit_learn_s_checks():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", gmnvp.DegenerateDataWarning)
+        warnings.filterwarnings("ignore", ".*does not inherit from `sklearn.base.BaseEstimator`")
         results = check_estimator(gmnvp.FlowMixture(**ONE), on_skip=None)
     statuses = [result["status"] for result in results]
     assert statuses.count("passed") >= 45
@@ -157,6 +159,20 @@ def test_in_pipelines_and_searches():
     assert search.best_estimator_.n_components_ == 2
 
 
+def test_weights_are_routed():
+    x, weight = clusters(), np.repeat([0.0, 1.0], 30)
+    with sklearn.config_context(enable_metadata_routing=True):
+        asks = gmnvp.FlowMixture(**ONE).set_fit_request(sample_weight=True)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        pipeline = make_pipeline(scaler, clone(asks)).fit(x, sample_weight=weight)
+        mean = pipeline[-1].sample(500)[0].mean(axis=0)
+        expected = StandardScaler().fit(x).transform(x)[30:].mean(axis=0)
+        np.testing.assert_allclose(mean, expected, atol=0.1)
+        silent = make_pipeline(scaler, gmnvp.FlowMixture(**ONE))
+        with pytest.raises(ValueError, match="not explicitly set as requested"):
+            silent.fit(x, sample_weight=weight)
+
+
 def test_tables_in_tables_out():
     x = pd.DataFrame(clusters(), columns=["a", "b"], index=[f"row {i}" for i in range(60)])
     found = gmnvp.FlowMixture(**ONE).set_output(transform="pandas").fit(x)
@@ -233,7 +249,7 @@ assert new.fit(x).fit_transform(x).shape == x.shape
 def test_a_file_is_read_in_a_new_process_without_scikit_learn(tmp_path):
     x, path = clusters(), tmp_path / "density"
     parameters = {"coupling": gmnvp.RationalQuadratic(4), "hidden_units": (4,), "dtype": tf.float64}
-    found = gmnvp.FlowMixture([1, 2], covariance_type=["diag"], random_state=5, **parameters)
+    found = gmnvp.FlowMixture((1, 2), covariance_type=("diag",), random_state=5, **parameters)
     found.fit(pd.DataFrame(x, columns=["a", "b"])).save(path)
     np.save(tmp_path / "x.npy", x)
     files = [path, tmp_path / "x.npy", tmp_path / "found.npy"]

@@ -2,12 +2,12 @@
 
 scikit-learn knows its estimators by their methods, not by their class: `get_params` and
 `set_params` for `clone` and searches, `__sklearn_tags__`, `__sklearn_is_fitted__`, `set_output`.
-They are few, so `Estimator` has them itself; only `__sklearn_tags__`, which scikit-learn calls,
-imports it.
+They are few, so `Estimator` has them itself; only what scikit-learn calls imports it.
 """
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
 
@@ -79,6 +79,42 @@ class Estimator:
                 f"`transform` must be 'default', 'pandas' or 'polars', got {transform!r}."
             )
         self._sklearn_output_config = {"transform": transform}  # which `clone` copies
+        return self
+
+    def set_fit_request(self, *, sample_weight: bool | str | None = None):
+        """Says whether `fit` gets `sample_weight` where scikit-learn routes metadata.
+
+        Args:
+          sample_weight: as of the method of this name of scikit-learn's estimators.
+
+        Returns:
+          The estimator.
+        """
+        return self._request("fit", sample_weight)
+
+    def set_partial_fit_request(self, *, sample_weight: bool | str | None = None):
+        """Says whether `partial_fit` gets `sample_weight`; see `set_fit_request`."""
+        return self._request("partial_fit", sample_weight)
+
+    def set_score_request(self, *, sample_weight: bool | str | None = None):
+        """Says whether `score` gets `sample_weight`; see `set_fit_request`."""
+        return self._request("score", sample_weight)
+
+    def get_metadata_routing(self):
+        """What scikit-learn's routing of metadata asks for."""
+        from sklearn.utils.metadata_routing import MetadataRequest
+
+        if not hasattr(self, "_metadata_request"):
+            request = MetadataRequest(owner=self)
+            for method in ("fit", "partial_fit", "score"):
+                getattr(request, method).add_request(param="sample_weight", alias=None)
+            return request
+        return copy.deepcopy(self._metadata_request)
+
+    def _request(self, method, alias):
+        request = self.get_metadata_routing()
+        getattr(request, method).add_request(param="sample_weight", alias=alias)
+        self._metadata_request = request  # which `clone` copies
         return self
 
     def __sklearn_tags__(self):
