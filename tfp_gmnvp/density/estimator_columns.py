@@ -8,8 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfp_gmnvp._shared import tables
+from tfp_gmnvp._shared.arguments import check_choice
 from tfp_gmnvp._shared.tables import Names
-from tfp_gmnvp.density.estimator_input import as_floats, check_features, check_size
+from tfp_gmnvp.density.estimator_input import (
+    as_floats,
+    check_features,
+    check_nothing_missing,
+    check_size,
+)
 
 __all__ = ["EstimatorColumns"]
 
@@ -33,18 +39,26 @@ class EstimatorColumns(NamedTuple):
     names: Names | None
 
     @classmethod
-    def of_table(cls, estimator, X) -> EstimatorColumns:
+    def of_table(cls, columns, X, sample_weight=None) -> EstimatorColumns:
         """The columns of a table that an estimator is to be fitted to.
 
         Args:
-          estimator: with `columns`.
+          columns: `None` for real numbers, 'auto' to detect kinds, or kinds by name or number.
           X: the table.
+          sample_weight: weights `[N]`, or `None`.
+
+        Raises:
+          ValueError: if `columns` is another word.
         """
-        if estimator.columns is None:
+        if columns is None:
             return cls(None, tables.column_names(X))
+        if isinstance(columns, str):
+            check_choice("columns", columns, ["auto"])
+            columns = None
         from tfp_gmnvp.density.columns import ColumnKinds
 
-        return cls(ColumnKinds.of_table(X, estimator.columns), None)
+        kinds = ColumnKinds.of_table(X, columns, sample_weight)
+        return cls(kinds, tuple(kinds.names))
 
     def encode(self, X, seed: int) -> np.ndarray:
         """The table as real numbers.
@@ -53,7 +67,9 @@ class EstimatorColumns(NamedTuple):
           X: the table `[N, D]`.
           seed: of the noise in discrete columns.
         """
-        rows = as_floats(X) if self.kinds is None else self.kinds.encode(X, seed)
+        rows = as_floats(X) if self.kinds is None else np.asarray(self.kinds.encode(X, seed))
+        if self.kinds is not None:
+            check_nothing_missing(rows, self.names)
         check_size(rows.shape, 1, "FlowMixture")
         return rows
 

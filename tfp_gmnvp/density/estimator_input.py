@@ -10,7 +10,14 @@ import numpy as np
 from tfp_gmnvp._shared import tables
 from tfp_gmnvp._shared.tables import is_table
 
-__all__ = ["as_floats", "check_features", "check_size", "feature_names", "remember_features"]
+__all__ = [
+    "as_floats",
+    "check_features",
+    "check_nothing_missing",
+    "check_size",
+    "feature_names",
+    "remember_features",
+]
 
 _MOST_NAMES = 5
 
@@ -46,13 +53,31 @@ def as_floats(X, name: str = "X") -> np.ndarray:
     array = array.astype(np.float64)
     if array.ndim != 2:
         raise ValueError(_of_rank(array.ndim, name))
-    is_finite = np.isfinite(array)
-    if not is_finite.all():
-        row, column = np.argwhere(~is_finite)[0]
-        what = "NaN" if np.isnan(array[row, column]) else "infinity"
-        column = column if names is None else repr(names[column])
-        raise ValueError(f"Input {name} contains {what}: the first in row {row}, column {column}.")
+    check_nothing_missing(array, names, name)
     return array
+
+
+def check_nothing_missing(array: np.ndarray, names: Sequence | None, name: str = "X") -> None:
+    """Raises a `ValueError` that names the first entry that is NaN or infinite.
+
+    Args:
+      array: `[N, D]`.
+      names: of the columns, or `None` for their numbers.
+      name: of the array in errors.
+
+    #### Examples
+
+    >>> check_nothing_missing(np.array([[0.0, np.nan]]), ("a", "b"))
+    Traceback (most recent call last):
+    ValueError: Input X contains NaN: the first in row 0, column 'b'.
+    """
+    is_finite = np.isfinite(array)
+    if is_finite.all():
+        return
+    row, column = np.argwhere(~is_finite)[0]
+    what = "NaN" if np.isnan(array[row, column]) else "infinity"
+    column = column if names is None else repr(names[column])
+    raise ValueError(f"Input {name} contains {what}: the first in row {row}, column {column}.")
 
 
 def _of_rank(rank, name):

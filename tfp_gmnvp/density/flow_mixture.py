@@ -54,6 +54,7 @@ class FlowMixture(Estimator):
       keeps_flow_: whether the density is that flow.
       history_: the losses of each epoch, by name.
       n_iter_: number of epochs.
+      columns_: the kinds of the columns and why they are these, or `None` for real numbers.
       n_features_in_: D.
       feature_names_in_: names of the columns `[D]`, if `fit` had a table with names.
 
@@ -74,7 +75,7 @@ class FlowMixture(Estimator):
         *,
         covariance_type: str | Sequence[str] = "auto",
         coupling: str | CouplingTransform = "affine",
-        columns: Mapping | None = None,
+        columns: Mapping | str | None = None,
         missing: str = "error",
         validation_fraction: float = 0.2,
         steps: int = 3000,
@@ -100,7 +101,8 @@ class FlowMixture(Estimator):
             for the first three.
           coupling: 'affine', 'spline' or a `CouplingTransform`; see `real_nvp`. The flow of a
             single column is a spline.
-          columns: kinds of columns by name or number; `None` for real numbers in all of them.
+          columns: kinds of columns by name or number, such as `{"age": "integer"}`, the others being
+            detected; 'auto' to detect all; `None` for real numbers in all of them. See `columns_`.
           missing: 'error' to refuse NaN.
           validation_fraction: see `fit_density`.
           steps: see `fit_density`.
@@ -144,7 +146,7 @@ class FlowMixture(Estimator):
 
         Args:
           X: an array or table `[N, D]`, N >= 2.
-          y: not used.
+          y: not used; `fit_density` takes the numbers of components.
           sample_weight: weights `[N]`; a weight of two is the row twice, see `fit_density`.
 
         Returns:
@@ -159,7 +161,7 @@ class FlowMixture(Estimator):
         """
         seed = whole_seed(self.random_state)
         settings, options = fit_settings(self, seed), flow_options(self)
-        columns = EstimatorColumns.of_table(self, X)
+        columns = EstimatorColumns.of_table(self.columns, X, sample_weight)
         rows = columns.encode(X, seed)
         weight = checked_weights(sample_weight, len(rows), 2)
         check_rows_for_components(self, len(rows) if weight is None else (weight > 0).sum())
@@ -323,6 +325,7 @@ class FlowMixture(Estimator):
     covariance_type_ = property(attrgetter("fit_.mixture.covariance_type"), doc="The type chosen.")
     gain_ = property(attrgetter("fit_.gain"), doc="The trained flow's gain over the mixture.")
     keeps_flow_ = property(attrgetter("fit_.keeps_flow"), doc="Whether the density is a flow.")
+    columns_ = property(attrgetter("_columns.kinds"), doc="The kinds of the columns.")
     history_ = property(attrgetter("fit_.history"), doc="The losses of each epoch.")
 
     @property
