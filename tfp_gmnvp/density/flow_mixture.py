@@ -101,8 +101,8 @@ class FlowMixture(Estimator):
             for the first three.
           coupling: 'affine', 'spline' or a `CouplingTransform`; see `real_nvp`. The flow of a
             single column is a spline.
-          columns: kinds of columns by name or number, such as `{"age": "integer"}`, the others being
-            detected; 'auto' to detect all; `None` for real numbers in all of them. See `columns_`.
+          columns: kinds of columns by name or number, such as `{"age": "integer"}`, where those of
+            others are detected; 'auto' to detect all; `None` for real numbers in all of them.
           missing: 'error' to refuse NaN.
           validation_fraction: see `fit_density`.
           steps: see `fit_density`.
