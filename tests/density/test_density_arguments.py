@@ -63,7 +63,8 @@ OF_SELECT_COMPONENTS = {
     "criterion": ({"criterion": "BIC"}, "`criterion` must be .* got 'BIC'. Did you mean 'bic'"),
     "dash": ({"criterion": "held-out"}, "Did you mean 'held_out'"),
     "another name": ({"epoch": 1}, "`select_components` has no argument `epoch`.*`epochs`"),
-    "weights": ({"sample_weight": np.ones(60)}, "`select_components` takes no weights"),
+    "a weight too few": ({"sample_weight": np.ones(59)}, "`sample_weight` must .*60"),
+    "weights of classes": ({"class_weight": {0: 1.0}}, "takes no weights of classes"),
     "labels": ({"y": np.ones(60)}, "`select_components` takes no labels"),
     "split": ({"validation_split": 0.1}, "trains on all of x"),
     "epochs": ({"epochs": 0}, "`epochs` must be a whole number >= 1, got 0"),
@@ -71,7 +72,7 @@ OF_SELECT_COMPONENTS = {
     "seed": ({"seed": "a"}, "`seed` must be a whole number"),
     "maker": ({"make_model": 3}, "`make_model` must be callable"),
     "columns": ({"x_test": X[:, :1]}, "`x_test` must have as many columns as `x`, 2, got 1"),
-    "one column": ({"x": X[:, :1]}, "D >= 2"),
+    "no columns": ({"x": X[:, 0]}, r"`x` must have shape \[N, D\]"),
     "too many": ({"num_components": [61]}, "no more components than there are points, 60"),
     "too many in folds": (
         {"num_components": [50], "criterion": "held_out"},

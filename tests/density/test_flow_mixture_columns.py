@@ -40,7 +40,7 @@ def test_samples_are_rows_of_such_a_table(found):
 def test_scores_are_probabilities_of_cells_times_a_density(found):
     """Summed over all cells, what is left is the density of the price."""
     prices = np.exp(np.linspace(-6.0, 6.0, 241))
-    cells = [(count, city) for count in range(-6, 13) for city in ("a", "b")]
+    cells = [(count, city) for count in range(13) for city in ("a", "b")]
     rows = pd.DataFrame(
         [(count, price, city) for price in prices for count, city in cells],
         columns=["count", "price", "city"],
@@ -59,9 +59,7 @@ def test_what_comes_back_from_a_file(found, tmp_path):
 
 
 def test_what_is_refused(found, tmp_path):
-    with pytest.raises(
-        ValueError, match="Input X contains NaN: the first in row 0, column 'price'"
-    ):
+    with pytest.raises(ValueError, match=r"Input X contains NaN: .* row 0, column 'price'"):
         found.predict(table().assign(price=np.nan))
     with pytest.raises(ValueError, match="requires `columns=None`"):
         found.export(tmp_path / "model")

@@ -23,6 +23,7 @@ from tfp_gmnvp.density.estimator_columns import EstimatorColumns
 from tfp_gmnvp.density.estimator_input import remember_features
 from tfp_gmnvp.density.fit_density import fit_table
 from tfp_gmnvp.density.incremental import add_rows
+from tfp_gmnvp.density.rows import effective_weights
 from tfp_gmnvp.density.sklearn_interface import Estimator, as_container, not_fitted_error
 from tfp_gmnvp.flows import on_arrays
 from tfp_gmnvp.training.num_parameters import num_parameters
@@ -367,7 +368,7 @@ class FlowMixture(Estimator):
     def _weighted(self, X, sample_weight):
         log_prob = self.score_samples(X)
         weight = checked_weights(sample_weight, len(log_prob), 1)
-        return log_prob, np.ones(len(log_prob)) if weight is None else weight
+        return log_prob, np.ones(len(log_prob)) if weight is None else effective_weights(weight)
 
 
 def _deviance(log_prob, weight) -> float:
