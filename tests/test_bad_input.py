@@ -182,8 +182,7 @@ def raised(function, *args, **kwargs):
 
 
 ARGUMENTS = {
-    "event size 1": (made(event_size=1), "`event_size` must be a whole number >= 2, got 1"),
-    "event size 0": (made(event_size=0), "`event_size` must be a whole number >= 2, got 0"),
+    "event size 0": (made(event_size=0), "`event_size` must be a whole number >= 1, got 0"),
     "event size 2.5": (made(event_size=2.5), "`event_size` .*got 2.5"),
     "no components": (made(num_components=0), "`num_components` .*>= 1, got 0"),
     "1.5 components": (made(num_components=1.5), "`num_components` .*got 1.5"),

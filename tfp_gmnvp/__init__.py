@@ -23,7 +23,9 @@ from tfp_gmnvp.bijectors import (
 )
 from tfp_gmnvp.bijectors.images import image_real_nvp
 from tfp_gmnvp.density.conditional_density import given, marginal
-from tfp_gmnvp.density.fit_density import DensityFit, fit_density
+from tfp_gmnvp.density.density_fit import DensityFit
+from tfp_gmnvp.density.fit_density import fit_density
+from tfp_gmnvp.density.flow_mixture import FlowMixture
 from tfp_gmnvp.density.missing.fit import IncompleteFit, fit_with_missing
 from tfp_gmnvp.density.missing.importance import PoorSamplesWarning
 from tfp_gmnvp.density.missing.rows import impute, observed_log_prob
@@ -73,6 +75,7 @@ __all__ = [
     "DensityFit",
     "FigureCallback",
     "FlowLayer",
+    "FlowMixture",
     "FlowModel",
     "FullBatchEM",
     "GradientUpdate",

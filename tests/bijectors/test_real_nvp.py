@@ -34,7 +34,7 @@ def normal_over(bijector, event_size, dtype=tf.float64):
     )
 
 
-SHAPES = {"event_size": st.integers(2, 7), "num_couplings": st.integers(1, 5)}
+SHAPES = {"event_size": st.integers(1, 7), "num_couplings": st.integers(1, 5)}
 
 
 @given(**SHAPES, seed=st.integers(0, 100))
@@ -46,7 +46,7 @@ def test_log_det_is_that_of_the_jacobian(event_size, num_couplings, seed):
         (bijector.inverse, bijector.inverse_log_det_jacobian),
     ]:
         oracle = slogdet_of_jacobian(value, x)
-        assert np.abs(oracle).max() > 1e-2
+        assert np.abs(oracle).max() > 1e-3
         np.testing.assert_allclose(log_det(tf.identity(x)), oracle, atol=1e-10)
         value(x)
         np.testing.assert_allclose(log_det(x), oracle, atol=1e-10)  # the one handed over
@@ -111,7 +111,7 @@ def test_static_shapes_survive():
     assert log_det.shape.as_list() == [None, 2]
 
 
-@pytest.mark.parametrize("event_size", range(2, 10))
+@pytest.mark.parametrize("event_size", range(1, 10))
 @pytest.mark.parametrize("num_couplings", [1, 2, 3, 5, 6])
 def test_identity_at_initialisation(event_size, num_couplings):
     bijector = real_nvp(event_size, num_couplings, (4,), seed=event_size)
@@ -121,7 +121,7 @@ def test_identity_at_initialisation(event_size, num_couplings):
     np.testing.assert_array_equal(bijector.forward_log_det_jacobian(tf.identity(x)), np.zeros(3))
 
 
-@pytest.mark.parametrize("event_size", [2, 3, 6, 7])
+@pytest.mark.parametrize("event_size", [1, 2, 3, 6, 7])
 def test_from_two_couplings_on_every_entry_moves(event_size):
     x = points(3, event_size)
     moved = perturbed(event_size, 2).forward(x) - x
@@ -148,7 +148,7 @@ def test_every_pair_sees_another_partition_and_moves_every_entry(event_size):
     assert len(set(partitions)) == 4
 
 
-@pytest.mark.parametrize("event_size", [2, 5])
+@pytest.mark.parametrize("event_size", [1, 2, 5])
 @pytest.mark.parametrize("num_couplings", [2, 3])
 def test_every_variable_has_a_gradient(event_size, num_couplings):
     bijector = perturbed(event_size, num_couplings, (6, 5))
@@ -241,7 +241,7 @@ def test_dtypes(dtype):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"event_size": 1}, "`event_size` .*>= 2, got 1"),
+        ({"event_size": 0}, "`event_size` .*>= 1, got 0"),
         ({"event_size": 2.5}, "`event_size` .*got 2.5"),
         ({"event_size": None}, "`event_size` .*got None"),
         ({"event_size": "3"}, "`event_size` .*got '3'"),
@@ -258,10 +258,28 @@ def test_arguments_out_of_range(kwargs, message):
         real_nvp(**{"event_size": 3, **kwargs})
 
 
-@pytest.mark.parametrize("event_size", [1, 0, "2"])
-def test_coupling_needs_two_entries(event_size):
+@pytest.mark.parametrize("event_size", [-1, 0, "2"])
+def test_coupling_needs_an_entry(event_size):
     with pytest.raises(ValueError, match="`event_size`"):
         Coupling(tf.identity, event_size)
+
+
+def test_the_only_entry_moves():
+    with pytest.raises(ValueError, match="`first_moves` must be false where `event_size` is 1"):
+        Coupling(tf.identity, 1, first_moves=True)
+
+
+def test_a_network_of_one_entry_reads_the_context_or_nothing():
+    bijector = perturbed(1, 2, coupling="spline", context_size=3, dtype=tf.float64)
+    x, context = points(5, 1), points(5, 3)
+    log_dets = bijector.forward_log_det_jacobian(x, event_ndims=1, context=context)
+    assert len(np.unique(log_dets)) == 5
+    alike = bijector.forward(np.zeros([5, 1]), context=np.ones([5, 3]))
+    np.testing.assert_array_equal(alike, np.broadcast_to(alike[0], [5, 1]))
+    with pytest.raises(ValueError, match="`conditioner_fn` has nothing to read"):
+        real_nvp(1, conditioner_fn=lambda n, m: tf.identity)
+    with pytest.raises(ValueError, match="`hidden_units`"):
+        real_nvp(1, hidden_units=(0,))
 
 
 @pytest.mark.parametrize("method", ["forward", "inverse"])

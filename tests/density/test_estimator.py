@@ -136,7 +136,7 @@ def test_candidates_that_few_rows_cannot_bear_are_left_out():
     ("x", "arguments", "message"),
     [
         (np.zeros([19, 2]), {}, r"`x` must have shape \[N, D\], N >= 20"),
-        (np.zeros([30, 1]), {}, r"D >= 2, got \[30, 1\]"),
+        (np.zeros([30]), {}, r"`x` must have shape \[N, D\], N >= 20, got \[30\]"),
         (np.full([30, 2], np.nan), {}, "`x` must hold finite numbers"),
         (np.zeros([30, 2]), {"validation_fraction": 1.0}, r"`validation_fraction` .* got 1\.0"),
         (np.zeros([30, 2]), {"steps": 0}, "`steps` must be a whole number >= 1, got 0"),

@@ -47,7 +47,7 @@ FUNCTIONS = {
         (MODEL, "Use its `distribution`"),
         (gmnvp.FlowLayer(FLOW), "Use its `distribution`"),
         (DETECTOR, "Use its `flow`"),
-        (FIT, "Use its `model.distribution`"),
+        (FIT, "Use its `flow`"),
         (X, "got array"),
     ],
     ids=["model", "layer", "detector", "fit", "array"],

@@ -85,16 +85,17 @@ def test_a_density_is_scored_by_unseen_rows(monkeypatch):
     seen = []
     fit = gmnvp.FlowModel.fit
 
-    def spy(model, x, **arguments):
-        seen.append((x, arguments["validation_data"]))
-        return fit(model, x, **arguments)
+    def spy(model, x, y, **arguments):
+        seen.append((x, arguments["sample_weight"], arguments["validation_data"]))
+        return fit(model, x, y, **arguments)
 
     monkeypatch.setattr(gmnvp.FlowModel, "fit", spy)
     monkeypatch.setattr(fit_density, "may_pay_off", lambda *args, **kwargs: True)
     x = REPEATED["shuffled"]
     settings = {"num_components": [1], "covariance_types": ["diag"], "steps": 3}
     gmnvp.fit_density(x, seed=0, num_couplings=1, hidden_units=(), **settings)
-    [(train, validation)] = seen
+    [(train, weight, (validation, _, validation_weight))] = seen
     assert not overlap(train, validation)
-    assert len(train) + len(validation) == 600
-    assert 100 <= len(validation) <= 140
+    assert len(train) + len(validation) == 60
+    assert weight.sum() + validation_weight.sum() == 600
+    assert 100 <= validation_weight.sum() <= 140

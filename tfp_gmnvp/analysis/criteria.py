@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_probability as tfp
 
-from tfp_gmnvp import mixtures
+from tfp_gmnvp.density.arguments import checked_weights
+from tfp_gmnvp.density.rows import effective_weights
 from tfp_gmnvp.flows import on_arrays
 from tfp_gmnvp.flows.summaries import MonteCarloEstimate, mean_estimate
-from tfp_gmnvp.training import parameter_table
+from tfp_gmnvp.training.num_parameters import num_parameters
 
 __all__ = ["aic", "bic", "held_out_log_likelihood", "icl", "num_parameters", "penalised"]
 
@@ -32,50 +33,9 @@ class Penalised(NamedTuple):
     icl: float
 
 
-def num_parameters(flow: tfd.TransformedDistribution) -> int:
-    """Counts the free parameters nu of the bijector and the mixture.
-
-        nu = nu_bijector + (K - 1) + K D + nu_covariance
-        nu_covariance = K D (D + 1) / 2 full, D (D + 1) / 2 tied, K D diag, K spherical,
-            K (D (R + 1) - R (R - 1) / 2) low_rank, loadings being the same up to a rotation
-
-    nu_bijector is the number of entries of its trainable variables; the constants of a
-    standardisation do not count. It is the same for every K, so the differences between mixtures
-    under one kind of flow are those of plain mixtures. Flows of different depth or width, and plain
-    mixtures, can be compared, too.
-
-    Args:
-      flow: a flow over a `gaussian_mixture`.
-
-    Returns:
-      An integer.
-
-    Raises:
-      TypeError: if it is not a flow, or its mixture was not made by `gaussian_mixture`.
-
-    #### Examples
-
-    >>> from tensorflow_probability import bijectors as tfb
-    >>> from tfp_gmnvp import gaussian_mixture
-    >>> num_parameters(tfd.TransformedDistribution(gaussian_mixture(3, 2), tfb.Identity()))
-    17
-    """
-    event_size = on_arrays.event_size(flow)
-    components = flow.distribution.components_distribution
-    covariance_type = getattr(components, "covariance_type", None)
-    if covariance_type is None:
-        raise TypeError(
-            "`flow` must have a mixture made by `gaussian_mixture`, whose covariance type sets how "
-            f"many parameters are free, got components {type(components).__name__}."
-        )
-    num_components = int(components.batch_shape[-1])
-    structure = mixtures.mixture_structure(flow.distribution)
-    of_covariances = structure.num_parameters(num_components, event_size)
-    of_mixture = num_components - 1 + num_components * event_size + of_covariances
-    return parameter_table.count(flow.bijector.trainable_variables) + of_mixture
-
-
-def bic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
+def bic(
+    flow: tfd.TransformedDistribution, x: np.ndarray, sample_weight: np.ndarray | None = None
+) -> float:
     """Computes the Bayesian information criterion; lower is better.
 
         BIC = -2 sum_n log p(x_n) + nu log N
@@ -88,6 +48,8 @@ def bic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
     Args:
       flow: a flow over a `gaussian_mixture`, trained on x.
       x: its training data `[N, D]`.
+      sample_weight: weights `[N]`; whole numbers count rows, others are scaled to the effective
+        number of rows, see `fit_density`. `None` for ones.
 
     Returns:
       A float, in nats.
@@ -103,11 +65,13 @@ def bic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
     >>> round(bic(flow, np.zeros([10, 2])), 3)  # 20 log(2 pi) + 5 log(10)
     48.27
     """
-    x = on_arrays.as_points(flow, x)
-    return _bic(flow, on_arrays.log_prob(flow, x))
+    x, weight = _points(flow, x, sample_weight)
+    return _bic(flow, on_arrays.log_prob(flow, x), weight)
 
 
-def aic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
+def aic(
+    flow: tfd.TransformedDistribution, x: np.ndarray, sample_weight: np.ndarray | None = None
+) -> float:
     """Computes the Akaike information criterion; lower is better.
 
         AIC = -2 sum_n log p(x_n) + 2 nu
@@ -117,6 +81,8 @@ def aic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
     Args:
       flow: a flow over a `gaussian_mixture`, trained on x.
       x: its training data `[N, D]`.
+      sample_weight: weights `[N]`; whole numbers count rows, others are scaled to the effective
+        number of rows, see `fit_density`. `None` for ones.
 
     Returns:
       A float, in nats.
@@ -132,10 +98,13 @@ def aic(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
     >>> round(aic(flow, np.zeros([10, 2])), 3)  # 20 log(2 pi) + 10
     46.758
     """
-    return _aic(flow, on_arrays.log_prob(flow, on_arrays.as_points(flow, x)))
+    x, weight = _points(flow, x, sample_weight)
+    return _aic(flow, on_arrays.log_prob(flow, x), weight)
 
 
-def icl(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
+def icl(
+    flow: tfd.TransformedDistribution, x: np.ndarray, sample_weight: np.ndarray | None = None
+) -> float:
     """Computes the integrated completed likelihood by the approximation of BIC; lower is better.
 
         ICL = BIC - 2 sum_n log max_k p(k | x_n)
@@ -147,6 +116,8 @@ def icl(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
     Args:
       flow: a flow over a `gaussian_mixture`, trained on x.
       x: its training data `[N, D]`.
+      sample_weight: weights `[N]`; whole numbers count rows, others are scaled to the effective
+        number of rows, see `fit_density`. `None` for ones.
 
     Returns:
       A float, in nats, in the sign and scale of `bic`.
@@ -162,16 +133,19 @@ def icl(flow: tfd.TransformedDistribution, x: np.ndarray) -> float:
     >>> round(icl(flow, np.zeros([10, 2])), 3)  # one component cannot overlap
     48.27
     """
-    x = on_arrays.as_points(flow, x)
-    return _bic(flow, on_arrays.log_prob(flow, x)) + _overlap(flow, x)
+    x, weight = _points(flow, x, sample_weight)
+    return _bic(flow, on_arrays.log_prob(flow, x), weight) + _overlap(flow, x, weight)
 
 
-def penalised(flow: tfd.TransformedDistribution, x: np.ndarray) -> Penalised:
+def penalised(
+    flow: tfd.TransformedDistribution, x: np.ndarray, sample_weight: np.ndarray | None = None
+) -> Penalised:
     """All of `bic`, `aic` and `icl`, for which the flow is evaluated once.
 
     Args:
       flow: a flow over a `gaussian_mixture`, trained on x.
       x: its training data `[N, D]`.
+      sample_weight: as of `bic`.
 
     #### Examples
 
@@ -181,13 +155,17 @@ def penalised(flow: tfd.TransformedDistribution, x: np.ndarray) -> Penalised:
     >>> round(penalised(flow, np.zeros([10, 2])).aic, 3)
     46.758
     """
-    x = on_arrays.as_points(flow, x)
+    x, weight = _points(flow, x, sample_weight)
     log_prob = on_arrays.log_prob(flow, x)
-    of_points, mean = _bic(flow, log_prob), float(log_prob.mean(dtype=np.float64))
-    return Penalised(mean, of_points, _aic(flow, log_prob), of_points + _overlap(flow, x))
+    of_points = _bic(flow, log_prob, weight)
+    mean = -0.5 * _deviance(log_prob, weight) / weight.sum()
+    overlap = _overlap(flow, x, weight)
+    return Penalised(mean, of_points, _aic(flow, log_prob, weight), of_points + overlap)
 
 
-def held_out_log_likelihood(flow: tfd.TransformedDistribution, x: np.ndarray) -> MonteCarloEstimate:
+def held_out_log_likelihood(
+    flow: tfd.TransformedDistribution, x: np.ndarray, sample_weight: np.ndarray | None = None
+) -> MonteCarloEstimate:
     """Estimates the mean log-density of points outside of the training data; higher is better.
 
     It estimates E[log p(x)], which is minus the entropy of the data minus the divergence of the
@@ -197,6 +175,7 @@ def held_out_log_likelihood(flow: tfd.TransformedDistribution, x: np.ndarray) ->
     Args:
       flow: a flow over a `tfd.MixtureSameFamily`.
       x: held-out data `[N, D]`, N >= 2.
+      sample_weight: as of `bic`.
 
     Returns:
       `MonteCarloEstimate` of two floats, in nats per point.
@@ -212,25 +191,33 @@ def held_out_log_likelihood(flow: tfd.TransformedDistribution, x: np.ndarray) ->
     >>> bool(abs(held_out.estimate + 2.8379) < 4 * held_out.standard_error)
     True
     """
-    log_prob = on_arrays.log_prob(flow, on_arrays.as_points(flow, x)).astype(np.float64)
+    x, weight = _points(flow, x, sample_weight)
+    log_prob = on_arrays.log_prob(flow, x).astype(np.float64)
     if len(log_prob) < 2:
         raise ValueError("`x` must hold at least 2 points for a standard error, got 1.")
-    return mean_estimate(log_prob)
+    return mean_estimate(log_prob, None if sample_weight is None else weight)
 
 
-def _bic(flow, log_prob):
-    return _deviance(log_prob) + num_parameters(flow) * float(np.log(len(log_prob)))
+def _points(flow, x, sample_weight):
+    """The points in the flow's dtype, and their weights on the scale of a number of points."""
+    x = on_arrays.as_points(flow, x)
+    weight = checked_weights(sample_weight, len(x), 1)
+    return x, np.ones(len(x)) if weight is None else effective_weights(weight)
 
 
-def _aic(flow, log_prob):
-    return _deviance(log_prob) + 2.0 * num_parameters(flow)
+def _bic(flow, log_prob, weight):
+    return _deviance(log_prob, weight) + num_parameters(flow) * float(np.log(weight.sum()))
 
 
-def _deviance(log_prob):
-    return -2.0 * float(np.sum(log_prob, dtype=np.float64))
+def _aic(flow, log_prob, weight):
+    return _deviance(log_prob, weight) + 2.0 * num_parameters(flow)
 
 
-def _overlap(flow, x):
+def _deviance(log_prob, weight):
+    return -2.0 * float(np.sum(weight * log_prob, dtype=np.float64))
+
+
+def _overlap(flow, x, weight):
     """What ICL adds to BIC."""
     log_r = on_arrays.log_responsibilities(flow, on_arrays.inverse(flow, x))
-    return -2.0 * float(np.sum(log_r.max(axis=-1), dtype=np.float64))
+    return -2.0 * float(np.sum(weight * log_r.max(axis=-1), dtype=np.float64))

@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp._shared.arguments import check_number
 from tfp_gmnvp._shared.tables import column_names
+from tfp_gmnvp.density.arguments import checked_weights
 from tfp_gmnvp.flows import columns, on_arrays
 
 __all__ = ["OutlierDetector"]
@@ -52,6 +53,7 @@ class OutlierDetector:
         x: np.ndarray,
         *,
         contamination: float = 0.05,
+        sample_weight: np.ndarray | None = None,
     ):
         """Computes the density of known points under the current flow.
 
@@ -60,10 +62,12 @@ class OutlierDetector:
           x: known points `[N, D]`: held-out ones for calibrated scores, or the training data.
           contamination: the share, in [0, 1), of the known points that count as outliers, 0 for
             none. A positive share requires at least `1 / contamination` known points.
+          sample_weight: weights `[N]` of the known points, not negative; shares are of their sum.
+            `None` for ones.
 
         Raises:
-          ValueError: if `contamination` is out of its range, x is not `[N, D]` and finite, or
-            its log-density is not a number.
+          ValueError: if `contamination` is out of its range, x is not `[N, D]` and finite, a weight
+            is negative, or a log-density is not a number.
 
         Warns:
           UserWarning: if `contamination` is above zero, but x holds too few points for one of them
@@ -71,11 +75,18 @@ class OutlierDetector:
         """
         check_number("contamination", contamination, lambda share: 0 <= share < 1, "be in [0, 1)")
         self.flow, self.contamination = flow, contamination
-        log_prob = np.sort(on_arrays.log_prob(flow, on_arrays.as_points(flow, x)))
+        log_prob = on_arrays.log_prob(flow, on_arrays.as_points(flow, x))
+        weight = checked_weights(sample_weight, len(log_prob), 1)
         if np.isnan(log_prob).any():
             raise ValueError("`flow` gives some of the known points a log-density of NaN.")
-        self._log_prob, self._columns = log_prob, column_names(x)
-        num_outliers = math.floor(contamination * len(log_prob) + 1e-9)
+        if weight is None:
+            weight = np.ones(len(log_prob))
+        log_prob, weight = log_prob[weight > 0], weight[weight > 0]
+        order = np.argsort(log_prob, kind="stable")
+        log_prob, self._columns = log_prob[order], column_names(x)
+        self._log_prob, self._share_up_to = log_prob, np.cumsum(weight[order]) / weight.sum()
+        share = contamination + 1e-9 / len(log_prob)
+        num_outliers = int(np.searchsorted(self._share_up_to, share, side="right"))
         self._threshold = float(log_prob[num_outliers - 1]) if num_outliers else -math.inf
         if contamination and not num_outliers:
             _warn_of_too_few(contamination, len(log_prob))
@@ -98,7 +109,8 @@ class OutlierDetector:
           ValueError: if x is not `[..., D]` and finite.
         """
         less_likely = np.searchsorted(self._log_prob, self._log_densities(x), side="left")
-        return 1.0 - less_likely / len(self._log_prob)
+        shares = np.concatenate([[0.0], self._share_up_to[:-1], [1.0]])
+        return 1.0 - shares[less_likely]
 
     def is_outlier(self, x: np.ndarray) -> np.ndarray:
         """Whether the log-density is at most the threshold.

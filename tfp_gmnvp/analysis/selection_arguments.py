@@ -28,10 +28,7 @@ _PASSED_ON = (
     *("validation_data", "validation_freq", "validation_steps"),
 )
 _INSTEAD = {
-    "sample_weight": "takes no weights, all rows count alike; `FlowModel.fit` and `fit_mixture` "
-    "take them",
-    "class_weight": "takes no weights, all rows count alike; `FlowModel.fit` and `fit_mixture` "
-    "take them",
+    "class_weight": "takes no weights of classes: give `sample_weight`",
     "y": "takes no labels; `FlowModel.fit(x, y)` does",
     "validation_split": "trains on all of x: give `validation_data`, or `x_test` to be scored",
 }

@@ -17,6 +17,7 @@ from tfp_gmnvp.bijectors.real_nvp import real_nvp
 from tfp_gmnvp.bijectors.single_pass import SinglePassBijector
 from tfp_gmnvp.bijectors.spline import RationalQuadratic
 from tfp_gmnvp.bijectors.standardization import (
+    Spread,
     column_spread,
     forward_in_float64,
     leading_standardization,
@@ -42,6 +43,7 @@ __all__ = [
     "Sine",
     "SinglePassBijector",
     "SinglePassChain",
+    "Spread",
     "Tails",
     "column_spread",
     "compress_tails",

@@ -50,7 +50,7 @@ class Coupling(SinglePassBijector):
 
         Args:
           conditioner: maps the part that is kept, `[..., a]`, to the parameters of `g`.
-          event_size: size D of the vectors; the first part has `D // 2` entries.
+          event_size: size D of the vectors; the first part has `D // 2` entries: none with D = 1.
           first_moves: whether the first part is transformed rather than the second.
           bijector_fn: maps the conditioner's output to the bijector `g` of the other part, for
             example an `Affine` or a `RationalQuadratic`.
@@ -58,10 +58,12 @@ class Coupling(SinglePassBijector):
           name: prefix of the operations' names.
 
         Raises:
-          ValueError: if `event_size` is below 2.
+          ValueError: if `event_size` is below 1, or no entry would move.
         """
         parameters = dict(locals())
         self._sizes = split_sizes(event_size)
+        if first_moves and not self._sizes[0]:
+            raise ValueError("`first_moves` must be false where `event_size` is 1, got true.")
         self._conditioner = conditioner
         self._first_moves = first_moves
         is_ours = isinstance(bijector_fn, CouplingTransform)
@@ -109,5 +111,5 @@ class _OfBijectors(CouplingTransform):
 
 def split_sizes(event_size: int) -> tuple[int, int]:
     """The sizes of a coupling's two parts."""
-    check_whole_number("event_size", event_size, 2)
+    check_whole_number("event_size", event_size)
     return event_size // 2, event_size - event_size // 2

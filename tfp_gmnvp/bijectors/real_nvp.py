@@ -17,6 +17,7 @@ from tfp_gmnvp.bijectors.chain import SinglePassChain
 from tfp_gmnvp.bijectors.coupling import Coupling, split_sizes
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
 from tfp_gmnvp.bijectors.linear import LULinear
+from tfp_gmnvp.bijectors.networks.constant import Constant
 from tfp_gmnvp.bijectors.networks.mlp import MLP, TrackedConditioner
 from tfp_gmnvp.bijectors.networks.residual import ResidualMLP
 from tfp_gmnvp.bijectors.permutation import Permutation
@@ -54,7 +55,9 @@ def real_nvp(
     pairs see different partitions (with D > 2), and the untrained bijector is the identity.
 
     Args:
-      event_size: size D >= 2 of the vectors.
+      event_size: size D of the vectors. With D = 1 a coupling keeps nothing that a network could
+        read: its parameters depend on the context alone, or are constants without one. Then
+        `coupling="spline"` is a flow; affine couplings are one affine map.
       num_couplings: number of coupling layers, at least 1; from 2 on every entry is transformed.
       hidden_units: widths of each conditioner's hidden layers.
       activation: of the hidden layers; a callable, a name in `tf.nn` or `tf.math`, or "sine" or a
@@ -97,7 +100,7 @@ def real_nvp(
     >>> len(bijector.trainable_variables)
     4
     """
-    split_sizes(event_size)
+    check_whole_number("event_size", event_size)
     check_whole_number("num_couplings", num_couplings)
     check_whole_number("context_size", context_size, 0)
     coupling = _coupling(coupling, max_log_scale)
@@ -105,6 +108,7 @@ def real_nvp(
     build = _builder(
         conditioner,
         conditioner_fn,
+        reads_nothing=event_size == 1 and not context_size,
         hidden_units=hidden_units,
         activation=activation,
         context_size=int(context_size),
@@ -113,7 +117,7 @@ def real_nvp(
     )
     couplings = []
     for i in range(num_couplings):
-        first_moves = bool(i % 2)
+        first_moves = bool(i % 2) and event_size > 1
         still, moving = (
             reversed(split_sizes(event_size)) if first_moves else split_sizes(event_size)
         )
@@ -157,18 +161,30 @@ def _coupling(coupling, max_log_scale):
     )
 
 
-def _builder(conditioner, conditioner_fn, context_size, **settings):
+def _builder(conditioner, conditioner_fn, context_size, reads_nothing, **settings):
     """Returns a function that builds a conditioner from its sizes."""
     if not (conditioner_fn is None or callable(conditioner_fn)):
         raise TypeError(f"`conditioner_fn` must be callable, got {conditioner_fn!r}.")
     networks = {"mlp": MLP, "residual": ResidualMLP}
     if conditioner_fn is None:
         build = _named("conditioner", conditioner, networks)
+        if reads_nothing:
+            build(1, 1, **settings)  # which checks the settings
+            return _constant
         return functools.partial(build, context_size=context_size, **settings)
+    if reads_nothing:
+        raise ValueError(
+            "`conditioner_fn` has nothing to read where `event_size` is 1 and there is no "
+            "`context_size`: remove it."
+        )
     for name in ("dropout", "l2"):
         if settings[name]:
             raise ValueError(f"`{name}` has no effect on a `conditioner_fn`: remove one of them.")
     return functools.partial(_tracked, conditioner_fn, context_size)
+
+
+def _constant(input_size, output_size, *, dtype, seed, name):
+    return Constant(output_size, dtype=dtype, name=name)
 
 
 def _named(argument, name, choices):

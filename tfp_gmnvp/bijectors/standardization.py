@@ -106,11 +106,12 @@ def standardization_from_spread(
     )
 
 
-def column_spread(data: np.ndarray) -> Spread:
+def column_spread(data: np.ndarray, sample_weight: np.ndarray | None = None) -> Spread:
     """Computes the location, scale and tail bound of columns, in three passes over chunks of rows.
 
     Args:
       data: finite, `[N, ...]`.
+      sample_weight: positive weights `[N]`; a weight of two counts as two rows. `None` for ones.
 
     Returns:
       A `Spread`.
@@ -122,41 +123,72 @@ def column_spread(data: np.ndarray) -> Spread:
     >>> bool(abs(loc[0]) < 0.01), round(scale[0].item(), 1), round(bound[0].item(), 1)
     (True, 0.5, 2.2)
     """
-    rows = _Chunks(data)
-    low = np.min([part.min(axis=0) for part in rows], axis=0)
-    high = np.max([part.max(axis=0) for part in rows], axis=0)
-    mean = sum((part - low).sum(axis=0) for part in rows) / len(data) + low
-    std = np.sqrt(sum(np.square(part - mean).sum(axis=0) for part in rows) / len(data))
+    rows = _Chunks(data, sample_weight)
+    low = np.min([part.min(axis=0) for part, _ in rows], axis=0)
+    high = np.max([part.max(axis=0) for part, _ in rows], axis=0)
+    mean = sum(_sum(part - low, weight) for part, weight in rows) / rows.total + low
+    std = np.sqrt(sum(_sum(np.square(part - mean), weight) for part, weight in rows) / rows.total)
     loc, scale, bound = mean, std, np.full(mean.shape, np.inf)
     if data.ndim == 2:
-        some = _row_sample(data)
-        lower, median, upper = np.quantile(some, [0.05, 0.5, 0.95], axis=0)
+        some, weight = _row_sample(data, sample_weight)
+        lower, median, upper = _quantiles(some, [0.05, 0.5, 0.95], weight)
         robust = (upper - lower) / _NORMAL_RANGE
         has_tails = (np.maximum(high - median, median - low) > _FAR * robust) & (robust > 0)
         loc, scale = np.where(has_tails, median, mean), np.where(has_tails, robust, std)
         scale = np.where(scale > 0, scale, 1.0)
-        edge = _BEYOND_EDGE * np.quantile(np.abs(some - median), 0.95, axis=0)
+        edge = _BEYOND_EDGE * _quantiles(np.abs(some - median), [0.95], weight)[0]
         bound = np.where(has_tails, edge / scale, np.inf)
     rounding = 4 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))
     return Spread(loc, np.where(scale > rounding, scale, 1.0), bound)
 
 
 class _Chunks:
-    """Iterates over chunks of rows in float64, as often as needed."""
+    """Iterates over chunks of rows in float64, and their weights, as often as needed."""
 
-    def __init__(self, data):
-        self.data = data
+    def __init__(self, data, weight):
+        self.data, self.weight = data, weight
+        self.total = len(data) if weight is None else weight.sum()
 
     def __iter__(self):
         for start in range(0, len(self.data), _CHUNK):
-            yield self.data[start : start + _CHUNK].astype(np.float64)
+            rows = slice(start, start + _CHUNK)
+            weight = None if self.weight is None else self.weight[rows]
+            yield self.data[rows].astype(np.float64), weight
 
 
-def _row_sample(data):
+def _sum(rows, weight):
+    return rows.sum(axis=0) if weight is None else np.tensordot(weight, rows, axes=1)
+
+
+def _row_sample(data, weight):
     if len(data) <= _ROWS_FOR_QUANTILES:
-        return data.astype(np.float64)
+        return data.astype(np.float64), weight
     rows = np.random.default_rng(0).choice(len(data), _ROWS_FOR_QUANTILES, replace=False)
-    return data[np.sort(rows)].astype(np.float64)
+    rows = np.sort(rows)
+    return data[rows].astype(np.float64), None if weight is None else weight[rows]
+
+
+def _quantiles(rows, shares, weight) -> list[np.ndarray]:
+    """Quantiles of each column, for whole weights those of repeated rows."""
+    if weight is None:
+        return list(np.quantile(rows, shares, axis=0))
+    order = np.argsort(rows, axis=0)
+    values, ends = np.take_along_axis(rows, order, axis=0), np.cumsum(weight[order], axis=0)
+    found = []
+    for share in shares:
+        place = max(weight.sum() - 1.0, 0.0) * share
+        part, columns = place - np.floor(place), range(rows.shape[1])
+        low, high = (
+            [values[_index(ends[:, j], np.floor(place) + step), j] for j in columns]
+            for step in (0, 1)
+        )
+        found.append((1 - part) * np.array(low) + part * np.array(high))
+    return found
+
+
+def _index(ends, place):
+    """The row at a place, if each row stood as often as its weight says."""
+    return min(np.searchsorted(ends, place, side="right"), len(ends) - 1)
 
 
 def leading_standardization(bijector: tfb.Bijector) -> SinglePassBijector | None:

@@ -13,22 +13,24 @@ from tfp_gmnvp._shared import array_checks, tables
 from tfp_gmnvp._shared.arguments import check_number, check_whole_number
 from tfp_gmnvp.bijectors import real_nvp
 from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow
+from tfp_gmnvp.training.data.labels import checked_labels
 from tfp_gmnvp.training.progress import check_verbose
 
 __all__ = [
     "check_flow_arguments",
     "check_names",
     "check_settings",
+    "checked_component_labels",
     "checked_num_validation",
     "checked_table",
+    "checked_weights",
+    "numbers_for_labels",
 ]
 
 _MOST_ROWS_TO_VALIDATE_BY = 10_000
+_FEWEST_ROWS_TO_DIVIDE = 20
 
 _NOT_OF_FIT_DENSITY = {
-    "sample_weight": "takes no weights, all rows count alike; `FlowModel.fit` and `fit_mixture` "
-    "take them",
-    "y": "takes no labels; `FlowModel.fit(x, y)` does",
     "event_size": "takes the size of the vectors from x",
     "covariance_type": "tries several: give `covariance_types`, for example `['full']`",
     "rank": "does not try covariances of type 'low_rank', whose rank that is",
@@ -134,26 +136,111 @@ def check_flow_arguments(
         flow.log_prob(tf.zeros([3, event_size], flow.dtype))
 
 
-def check_settings(*, steps, learning_rate, weight_decay, seed, verbose) -> None:
+def check_settings(settings) -> None:
     """Raises an error if a number of `fit_density` is invalid.
+
+    Args:
+      settings: `FitSettings`.
 
     #### Examples
 
-    >>> check_settings(steps=0, learning_rate=None, weight_decay=None, seed=0, verbose=0)
+    >>> from tfp_gmnvp.density.fit_settings import FitSettings
+    >>> check_settings(FitSettings(seed=0, steps=0))
     Traceback (most recent call last):
     ValueError: `steps` must be a whole number >= 1, got 0.
     """
-    check_whole_number("steps", steps)
-    check_whole_number("seed", seed, 0)
-    check_verbose(verbose)
-    if learning_rate is not None:
-        check_number("learning_rate", learning_rate, lambda rate: rate > 0, "be above zero")
-    if weight_decay is not None:
-        check_number("weight_decay", weight_decay, lambda decay: decay >= 0, "not be negative")
+    rate, decay = settings.learning_rate, settings.weight_decay
+    check_whole_number("steps", settings.steps)
+    check_whole_number("seed", settings.seed, 0)
+    check_verbose(settings.verbose)
+    if rate is not None:
+        check_number("learning_rate", rate, lambda rate: rate > 0, "be above zero")
+    if decay is not None:
+        check_number("weight_decay", decay, lambda decay: decay >= 0, "not be negative")
+
+
+def checked_weights(sample_weight, num_rows: int, fewest_rows: int) -> np.ndarray | None:
+    """Returns weights as an array `[N]` in float64, or `None` as it is.
+
+    Args:
+      sample_weight: weights `[N]`, or `None`.
+      num_rows: N.
+      fewest_rows: how many weights must be above zero.
+
+    Raises:
+      ValueError: if there is not one weight for each row, a weight is negative, or too few are
+        above zero.
+
+    #### Examples
+
+    >>> checked_weights([1, 2], 2, fewest_rows=1).tolist()
+    [1.0, 2.0]
+    """
+    if sample_weight is None:
+        return None
+    weight = np.asarray(tables.as_array(sample_weight, "sample_weight"))
+    array_checks.check_weights(weight, num_rows)
+    array_checks.check_some_weight(weight)
+    weight = weight.reshape(-1).astype(np.float64)
+    if (weight > 0).sum() < fewest_rows:
+        raise ValueError(
+            f"`sample_weight` must be above zero for at least {fewest_rows} rows, got "
+            f"{(weight > 0).sum()}."
+        )
+    return weight
+
+
+def checked_component_labels(y, num_rows: int) -> np.ndarray | None:
+    """Returns labels as an integer array `[N]`, or `None` where no row has one.
+
+    Args:
+      y: whole numbers `[N]`, -1 where there is no label, or `None`.
+      num_rows: N.
+
+    Raises:
+      ValueError: if there is not one for each row, or one is below -1.
+      TypeError: if they are not whole numbers.
+
+    #### Examples
+
+    >>> checked_component_labels([0, -1], 2).tolist()
+    [0, -1]
+    """
+    if y is None:
+        return None
+    y = checked_labels(np.asarray(tables.as_array(y, "y")), num_rows, num_rows)
+    return y if np.any(y >= 0) else None
+
+
+def numbers_for_labels(num_components: list[int], y: np.ndarray | None) -> list[int]:
+    """The numbers of components that hold all labels.
+
+    Args:
+      num_components: ascending.
+      y: labels `[N]`, or `None`.
+
+    Raises:
+      ValueError: if there is none.
+
+    #### Examples
+
+    >>> numbers_for_labels([1, 2, 3], np.array([1, -1]))
+    [2, 3]
+    """
+    fewest = 1 if y is None else int(y.max()) + 1
+    enough = [number for number in num_components if number >= fewest]
+    if not enough:
+        raise ValueError(
+            f"`y` must hold numbers of components, 0 .. {num_components[-1] - 1}, or -1, got "
+            f"{fewest - 1}: give `num_components` up to {fewest} or more."
+        )
+    return enough
 
 
 def checked_num_validation(num_rows: int, validation_fraction: float, num_components: int) -> int:
     """Number of validation rows: at least two, with enough rows left for the mixture.
+
+    Of fewer than 20 rows none are set aside: no flow is trained on so few.
 
     Args:
       num_rows: N.
@@ -170,6 +257,8 @@ def checked_num_validation(num_rows: int, validation_fraction: float, num_compon
     """
     within = "be in (0, 1)"
     check_number("validation_fraction", validation_fraction, lambda part: 0 < part < 1, within)
+    if num_rows < _FEWEST_ROWS_TO_DIVIDE:
+        return 0
     number = min(max(2, round(validation_fraction * num_rows)), _MOST_ROWS_TO_VALIDATE_BY)
     fewest = max(2, num_components)
     if num_rows - number < fewest:

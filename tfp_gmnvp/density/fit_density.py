@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from tfp_gmnvp import em, mixtures
 from tfp_gmnvp._shared import tables
-from tfp_gmnvp.bijectors import SinglePassChain
+from tfp_gmnvp._shared.tables import Names
 from tfp_gmnvp.density.arguments import (
     check_flow_arguments,
     check_settings,
+    checked_component_labels,
     checked_num_validation,
     checked_table,
+    checked_weights,
+    numbers_for_labels,
 )
+from tfp_gmnvp.density.density_fit import DensityFit
+from tfp_gmnvp.density.fit_settings import FitSettings
 from tfp_gmnvp.density.flow_gain import may_pay_off
+from tfp_gmnvp.density.flow_training import gain_of_rows, train_flow
 from tfp_gmnvp.density.mixture_candidates import (
     COVARIANCE_FLOOR,
     MixtureCandidate,
@@ -26,27 +30,24 @@ from tfp_gmnvp.density.mixture_candidates import (
 )
 from tfp_gmnvp.density.mixture_choice import choose_mixture, most_trials
 from tfp_gmnvp.density.plan import TrainingPlan, training_plan
+from tfp_gmnvp.density.rows import DistinctRows, Rows
 from tfp_gmnvp.flows import columns, on_arrays
-from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow, standardizing
+from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow
 from tfp_gmnvp.flows.mixture_flow import standardized_mixture
-from tfp_gmnvp.flows.summaries import MonteCarloEstimate, mean_estimate
-from tfp_gmnvp.training.data import degenerate_data, distinct_rows
+from tfp_gmnvp.flows.summaries import MonteCarloEstimate
+from tfp_gmnvp.training.data import degenerate_data
 from tfp_gmnvp.training.mixture_updates.fit_mixture import fit_mixture
 from tfp_gmnvp.training.model import FlowModel
-from tfp_gmnvp.training.progress import (
-    EpochProgress,
-    Progress,
-    without_retracing_warnings,
-)
+from tfp_gmnvp.training.progress import Progress, without_retracing_warnings
 
-__all__ = ["DensityFit", "fit_density"]
+__all__ = ["fit_density", "fit_table"]
 
-keras = tf.keras
-
+_FEWEST_ROWS = 20
 _MOST_ROWS_TO_CHOOSE_BY = 4000
 _ROWS_TO_SCORE = 600  # at least, over several divisions into folds where there are 300 or fewer
 _MOST_ROWS_TO_START_FROM = 20_000
 _MOST_ROWS_TO_END_WITH = 100_000
+_MOST_ROWS_TO_SHOW = 1000
 _OF_MIXTURE = ("dtype", "name", "reparameterize")
 _FLOOR = (
     "The density rests on the floor of the covariances in components {}: there `x` lies on a line "
@@ -55,39 +56,11 @@ _FLOOR = (
 )
 
 
-class DensityFit(NamedTuple):
-    """What `fit_density` found.
-
-    Attributes:
-      model: the trained model; the density is `model.distribution`.
-      mixture: the kind of mixture that was chosen.
-      gain: of the trained flow over the mixture that it started from, on the validation rows, in
-        nats per point, with its standard error; zero, both, where no flow was trained.
-      keeps_flow: whether the gain was beyond chance. If not, the bijector is the standardisation
-        alone, and the density a plain mixture.
-      history: the losses of each epoch, `loss` and `val_loss`; of none, where no flow was trained.
-      at_floor: the numbers of the components that are as narrow in some direction as the floor of
-        the covariances allows, a thousandth of the latents' standard deviation, or twice that at
-        most. The height of the density there is the floor's, not the data's. Empty if there are
-        none.
-
-    #### Examples
-
-    >>> DensityFit._fields
-    ('model', 'mixture', 'gain', 'keeps_flow', 'history', 'at_floor')
-    """
-
-    model: FlowModel
-    mixture: MixtureCandidate
-    gain: MonteCarloEstimate
-    keeps_flow: bool
-    history: dict[str, list[float]]
-    at_floor: tuple[int, ...] = ()
-
-
 def fit_density(
     x: np.ndarray,
+    y: np.ndarray | None = None,
     *,
+    sample_weight: np.ndarray | None = None,
     num_components: Iterable[int] = (1, 2, 3, 4, 6, 8, 10),
     covariance_types: Sequence[str] = ("full", "tied", "diag"),
     validation_fraction: float = 0.2,
@@ -114,7 +87,14 @@ def fit_density(
     from.
 
     Args:
-      x: data `[N, D]`, an array or table, D >= 2 and N >= 20.
+      x: data `[N, D]`, an array or table, N >= 20. With D = 1 the flow is a spline.
+      y: the numbers of the rows' components `[N]`, and -1 where that is not known; `None` if no
+        row has one. The mixture is chosen without them; the start, the training and the last fit of
+        the mixture use them as `FlowModel.fit` does.
+      sample_weight: weights `[N]`, not negative, in all that follows: the choice of the mixture,
+        the standardisation, the start, the training, the validation and the last fit. Whole
+        numbers count rows: a row of weight two is the row twice. Other weights are scaled to the
+        effective number of rows, (sum_n w_n)^2 / sum_n w_n^2. `None` for ones.
       num_components: numbers of components to try.
       covariance_types: what to try of 'full', 'tied', 'diag' and 'spherical'.
       validation_fraction: the share of the rows, in (0, 1), that say when to stop; 10,000 rows are
@@ -132,7 +112,8 @@ def fit_density(
       A `DensityFit`.
 
     Raises:
-      ValueError: if x is not `[N, D]`, finite and large enough, or an argument is out of its range.
+      ValueError: if x is not `[N, D]`, finite and large enough, a weight is negative, all are
+        zero, a label is not the number of a component, or an argument is out of its range.
       TypeError: if there is no argument of a name. All arguments are checked before any work.
 
     Warns:
@@ -147,143 +128,181 @@ def fit_density(
     (False, (80,))
     """
     names = tables.column_names(x)
-    x = checked_table(x, fewest_rows=20, fewest_columns=2)
-    rates = {"learning_rate": learning_rate, "weight_decay": weight_decay}
-    check_settings(steps=steps, seed=seed, verbose=verbose, **rates)
-    kinds = check_candidates(num_components, covariance_types, min(len(x), _MOST_ROWS_TO_CHOOSE_BY))
-    num_validation = checked_num_validation(len(x), validation_fraction, kinds[0][-1])
-    coupling = flow_arguments.get("coupling", "affine")
-    plan = training_plan(len(x) - num_validation, steps, coupling).with_changes(**rates)
-    check_flow_arguments(fit_density, x.shape[1], flow_arguments, plan.flow_arguments)
-    plan = plan._replace(flow_arguments={**plan.flow_arguments, **flow_arguments})
-    is_degenerate = degenerate_data.warn_if_degenerate(x, names=names)
+    x = checked_table(x, fewest_rows=_FEWEST_ROWS)
+    settings = FitSettings(
+        seed=seed,
+        num_components=num_components,
+        covariance_types=covariance_types,
+        validation_fraction=validation_fraction,
+        steps=steps,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        verbose=verbose,
+    )
+    return fit_table(
+        x, y, sample_weight, settings, flow_arguments, names=names, fewest_rows=_FEWEST_ROWS
+    )
+
+
+def fit_table(
+    x: np.ndarray,
+    y,
+    sample_weight,
+    settings: FitSettings,
+    flow_arguments: dict,
+    *,
+    names: Names | None = None,
+    fewest_rows: int = 2,
+) -> DensityFit:
+    """Fits a density to rows; see `fit_density`, of which this is the code.
+
+    Args:
+      x: rows `[N, D]`, finite numbers.
+      y: see `fit_density`.
+      sample_weight: see `fit_density`.
+      settings: of the choice and the training.
+      flow_arguments: of `gaussian_mixture_flow`, in place of the plan's.
+      names: of the columns, or `None`.
+      fewest_rows: how many rows must have a weight.
+
+    #### Examples
+
+    >>> x = np.random.default_rng(0).normal(size=[9, 1])
+    >>> fit_table(x, None, None, FitSettings(seed=0), {}).mixture.num_components
+    1
+    """
+    check_settings(settings)
+    sample_weight = checked_weights(sample_weight, len(x), fewest_rows)
+    y = checked_component_labels(y, len(x))
+    table = DistinctRows.of_table(x, sample_weight, y)
+    settings, plan, num_validation = _planned(table, settings, flow_arguments)
+    is_degenerate = degenerate_data.warn_if_degenerate(x, names=names, sample_weight=sample_weight)
     with degenerate_data.examined_already(), without_retracing_warnings():
-        rows = _Rows.split(x.astype(np.float64), num_validation, seed)
-        candidate = _choose(rows.z, *kinds, seed=seed, verbose=verbose)
-        fit = _fit(rows, candidate, plan, seed=seed, verbose=verbose)
+        rows = Rows.split(table, num_validation, seed=settings.seed)
+        candidates = _choose(rows, settings)
+        fit = _fit(rows, candidates, plan, settings)
     if fit.at_floor and not is_degenerate:
         degenerate_data.warn_of(_FLOOR.format(", ".join(map(str, fit.at_floor))))
     columns.remember(fit.model.distribution, columns.Columns(names))
     return fit
 
 
-class _Rows(NamedTuple):
-    """The rows in a random order, those to validate by first; and standardised."""
+def _planned(table: DistinctRows, settings: FitSettings, flow_arguments):
+    """Checks what is left to check; the settings and plan for these rows, and how they divide."""
+    num_rows, event_size = table.x.shape
+    most = min(num_rows, _MOST_ROWS_TO_CHOOSE_BY)
+    numbers, types = check_candidates(
+        settings.num_components, settings.covariance_types, most, settings.points_each
+    )
+    if event_size == 1 and "full" in types:  # which is what these are, too
+        types = tuple(kind for kind in types if kind not in ("diag", "spherical"))
+    numbers = numbers_for_labels(numbers, table.y)
+    num_validation = checked_num_validation(num_rows, settings.validation_fraction, numbers[-1])
+    coupling = flow_arguments.get("coupling", "affine")
+    plan = training_plan(num_rows - num_validation, settings.steps, coupling, event_size)
+    plan = plan.with_changes(
+        learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    check_flow_arguments(fit_density, event_size, flow_arguments, plan.flow_arguments)
+    plan = plan.with_flow_arguments(flow_arguments, event_size)
+    settings = settings._replace(num_components=numbers, covariance_types=types)
+    return settings, plan, num_validation
 
-    x: np.ndarray
-    z: np.ndarray
-    num_validation: int
 
-    @classmethod
-    def split(cls, x, num_validation, seed):
-        order = np.random.default_rng(seed).permutation(len(x))
-        order, num_validation = distinct_rows.together(x, order, num_validation)
-        return cls(x[order], _standardized(x)[order], num_validation)
-
-
-def _choose(z, num_components, covariance_types, *, seed, verbose) -> MixtureCandidate:
-    num_divisions = int(np.clip(_ROWS_TO_SCORE // len(z), 1, 4))
-    total = most_trials(num_components, covariance_types, num_divisions)
-    progress = Progress("mixtures", total, verbose)
-    best, *_ = choose_mixture(
-        z[-_MOST_ROWS_TO_CHOOSE_BY:],
-        num_components,
-        covariance_types=covariance_types,
+def _choose(rows: Rows, settings: FitSettings) -> tuple[MixtureCandidate, ...]:
+    """All candidates that were tried, the best first."""
+    numbers, types = settings.num_components, settings.covariance_types
+    if len(rows.z) < 2:  # nothing to hold out
+        return (MixtureCandidate(types[0], numbers[0]),)
+    num_divisions = int(np.clip(_ROWS_TO_SCORE // len(rows.z), 1, 4))
+    total = most_trials(numbers, types, num_divisions)
+    progress = Progress("mixtures", total, settings.verbose)
+    some = rows.part(slice(-_MOST_ROWS_TO_CHOOSE_BY, None))
+    candidates = choose_mixture(
+        some.z,
+        numbers,
+        covariance_types=types,
         num_divisions=num_divisions,
-        seed=seed,
+        points_each=settings.points_each,
+        sample_weight=some.weight,
+        seed=settings.seed,
         report=progress.advance,
     )
     progress.close()
-    return best
+    return candidates
 
 
-def _fit(rows: _Rows, candidate, plan: TrainingPlan, *, seed, verbose) -> DensityFit:
+def _fit(rows: Rows, candidates, plan: TrainingPlan, settings: FitSettings) -> DensityFit:
     """A flow over the mixture, or the mixture, whichever the validation rows prefer."""
-    x, z, _ = rows
-    prior = candidate.prior(x.shape[1]) if plan.has_prior else None
-    settings = {"prior": prior, "covariance_floor": COVARIANCE_FLOOR}
+    candidate, seed = candidates[0], settings.seed
+    prior = candidate.prior(rows.x.shape[1]) if plan.has_prior else None
+    em_settings = {"prior": prior, "covariance_floor": COVARIANCE_FLOOR}
     model, gain, history = None, MonteCarloEstimate(0.0, 0.0), {"loss": [], "val_loss": []}
-    if may_pay_off(z, len(z) - rows.num_validation, candidate, seed=seed):
-        model, gain, history = _trained(rows, candidate, plan, settings, seed, verbose)
+    num_train = len(rows.z) - rows.num_validation
+    if may_pay_off(rows.z, num_train, candidate, seed=seed, sample_weight=rows.weight):
+        model, gain, history = _trained(rows, candidate, plan, em_settings, settings)
     keeps_flow = gain.estimate > 2 * gain.standard_error
     if not keeps_flow:
         of_mixture = {k: a for k, a in plan.flow_arguments.items() if k in _OF_MIXTURE}
-        flow = _make_flow(standardized_mixture, x, candidate, of_mixture, seed)
-        _start(flow, z, candidate, seed)
-        model = _make_model(flow, plan, settings, seed)
+        flow = _make_flow(standardized_mixture, rows, candidate, of_mixture, seed)
+        _start(flow, rows, candidate, em_settings, seed)
+        model = _make_model(flow, plan, em_settings, seed)
     flow = model.distribution
-    if keeps_flow or len(z) > _MOST_ROWS_TO_START_FROM:
-        fit_mixture(flow, on_arrays.as_points(flow, x[:_MOST_ROWS_TO_END_WITH]), **settings)
+    if keeps_flow or len(rows.z) > _MOST_ROWS_TO_START_FROM:
+        some = rows.part(slice(_MOST_ROWS_TO_END_WITH))
+        points = on_arrays.as_points(flow, some.x)
+        fit_mixture(flow, points, some.y, sample_weight=some.weight, **em_settings)
     at_floor = em.components_at_floor(flow.distribution, COVARIANCE_FLOOR)
-    return DensityFit(model, candidate, gain, keeps_flow, history, at_floor)
+    return DensityFit(
+        model,
+        candidate,
+        gain,
+        keeps_flow,
+        history,
+        at_floor,
+        candidates,
+        rows.to_show(_MOST_ROWS_TO_SHOW),
+    )
 
 
-def _trained(rows: _Rows, candidate, plan: TrainingPlan, settings, seed, verbose):
+def _trained(rows: Rows, candidate, plan: TrainingPlan, em_settings, settings: FitSettings):
     """A model of a flow that started over the mixture, its gain, and its history."""
-    x, z, num_validation = rows
-    train, validation = x[num_validation:], x[:num_validation]
-    flow = _make_flow(gaussian_mixture_flow, x, candidate, plan.flow_arguments, seed)
-    _start(flow, z[num_validation:], candidate, seed)
-    start = on_arrays.log_prob(flow, on_arrays.as_points(flow, validation))
-    model = _make_model(flow, plan, settings, seed)
-    history = _train(model, train, validation, plan, verbose)
-    gain = _gain(on_arrays.log_prob(flow, on_arrays.as_points(flow, validation)), start)
+    train, validation = rows.train, rows.validation
+    flow = _make_flow(gaussian_mixture_flow, rows, candidate, plan.flow_arguments, settings.seed)
+    _start(flow, train, candidate, em_settings, settings.seed)
+    points = on_arrays.as_points(flow, validation.x)
+    start = on_arrays.log_prob(flow, points)
+    model = _make_model(flow, plan, em_settings, settings.seed)
+    history = train_flow(model, train, validation, plan, settings.verbose)
+    gain = gain_of_rows(on_arrays.log_prob(flow, points), start, validation.weight)
     return model, gain, history
 
 
-def _make_flow(make, x, candidate, flow_arguments, seed):
+def _make_flow(make, rows: Rows, candidate, flow_arguments, seed):
     return make(
-        x.shape[1],
+        rows.x.shape[1],
         candidate.num_components,
         covariance_type=candidate.covariance_type,
-        standardize=x,
+        standardize=rows.spread,
         seed=seed,
         **flow_arguments,
     )
 
 
-def _make_model(flow, plan, settings, seed) -> FlowModel:
+def _make_model(flow, plan, em_settings, seed) -> FlowModel:
     model = FlowModel(flow, initialize=False, seed=seed)
-    model.compile(plan.make_optimizer(), mixture_update=plan.mixture_update(**settings))
+    model.compile(plan.make_optimizer(), mixture_update=plan.mixture_update(**em_settings))
     return model
 
 
-def _start(flow, z, candidate, seed) -> None:
-    """Sets the mixture to its fit, the best of several starts, to standardised rows."""
-    z = z[:_MOST_ROWS_TO_START_FROM]
-    parameters = fit_candidate(z, candidate, seed=seed)
-    mixtures.assign_parameters(flow.distribution, parameters)
-
-
-def _train(model, train, validation, plan: TrainingPlan, verbose) -> dict:
-    """Trains until the validation loss has not fallen for a while; keeps the best weights."""
-    stop = keras.callbacks.EarlyStopping(
-        "val_loss", mode="min", patience=plan.patience, restore_best_weights=True
+def _start(flow, rows: Rows, candidate, em_settings, seed) -> None:
+    """Sets the mixture to its fit, the best of several starts."""
+    rows = rows.part(slice(_MOST_ROWS_TO_START_FROM))
+    if rows.y is None:
+        parameters = fit_candidate(rows.z, candidate, seed=seed, sample_weight=rows.weight)
+        mixtures.assign_parameters(flow.distribution, parameters)
+        return
+    points = on_arrays.as_points(flow, rows.x)
+    fit_mixture(
+        flow, points, rows.y, sample_weight=rows.weight, n_init=10, seed=seed, **em_settings
     )
-    progress = Progress("epochs of the flow", plan.epochs, verbose)
-    history = model.fit(
-        train,
-        batch_size=plan.batch_size,
-        epochs=plan.epochs,
-        steps_per_epoch=plan.steps_per_epoch,
-        validation_data=validation,
-        validation_batch_size=10_000,
-        callbacks=[stop, keras.callbacks.TerminateOnNaN(), EpochProgress(progress, counts=True)],
-        verbose=0,
-    )
-    progress.close()
-    return history.history
-
-
-def _gain(log_prob, start) -> MonteCarloEstimate:
-    """Row by row; minus infinity where training diverged."""
-    difference = log_prob.astype(np.float64) - start
-    if not np.isfinite(difference).all():
-        return MonteCarloEstimate(-np.inf, 0.0)
-    return mean_estimate(difference)
-
-
-def _standardized(x):
-    """The rows as the flow's network gets to see them, in float64."""
-    parts = standardizing(x, x.shape[1], dtype=tf.float64)
-    return SinglePassChain(parts).inverse(x).numpy()

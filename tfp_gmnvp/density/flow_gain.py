@@ -42,7 +42,14 @@ _FEWEST_ROWS, _MOST_ROWS = 150, 1000
 _LEAST_GAIN = 0.01
 
 
-def may_pay_off(z: np.ndarray, num_train: int, candidate: MixtureCandidate, *, seed: int) -> bool:
+def may_pay_off(
+    z: np.ndarray,
+    num_train: int,
+    candidate: MixtureCandidate,
+    *,
+    seed: int,
+    sample_weight: np.ndarray | None = None,
+) -> bool:
     """Decides whether to train a flow over a mixture.
 
     Few rows are looked at first; from a thousand on there is enough to learn from.
@@ -52,6 +59,7 @@ def may_pay_off(z: np.ndarray, num_train: int, candidate: MixtureCandidate, *, s
       num_train: how many of them a flow would be trained on.
       candidate: the kind of mixture.
       seed: integer seed.
+      sample_weight: positive weights `[N]`; `None` for ones.
 
     #### Examples
 
@@ -61,17 +69,25 @@ def may_pay_off(z: np.ndarray, num_train: int, candidate: MixtureCandidate, *, s
     """
     if num_train < _FEWEST_ROWS or len(z) > _MOST_ROWS:
         return num_train >= _FEWEST_ROWS
-    gain = first_gain(z, candidate, seed=seed)
+    gain = first_gain(z, candidate, seed=seed, sample_weight=sample_weight)
     return bool(gain.estimate > max(_LEAST_GAIN, gain.standard_error))
 
 
-def first_gain(z: np.ndarray, candidate: MixtureCandidate, *, seed: int) -> MonteCarloEstimate:
+def first_gain(
+    z: np.ndarray,
+    candidate: MixtureCandidate,
+    *,
+    seed: int,
+    sample_weight: np.ndarray | None = None,
+) -> MonteCarloEstimate:
     """Held-out gain of the best small step of a flow over a mixture.
 
     Args:
       z: points `[N, D]`.
       candidate: the kind of mixture, which is fitted to all folds but one, each in turn.
       seed: integer seed of the folds and starts.
+      sample_weight: positive weights `[N]`; `None` for ones. In the equations above a row of weight
+        w stands w times, which is lambda / w in its place on the diagonal.
 
     Returns:
       The gain, in nats per point, with its standard error.
@@ -92,13 +108,14 @@ def first_gain(z: np.ndarray, candidate: MixtureCandidate, *, seed: int) -> Mont
     folds = distinct_rows.folds(z, order, _NUM_FOLDS)
     fits = fit_candidates(
         z,
-        seen_by(folds, len(z)),
+        seen_by(folds, len(z), sample_weight),
         len(folds) * [candidate],
         seeds=[(seed, fold) for fold in range(len(folds))],
         num_starts=3,
         num_iterations=100,
     )
     widths = [width * _median_squared_distance(z) for width in _WIDTHS]
+    weight = np.ones(len(z)) if sample_weight is None else sample_weight
     gain = np.empty(len(z))
     for fold, fit in zip(folds, fits, strict=True):
         parameters = mixtures.MixtureParameters(*map(tf.constant, fit[:3]))
@@ -106,10 +123,10 @@ def first_gain(z: np.ndarray, candidate: MixtureCandidate, *, seed: int) -> Mont
         scores = tfp.math.value_and_gradient(mixture.log_prob, tf.constant(z))[1].numpy()
         others = np.delete(np.arange(len(z)), fold)
         kernel = sum(stein_kernel(z, scores, z[others], scores[others], w) for w in widths)
-        ridge = len(others) * _RIDGE * np.eye(len(others))
+        ridge = weight[others].sum() * _RIDGE * np.diag(1 / weight[others])
         coefficients = np.linalg.solve(kernel[others] + ridge, np.ones(len(others)))
         gain[fold] = np.log(np.maximum(1.0 + kernel[fold] @ coefficients, _LEAST))
-    return mean_estimate(gain)
+    return mean_estimate(gain, sample_weight)
 
 
 def stein_kernel(

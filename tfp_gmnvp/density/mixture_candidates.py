@@ -16,6 +16,7 @@ from tfp_gmnvp.density.missing.fits import fit_many_incomplete
 
 __all__ = [
     "COVARIANCE_FLOOR",
+    "POINTS_EACH",
     "MixtureCandidate",
     "check_candidates",
     "fit_candidate",
@@ -25,6 +26,9 @@ __all__ = [
 
 #: Lower bound of the covariances relative to the points' variance; see `maximization`.
 COVARIANCE_FLOOR = 1e-6
+
+#: Points for each component of a mixture that is tried unasked.
+POINTS_EACH = 8
 
 _TOLERANCE = 1e-5  # nats per point
 _TYPES = tuple(STRUCTURES)
@@ -94,7 +98,10 @@ class MixtureCandidate(NamedTuple):
 
 
 def check_candidates(
-    num_components: Iterable[int], covariance_types: Sequence[str], num_points: int
+    num_components: Iterable[int],
+    covariance_types: Sequence[str],
+    num_points: int,
+    points_each: int = POINTS_EACH,
 ) -> tuple[list[int], tuple[str, ...]]:
     """The numbers of components that so many points can bear, ascending, and types of covariance.
 
@@ -102,9 +109,10 @@ def check_candidates(
       num_components: as in `choose_mixture`.
       covariance_types: as in `choose_mixture`.
       num_points: N.
+      points_each: how many points there must be for each component.
 
     Returns:
-      The numbers up to N / 8, and the types.
+      The numbers up to N / `points_each`, and the types.
 
     Raises:
       TypeError: if one is no sequence.
@@ -118,7 +126,7 @@ def check_candidates(
     found = as_tuple("num_components", num_components)
     if not all(isinstance(k, numbers.Integral) and not isinstance(k, bool) for k in found):
         raise ValueError(f"`num_components` must hold whole numbers, got {list(found)!r}.")
-    most = max(1, num_points // 8)
+    most = max(1, num_points // points_each)
     few = sorted({int(k) for k in found if 1 <= k <= most})
     if not few or min(found) < 1:
         raise ValueError(
@@ -136,7 +144,7 @@ def check_candidates(
 
 
 def fit_candidate(
-    z: np.ndarray, candidate: MixtureCandidate, *, seed, n_init: int = 10
+    z: np.ndarray, candidate: MixtureCandidate, *, seed, n_init: int = 10, sample_weight=None
 ) -> mixtures.MixtureParameters:
     """Fits the mixture in float64 by EM; covariances are at least 1e-6 of the points' variance.
 
@@ -145,6 +153,7 @@ def fit_candidate(
       candidate: the kind of mixture.
       seed: integer or stateless seed `[2]` of the starts.
       n_init: number of starts, the best of which is kept.
+      sample_weight: positive weights `[N]`; `None` for ones.
 
     Returns:
       `MixtureParameters`.
@@ -159,7 +168,7 @@ def fit_candidate(
     one = (seed,) if np.ndim(seed) == 0 else tuple(np.asarray(seed).tolist())
     (fit,) = fit_candidates(
         z,
-        np.ones([1, len(z)]),
+        np.ones([1, len(z)]) if sample_weight is None else sample_weight[np.newaxis],
         [candidate],
         seeds=[one],
         num_starts=n_init,
@@ -206,15 +215,18 @@ def fit_candidates(
     )
 
 
-def seen_by(folds: Sequence[np.ndarray], num_points: int) -> np.ndarray:
+def seen_by(
+    folds: Sequence[np.ndarray], num_points: int, sample_weight: np.ndarray | None = None
+) -> np.ndarray:
     """Weights of points in each fold's mixture, which is fitted to all other folds.
 
     Args:
       folds: the numbers of the points in each fold.
       num_points: N.
+      sample_weight: weights `[N]` of the points in all other mixtures; `None` for ones.
 
     Returns:
-      Zeros and ones `[num_folds, N]`.
+      Zeros and weights `[num_folds, N]`.
 
     #### Examples
 
@@ -222,6 +234,8 @@ def seen_by(folds: Sequence[np.ndarray], num_points: int) -> np.ndarray:
     [[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
     """
     weight = np.ones([len(folds), num_points])
+    if sample_weight is not None:
+        weight *= sample_weight
     for row, fold in zip(weight, folds, strict=True):
         row[fold] = 0.0
     return weight

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfp_gmnvp.density.many_mixtures import STRUCTURES
 from tfp_gmnvp.density.mixture_candidates import (
+    POINTS_EACH,
     MixtureCandidate,
     check_candidates,
     fit_candidates,
@@ -35,6 +36,8 @@ def choose_mixture(
     shrinkages: Sequence[float] = _SHRINKAGES,
     num_folds: int = 5,
     num_divisions: int = 1,
+    points_each: int = POINTS_EACH,
+    sample_weight: np.ndarray | None = None,
     seed: int,
     report: Callable[[str], None] = lambda what: None,
 ) -> tuple[MixtureCandidate, ...]:
@@ -45,13 +48,16 @@ def choose_mixture(
     Args:
       z: points `[N, D]`; NaN where an entry is missing, and then what is scored is the density of
         the others.
-      num_components: numbers of components to try, ascending; those above N / 8 are left out,
-        and the rest of a kind once two in a row are worse than the best before.
+      num_components: numbers of components to try, ascending; those above N / `points_each` are
+        left out, and the rest of a kind once two in a row are worse than the best before.
       covariance_types: what to try of 'full', 'tied', 'diag' and 'spherical'.
       shrinkages: what to try; see `MixtureCandidate`.
-      num_folds: number of folds, from 2 to N.
+      num_folds: number of folds, at least 2; N if there are fewer points.
       num_divisions: how often the points are divided into folds anew; the six candidates that are
         the best by the first division are scored by the mean of all.
+      points_each: see `check_candidates`.
+      sample_weight: positive weights `[N]` of the points, in the fits and in the scores; `None`
+        for ones.
       seed: integer seed of the folds and of the mixtures' starts.
       report: gets the description of each candidate that was tried.
 
@@ -69,10 +75,18 @@ def choose_mixture(
     2
     """
     z = np.asarray(z, np.float64)
-    numbers_, covariance_types = check_candidates(num_components, covariance_types, len(z))
+    numbers_, covariance_types = check_candidates(
+        num_components, covariance_types, len(z), points_each
+    )
+    num_folds = min(num_folds, len(z))
     rng = np.random.default_rng(seed)
     first, *others = (
-        _Division(z, distinct_rows.folds(z, rng.permutation(len(z)), num_folds), (seed, number))
+        _Division(
+            z,
+            sample_weight,
+            distinct_rows.folds(z, rng.permutation(len(z)), num_folds),
+            (seed, number),
+        )
         for number in range(num_divisions)
     )
     scored = []
@@ -110,6 +124,7 @@ class _Division(NamedTuple):
     """A division of points into folds."""
 
     z: np.ndarray
+    weight: np.ndarray | None
     folds: list[np.ndarray]
     seed: tuple[int, ...]
 
@@ -121,7 +136,7 @@ class _Division(NamedTuple):
         """Candidates of one type of covariance with their mean log-density of held-out points."""
         fits = fit_candidates(
             self.z,
-            np.tile(seen_by(self.folds, len(self.z)), [len(candidates), 1]),
+            np.tile(seen_by(self.folds, len(self.z), self.weight), [len(candidates), 1]),
             [candidate for candidate in candidates for _ in self.folds],
             seeds=[(*self.seed, fold) for _ in candidates for fold in range(len(self.folds))],
             **(_EFFORT_IF_INCOMPLETE if np.isnan(self.z).any() else _EFFORT),
@@ -129,8 +144,10 @@ class _Division(NamedTuple):
         scored = []
         for number, candidate in enumerate(candidates):
             own = fits[number * len(self.folds) : (number + 1) * len(self.folds)]
-            total = sum(f.log_prob[rows].sum() for f, rows in zip(own, self.folds, strict=True))
-            mean = float(total / len(self.z))
+            log_prob = np.empty(len(self.z))
+            for fit, rows in zip(own, self.folds, strict=True):
+                log_prob[rows] = fit.log_prob[rows]
+            mean = float(np.average(log_prob, weights=self.weight))
             scored.append(candidate._replace(held_out=mean if np.isfinite(mean) else -np.inf))
             report(candidate.description)
         return scored

@@ -65,6 +65,24 @@ class TrainingPlan(NamedTuple):
         """
         return self._replace(**{name: a for name, a in changes.items() if a is not None})
 
+    def with_flow_arguments(self, arguments: dict[str, Any], event_size: int) -> TrainingPlan:
+        """Returns the plan with other arguments of the flow.
+
+        Args:
+          arguments: of `gaussian_mixture_flow`, in place of the plan's.
+          event_size: D. In one column affine couplings could do nothing that the mixture does not,
+            so splines take their place.
+
+        #### Examples
+
+        >>> training_plan(500, steps=100).with_flow_arguments({}, 1).flow_arguments["coupling"]
+        'spline'
+        """
+        if event_size == 1 and arguments.get("coupling", "affine") == "affine":
+            arguments = {"num_couplings": 1, **arguments, "coupling": "spline"}
+        arguments = {**self.flow_arguments, **arguments}
+        return self._replace(flow_arguments=arguments)
+
     def make_optimizer(self) -> keras.optimizers.Optimizer:
         """AdamW with a warm-up to the highest rate, and a cosine decay to zero.
 
@@ -82,7 +100,9 @@ class TrainingPlan(NamedTuple):
         return keras.optimizers.AdamW(schedule, weight_decay=self.weight_decay, global_clipnorm=1.0)
 
 
-def training_plan(num_rows: int, steps: int, coupling: str = "affine") -> TrainingPlan:
+def training_plan(
+    num_rows: int, steps: int, coupling: str = "affine", event_size: int = 2
+) -> TrainingPlan:
     """Plans the training of a flow on so many rows.
 
     Few rows are overfitted: the networks are small, their weights decay, and the mixture is fitted
@@ -97,6 +117,7 @@ def training_plan(num_rows: int, steps: int, coupling: str = "affine") -> Traini
       num_rows: number of rows to train on.
       steps: the most training steps, or as many as one pass over few rows takes.
       coupling: of the flow, 'affine' or 'spline'; the latter bears a lower learning rate.
+      event_size: D. A single column has no other to be bent by: its flow is one spline.
 
     Returns:
       A `TrainingPlan`.
@@ -108,9 +129,10 @@ def training_plan(num_rows: int, steps: int, coupling: str = "affine") -> Traini
     >>> training_plan(100_000, steps=3000).flow_arguments["activation"]
     Sine(gain=1.25)
     """
-    if num_rows < _ROWS_FOR_STEPWISE_EM:
-        return _for_few_rows(num_rows, steps)
-    return _for_many_rows(num_rows, steps, is_spline=coupling == "spline")
+    is_spline = coupling == "spline" or event_size == 1
+    few = num_rows < _ROWS_FOR_STEPWISE_EM
+    plan = _for_few_rows(num_rows, steps) if few else _for_many_rows(num_rows, steps, is_spline)
+    return plan.with_flow_arguments({}, event_size)
 
 
 def _for_few_rows(num_rows, steps) -> TrainingPlan:

@@ -17,6 +17,7 @@ from tfp_gmnvp._shared.seeds import stateless_seed
 from tfp_gmnvp.bijectors import (
     MLP,
     SinglePassChain,
+    Spread,
     column_spread,
     compress_tails,
     real_nvp,
@@ -64,7 +65,7 @@ def gaussian_mixture_flow(
     With one component it is the ordinary Real NVP.
 
     Args:
-      event_size: size D >= 2 of the vectors.
+      event_size: size D of the vectors; with D = 1 take `coupling="spline"`, see `real_nvp`.
       num_components: number K >= 1 of components.
       covariance_type: see `gaussian_mixture`.
       rank: see `gaussian_mixture`.
@@ -274,7 +275,7 @@ def standardizing(data, event_size: int, *, dtype=tf.float32) -> list[tfp.biject
     """Builds the outermost bijectors of a flow: a standardisation, and `Tails` for outliers.
 
     Args:
-      data: array-like `[N, D]`.
+      data: array-like `[N, D]`, or its `Spread`, as `column_spread` computes it.
       event_size: D.
       dtype: float dtype of the bijectors.
 
@@ -286,8 +287,10 @@ def standardizing(data, event_size: int, *, dtype=tf.float32) -> list[tfp.biject
     >>> [part.name for part in standardizing([[0.0, 1.0], [2.0, 5.0]], 2)]
     ['standardization']
     """
-    data = np.asarray(tables.as_array(data, "standardize"))
-    array_checks.check_points(data, [event_size], tf.float64, name="standardize")
-    spread = column_spread(data)
+    spread = data
+    if not isinstance(data, Spread):
+        data = np.asarray(tables.as_array(data, "standardize"))
+        array_checks.check_points(data, [event_size], tf.float64, name="standardize")
+        spread = column_spread(data)
     parts, bound = [standardization_from_spread(spread, dtype=dtype)], spread.bound
     return [*parts, compress_tails(bound, dtype=dtype)] if np.isfinite(bound).any() else parts

@@ -34,11 +34,15 @@ class MonteCarloEstimate(NamedTuple):
     standard_error: tf.Tensor
 
 
-def mean_estimate(values: np.ndarray) -> MonteCarloEstimate:
+def mean_estimate(
+    values: np.ndarray, sample_weight: np.ndarray | None = None
+) -> MonteCarloEstimate:
     """Computes the mean of independent values, and its standard error.
 
     Args:
       values: `[N]`, N >= 2.
+      sample_weight: positive weights `[N]` of more than one in all, each of which counts as so many
+        equal values; `None` for ones.
 
     Returns:
       `MonteCarloEstimate` of two floats. A mean that is infinite has the standard error NaN.
@@ -48,9 +52,19 @@ def mean_estimate(values: np.ndarray) -> MonteCarloEstimate:
     >>> mean_estimate(np.array([1.0, 3.0]))
     MonteCarloEstimate(estimate=2.0, standard_error=1.0)
     """
+    if sample_weight is not None:
+        return _weighted_mean_estimate(values, sample_weight)
     with np.errstate(invalid="ignore"):  # for infinities
         error = np.std(values, ddof=1) / np.sqrt(len(values))
     return MonteCarloEstimate(float(np.mean(values)), float(error))
+
+
+def _weighted_mean_estimate(values, weight):
+    total = weight.sum()
+    with np.errstate(invalid="ignore"):
+        mean = (weight * values).sum() / total
+        variance = (weight * np.square(values - mean)).sum() / max(total - 1.0, 1e-9)
+    return MonteCarloEstimate(float(mean), float(np.sqrt(variance / total)))
 
 
 def entropy(flow: tfd.Distribution, *, num_samples: int = 10_000, seed=None) -> MonteCarloEstimate:

@@ -9,6 +9,7 @@ from tfp_gmnvp.plotting.calibration import plot_reliability
 from tfp_gmnvp.plotting.colours import blend_colours, component_colours
 from tfp_gmnvp.plotting.data import plot_responsibilities, plot_samples
 from tfp_gmnvp.plotting.density import plot_density
+from tfp_gmnvp.plotting.fit_page import plot_fit
 from tfp_gmnvp.plotting.history import plot_history
 from tfp_gmnvp.plotting.images import plot_component_images, plot_images
 from tfp_gmnvp.plotting.latent import plot_latents, plot_warped_grid
@@ -22,6 +23,7 @@ __all__ = [
     "pair_plot",
     "plot_component_images",
     "plot_density",
+    "plot_fit",
     "plot_flow",
     "plot_history",
     "plot_images",

@@ -21,7 +21,7 @@ from tfp_gmnvp.plotting.axes import (
 from tfp_gmnvp.plotting.colours import DATA_COLOUR, blend_colours, component_colours
 from tfp_gmnvp.plotting.legends import colour_key, weight_legend
 
-__all__ = ["plot_latents", "plot_warped_grid"]
+__all__ = ["draw_component", "plot_latents", "plot_warped_grid"]
 
 _GRID_REACH = 3.0
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
@@ -67,7 +67,7 @@ def plot_latents(flow, x: np.ndarray, *, ax: Axes | None = None) -> Axes:
     style = {"linewidths": 0, "alpha": 0.55, "rasterized": True}
     ax.scatter(*z.T, c=colours, s=dot_size(len(z)), zorder=1, label="latents", **style)
     extents = [
-        _draw_component(ax, *parameters, number=k)
+        draw_component(ax, *parameters, number=k)
         for k, parameters in enumerate(_components(mixture))
     ]
     frame(ax, limits_of(z, *extents), data_labels(None, 2, "z"), "Latents and mixture")
@@ -150,7 +150,7 @@ def _components(mixture):
     return list(zip(mixture.means, mixture.covariances, colours, strict=True))
 
 
-def _draw_component(ax, mean, covariance, colour, *, number) -> np.ndarray:
+def draw_component(ax, mean, covariance, colour, *, number) -> np.ndarray:
     """Draws mean and ellipses, and returns points that the view must show."""
     eigenvalues, eigenvectors = np.linalg.eigh(covariance)
     angle = np.degrees(np.arctan2(eigenvectors[1, 1], eigenvectors[0, 1]))

@@ -58,7 +58,7 @@ class MLP(tf.Module):
         """Builds the network.
 
         Args:
-          input_size: size of the input's last axis.
+          input_size: size of the input's last axis; it may be 0 if there is a context.
           output_size: size of the output's last axis.
           hidden_units: widths of the hidden layers, possibly none.
           activation: a callable, such as a `Sine`, "sine", or a name in `tf.nn` or `tf.math`.
@@ -79,8 +79,8 @@ class MLP(tf.Module):
         self.dropout, self.l2, self.context_size = dropout, l2, context_size
         self._activation = as_activation(activation)
         self._dtype = tf.as_dtype(dtype)
-        for argument, size in (("input_size", input_size), ("output_size", output_size)):
-            check_whole_number(argument, size)
+        check_whole_number("input_size", input_size, 0 if context_size else 1)
+        check_whole_number("output_size", output_size)
         sizes = [input_size, *as_sizes("hidden_units", hidden_units), output_size]
         sizes[0] += context_size
         seeds = tfp.random.split_seed(stateless_seed(seed), n=len(sizes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["folds", "row_groups", "split", "together"]
+__all__ = ["by_value", "folds", "row_groups", "split", "together"]
 
 _ENTRIES_AT_ONCE = 2**20
 
@@ -30,6 +30,26 @@ def row_groups(x: np.ndarray) -> np.ndarray:
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
     return rank[inverse.reshape(-1)]
+
+
+def by_value(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the distinct rows, in an order that depends on their values alone.
+
+    Args:
+      x: rows `[N, ...]` of real numbers.
+
+    Returns:
+      For each distinct row the index of its first copy, `[M]`; and for each row the number of its
+      distinct row, `[N]`.
+
+    #### Examples
+
+    >>> first, group = by_value(np.array([[1.0], [0.0], [1.0]]))
+    >>> sorted(first.tolist()), bool(group[0] == group[2])
+    ([0, 1], True)
+    """
+    _, first, inverse = np.unique(_keys(x), return_index=True, return_inverse=True)
+    return first, inverse.reshape(-1)
 
 
 def split(x: np.ndarray, fraction: float) -> tuple[slice | np.ndarray, slice | np.ndarray]:

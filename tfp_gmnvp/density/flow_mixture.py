@@ -1,0 +1,375 @@
+"""`FlowMixture`: the density of a table as an estimator of scikit-learn's kind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+
+import numpy as np
+
+from tfp_gmnvp import mixtures
+from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
+from tfp_gmnvp.density import estimator_files
+from tfp_gmnvp.density.arguments import checked_weights
+from tfp_gmnvp.density.density_fit import DensityFit
+from tfp_gmnvp.density.estimator_arguments import (
+    check_rows_for_components,
+    fit_settings,
+    flow_options,
+    whole_seed,
+)
+from tfp_gmnvp.density.estimator_columns import EstimatorColumns
+from tfp_gmnvp.density.estimator_input import remember_features
+from tfp_gmnvp.density.fit_density import fit_table
+from tfp_gmnvp.density.incremental import add_rows
+from tfp_gmnvp.density.rows import effective_weights
+from tfp_gmnvp.density.sklearn_interface import Estimator, as_container, not_fitted_error
+from tfp_gmnvp.flows import on_arrays
+from tfp_gmnvp.training.num_parameters import num_parameters
+
+__all__ = ["FlowMixture"]
+
+
+class FlowMixture(Estimator):
+    """The density of a table: a Gaussian mixture, or a Real NVP flow over one if that is better.
+
+        log p(x) = log sum_k pi_k N(f(x) | mu_k, Sigma_k) + log|det df(x)/dx|
+
+    An estimator as scikit-learn knows them, for pipelines, searches and cross-validation; it does
+    not need scikit-learn itself. `fit` is `fit_density`: the mixture is chosen by cross-validation,
+    and a flow is kept if it is better on rows that it was not trained on.
+
+    Attributes:
+      weights_: pi, `[K]`.
+      means_: mu, in the latents, `[K, D]`.
+      covariances_: Sigma, in the latents: `[K, D, D]` for 'full', `[D, D]` for 'tied', `[K, D]` for
+        'diag', `[K]` for 'spherical'.
+      n_components_: K.
+      covariance_type_: of the mixture that was chosen.
+      flow_: the density as a TFP distribution.
+      model_: the `FlowModel` that was trained.
+      fit_: the `DensityFit`, with `plot`.
+      gain_: of the trained flow over the mixture, in nats per row on validation rows, with its
+        standard error; zeros where no flow was trained.
+      keeps_flow_: whether the density is that flow.
+      history_: the losses of each epoch, by name.
+      n_iter_: number of epochs.
+      columns_: the kinds of the columns and why they are these, or `None` for real numbers.
+      n_features_in_: D.
+      feature_names_in_: names of the columns `[D]`, if `fit` had a table with names.
+
+    #### Examples
+
+    >>> X = np.random.default_rng(0).normal(size=[60, 2]) + np.repeat([[-9], [9]], 30, axis=0)
+    >>> density = FlowMixture(n_components=[1, 2], random_state=0).fit(X)
+    >>> density.n_components_, density.score_samples(X).shape
+    (2, (60,))
+    >>> samples, components = density.sample(5)
+    >>> samples.shape, components.shape
+    ((5, 2), (5,))
+    """
+
+    def __init__(
+        self,
+        n_components: str | int | Iterable[int] = "auto",
+        *,
+        covariance_type: str | Sequence[str] = "auto",
+        coupling: str | CouplingTransform = "affine",
+        columns: Mapping | str | None = None,
+        missing: str = "error",
+        validation_fraction: float = 0.2,
+        steps: int = 3000,
+        learning_rate: float | None = None,
+        weight_decay: float | None = None,
+        num_couplings: int | None = None,
+        hidden_units: Sequence[int] | None = None,
+        activation: str | Callable | None = None,
+        normalization: str | None = None,
+        mixing: str | None = None,
+        conditioner: str | None = None,
+        dropout: float | None = None,
+        l2: float | None = None,
+        dtype: str = "float64",
+        random_state=None,
+        verbose: int | str = 0,
+    ):
+        """Stores the parameters; `fit` checks them.
+
+        Args:
+          n_components: number of components, or several to choose among; 'auto' for 1 to 10.
+          covariance_type: 'full', 'tied', 'diag' or 'spherical', or several to choose among; 'auto'
+            for the first three.
+          coupling: 'affine', 'spline' or a `CouplingTransform`; see `real_nvp`. The flow of a
+            single column is a spline.
+          columns: kinds of columns by name or number, such as `{"age": "integer"}`, where those of
+            others are detected; 'auto' to detect all; `None` for real numbers in all of them.
+          missing: 'error' to refuse NaN.
+          validation_fraction: see `fit_density`.
+          steps: see `fit_density`.
+          learning_rate: see `fit_density`.
+          weight_decay: see `fit_density`.
+          num_couplings: see `real_nvp`; `None`, here and below, for what suits the number of rows.
+          hidden_units: see `real_nvp`.
+          activation: see `real_nvp`.
+          normalization: see `real_nvp`.
+          mixing: see `real_nvp`.
+          conditioner: see `real_nvp`.
+          dropout: see `real_nvp`.
+          l2: see `real_nvp`.
+          dtype: 'float64', or 'float32', in which larger flows train faster.
+          random_state: whole number, NumPy generator, or `None` for another seed in each `fit`.
+          verbose: 1 or 'auto' for bars that show what is tried, 2 for lines, 0 for nothing.
+        """
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.coupling = coupling
+        self.columns = columns
+        self.missing = missing
+        self.validation_fraction = validation_fraction
+        self.steps = steps
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.num_couplings = num_couplings
+        self.hidden_units = hidden_units
+        self.activation = activation
+        self.normalization = normalization
+        self.mixing = mixing
+        self.conditioner = conditioner
+        self.dropout = dropout
+        self.l2 = l2
+        self.dtype = dtype
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y=None, sample_weight=None) -> FlowMixture:
+        """Chooses and trains the density; what was fitted before is forgotten.
+
+        Args:
+          X: an array or table `[N, D]`, N >= 2.
+          y: not used; `fit_density` takes the numbers of components.
+          sample_weight: weights `[N]`; a weight of two is the row twice, see `fit_density`.
+
+        Returns:
+          The estimator.
+
+        Raises:
+          ValueError: if X is not `[N, D]` and finite, or a parameter or weight is out of range.
+          TypeError: if X does not hold numbers.
+
+        Warns:
+          DegenerateDataWarning: see `fit_density`.
+        """
+        seed = whole_seed(self.random_state)
+        settings, options = fit_settings(self, seed), flow_options(self)
+        columns = EstimatorColumns.of_table(self.columns, X, sample_weight)
+        rows = columns.encode(X, seed)
+        weight = checked_weights(sample_weight, len(rows), 2)
+        check_rows_for_components(self, len(rows) if weight is None else (weight > 0).sum())
+        fit = fit_table(rows, None, weight, settings, options, names=columns.names)
+        remember_features(self, X, columns.num_features(X, rows))
+        self.fit_, self._columns, self._seed = fit, columns, seed
+        self._num_seen = float(len(rows) if weight is None else weight.sum())
+        return self
+
+    def partial_fit(self, X, y=None, sample_weight=None) -> FlowMixture:
+        """Adds rows to those of `fit`, by a step of incremental EM; the first call is `fit`.
+
+        The mixture's weights, means and covariances become those of all rows, as far as the rows
+        seen before keep their responsibilities. The bijector, the number of components and the
+        standardisation stay.
+
+        Args:
+          X: more rows `[N, D]`, N >= 1, with the columns of the first.
+          y: not used.
+          sample_weight: weights `[N]`.
+
+        Returns:
+          The estimator.
+        """
+        if not self.__sklearn_is_fitted__():
+            return self.fit(X, y, sample_weight)
+        rows = self._rows(X)
+        weight = checked_weights(sample_weight, len(rows), 1)
+        self._num_seen = add_rows(self.flow_, rows, sample_weight=weight, num_seen=self._num_seen)
+        return self
+
+    def score_samples(self, X) -> np.ndarray:
+        """Computes log p(x) of each row, `[N]`, in nats."""
+        rows = self._rows(X)
+        return self._columns.log_prob(self.fit_.log_prob, rows, X, self._seed)
+
+    def score(self, X, y=None, sample_weight=None) -> float:
+        """Computes the mean of log p(x) in nats, weighted where there are weights."""
+        log_prob = self.score_samples(X)
+        weight = checked_weights(sample_weight, len(log_prob), 1)
+        return float(np.average(log_prob, weights=weight))
+
+    def predict(self, X) -> np.ndarray:
+        """Finds the most likely component of each row, `[N]`."""
+        return np.argmax(self.predict_proba(X), axis=1)
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Computes the responsibilities p(k | x), `[N, K]`."""
+        rows = self._rows(X)
+        return on_arrays.responsibilities(self.flow_, on_arrays.as_points(self.flow_, rows))
+
+    def fit_predict(self, X, y=None, sample_weight=None) -> np.ndarray:
+        """Fits, and finds the most likely component of each row, `[N]`."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def sample(self, n_samples: int = 1, *, random_state=None):
+        """Draws rows and the components that they come from.
+
+        Args:
+          n_samples: how many.
+          random_state: as of the estimator, which is used if this is `None`.
+
+        Returns:
+          A pair: rows `[n_samples, D]`, and numbers of components `[n_samples]`.
+
+        Raises:
+          ValueError: if `n_samples` is below one.
+        """
+        self._check_fitted()
+        if n_samples < 1:
+            raise ValueError(f"`n_samples` must be a whole number >= 1, got {n_samples!r}.")
+        seed = whole_seed(self.random_state if random_state is None else random_state)
+        rng, mixture = np.random.default_rng(seed), on_arrays.mixture_arrays(self.flow_)
+        probs = mixture.probs.astype(np.float64)
+        components = np.sort(rng.choice(len(probs), n_samples, p=probs / probs.sum()))
+        noise = rng.normal(size=[n_samples, mixture.means.shape[1], 1])
+        scale = np.linalg.cholesky(mixture.covariances.astype(np.float64))
+        z = mixture.means[components] + (scale[components] @ noise)[..., 0]
+        rows = on_arrays.forward(self.flow_, z.astype(self.flow_.dtype.as_numpy_dtype))
+        return self._columns.decode(rows), components
+
+    def transform(self, X):
+        """Computes the latents z = f(x), `[N, D]`."""
+        rows = self._rows(X)
+        z = on_arrays.inverse(self.flow_, on_arrays.as_points(self.flow_, rows))
+        return as_container(self, z, X)
+
+    def fit_transform(self, X, y=None, sample_weight=None):
+        """Fits, and computes the latents, `[N, D]`."""
+        return self.fit(X, y, sample_weight).transform(X)
+
+    def inverse_transform(self, Z):
+        """Computes the rows x of latents z, `[N, D]`."""
+        self._check_fitted()
+        z = np.asarray(Z, self.flow_.dtype.as_numpy_dtype)
+        size = self.flow_.event_shape[-1]
+        if z.ndim != 2 or z.shape[1] != size:
+            raise ValueError(f"`Z` must have shape [N, {size}], got {list(z.shape)}.")
+        return self._columns.decode(on_arrays.forward(self.flow_, z))
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """The names of the latents, `flowmixture0` and so on.
+
+        Args:
+          input_features: names of the columns, which must be those of `fit`, or `None`.
+        """
+        self._check_fitted()
+        self._columns.check_input_features(self, input_features)
+        numbers = range(self.flow_.event_shape[-1])
+        return np.array([f"{type(self).__name__.lower()}{i}" for i in numbers], dtype=object)
+
+    def bic(self, X, sample_weight=None) -> float:
+        """The Bayesian information criterion, -2 sum_n log p(x_n) + nu log N; lower is better."""
+        log_prob, weight = self._weighted(X, sample_weight)
+        return _deviance(log_prob, weight) + num_parameters(self.flow_) * np.log(weight.sum())
+
+    def aic(self, X, sample_weight=None) -> float:
+        """The Akaike information criterion, -2 sum_n log p(x_n) + 2 nu; lower is better."""
+        return _deviance(*self._weighted(X, sample_weight)) + 2.0 * num_parameters(self.flow_)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes one file, which `FlowMixture.load` reads; it is there whole or not at all.
+
+        Args:
+          path: of the file.
+
+        Raises:
+          ValueError: if a parameter cannot be saved, such as a lambda.
+        """
+        self._check_fitted()
+        estimator_files.write(path, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> FlowMixture:
+        """Reads what `save` wrote, in another process, too.
+
+        Args:
+          path: of the file.
+
+        Raises:
+          OSError: if the file cannot be read.
+          ValueError: if it is no such file, or one of a later version.
+        """
+        return estimator_files.read(path, cls)
+
+    def export(self, path: str | os.PathLike, **kwargs) -> None:
+        """Exports the density as a SavedModel; see `export_flow`.
+
+        Args:
+          path: of the directory.
+          **kwargs: further arguments of `export_flow`.
+        """
+        self._check_fitted()
+        self._columns.check_exportable()
+        self.fit_.export(path, **kwargs)
+
+    fit_: DensityFit
+    model_ = property(attrgetter("fit_.model"), doc="The model that was trained.")
+    flow_ = property(attrgetter("fit_.flow"), doc="The density.")
+    n_components_ = property(attrgetter("fit_.mixture.num_components"), doc="K.")
+    covariance_type_ = property(attrgetter("fit_.mixture.covariance_type"), doc="The type chosen.")
+    gain_ = property(attrgetter("fit_.gain"), doc="The trained flow's gain over the mixture.")
+    keeps_flow_ = property(attrgetter("fit_.keeps_flow"), doc="Whether the density is a flow.")
+    columns_ = property(attrgetter("_columns.kinds"), doc="The kinds of the columns.")
+    history_ = property(attrgetter("fit_.history"), doc="The losses of each epoch.")
+
+    @property
+    def weights_(self) -> np.ndarray:
+        """The components' weights `[K]`."""
+        return self._parameters.probs.numpy()
+
+    @property
+    def means_(self) -> np.ndarray:
+        """The components' means in the latents, `[K, D]`."""
+        return self._parameters.loc.numpy()
+
+    @property
+    def covariances_(self) -> np.ndarray:
+        """The components' covariances in the latents, in the shape of the type."""
+        return self._parameters.covariance.numpy()
+
+    @property
+    def n_iter_(self) -> int:
+        """The number of epochs."""
+        return len(self.history_.get("loss", ()))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "fit_" in vars(self)
+
+    @property
+    def _parameters(self):
+        return mixtures.mixture_parameters(self.flow_.distribution)
+
+    def _check_fitted(self):
+        if not self.__sklearn_is_fitted__():
+            raise not_fitted_error(self)
+
+    def _rows(self, X) -> np.ndarray:
+        """A table with the columns of training, as real numbers `[N, D]`."""
+        self._check_fitted()
+        return self._columns.checked(self, X, self._seed)
+
+    def _weighted(self, X, sample_weight):
+        log_prob = self.score_samples(X)
+        weight = checked_weights(sample_weight, len(log_prob), 1)
+        return log_prob, np.ones(len(log_prob)) if weight is None else effective_weights(weight)
+
+
+def _deviance(log_prob, weight) -> float:
+    return -2.0 * float(np.sum(weight * log_prob, dtype=np.float64))
