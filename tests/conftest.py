@@ -43,4 +43,11 @@ def no_figures_stay_open():
         pyplot.close("all")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first, so that no worker waits for a long test at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 gc.set_threshold(50_000, 20, 50)  # graphs have many small objects, but little garbage

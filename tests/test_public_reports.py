@@ -69,7 +69,7 @@ def test_weights_of_classes_with_a_data_set_are_refused(model):
 
 def test_more_steps_per_execution_than_batches():
     """The history was empty (keras-team/keras#20390)."""
-    model = make_model(steps_per_execution=50)
+    model = make_model(steps_per_execution=5)
     history = model.fit(X, epochs=2, validation_data=X, **FIT).history
     assert len(history["loss"]) == len(history["val_loss"]) == 2
     np.testing.assert_allclose(history["val_loss"][-1], -log_prob(model).mean(), rtol=1e-5)

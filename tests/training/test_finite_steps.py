@@ -18,7 +18,7 @@ def state(model):
 
 
 @pytest.mark.parametrize("arguments", [{"run_eagerly": True}, {}, BY_XLA])
-@pytest.mark.parametrize("update", ["stepwise", "gradient"])
+@pytest.mark.parametrize("update", EACH_UPDATE[1:])
 def test_a_step_on_huge_points_changes_nothing(update, arguments):
     model = make_model(update, **arguments)
     model.train_on_batch(points(40))
@@ -70,6 +70,7 @@ def test_several_skipped_steps_in_a_row_stop_training_with_advice():
     assert np.isfinite(next_losses(model, epochs=1)).all()
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
 def test_one_nan_in_one_gradient_skips_the_step(bad):
     steps, taken = FiniteSteps(), []

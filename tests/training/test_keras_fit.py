@@ -236,7 +236,16 @@ def validation_forms(x, weights):
     }
 
 
-@pytest.mark.parametrize("form", validation_forms(np.zeros([1, 3]), np.zeros(1)))
+ONE_KERAS_FORMS = ("pair", "pair of one", "tensor", "rows", "list", "column")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, marks=[pytest.mark.one_keras] if form in ONE_KERAS_FORMS else [])
+        for form in validation_forms(np.zeros([1, 3]), np.zeros(1))
+    ],
+)
 def test_forms_of_validation_data(form):
     x = points(32, seed=1)
     data, weights = validation_forms(x, np.linspace(0.0, 2.0, 32).astype(np.float32))[form]
@@ -312,7 +321,9 @@ def test_a_generator_is_accepted_after_initialize_mixture():
         other.fit(batches(), **arguments)
 
 
-@pytest.mark.parametrize("update", ["full_batch", "stepwise"])
+@pytest.mark.parametrize(
+    "update", ["full_batch", pytest.param("stepwise", marks=pytest.mark.one_keras)]
+)
 def test_two_fits_equal_one_longer_fit(update):
     model = make_model(update, **AS_USERS_DO)
     losses = next_losses(model, epochs=2) + next_losses(model, epochs=3)

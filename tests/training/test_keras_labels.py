@@ -34,7 +34,7 @@ def joint_and_marginal(model, x, y):
     return np.where(y >= 0, given, marginal), marginal
 
 
-@pytest.mark.parametrize("weight", [1.0, 3.0])
+@pytest.mark.parametrize("weight", [pytest.param(1.0, marks=pytest.mark.one_keras), 3.0])
 def test_the_gradient_is_that_of_the_labelled_likelihood(weight):
     x, y = few_labels()
     model = make_model("gradient", keras.optimizers.SGD(0.1), label_weight=weight, run_eagerly=True)
@@ -178,6 +178,7 @@ def test_validation_split_also_splits_labels():
     assert history["val_accuracy"][0] == pytest.approx(np.mean(correct[y[90:] >= 0]))
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize(
     ("y", "error", "message"),
     [

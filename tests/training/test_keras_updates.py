@@ -237,7 +237,9 @@ def test_a_fit_that_does_not_converge_warns_with_advice():
     assert len(fit.objective) == 4
 
 
-@pytest.mark.parametrize("update", [gmnvp.FullBatchEM, gmnvp.StepwiseEM])
+@pytest.mark.parametrize(
+    "update", [gmnvp.FullBatchEM, pytest.param(gmnvp.StepwiseEM, marks=pytest.mark.one_keras)]
+)
 def test_final_iterations_run_after_the_best_weights_are_restored(update):
     best = keras.callbacks.EarlyStopping(patience=0, restore_best_weights=True)
     model = make_model(

@@ -29,9 +29,9 @@ def make_model(update=None):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"epochs": 2},
+        pytest.param({"epochs": 2}, marks=pytest.mark.one_keras),
         {"epochs": 2, "batch_size": 40, "sample_weight": np.linspace(0.5, 2.0, 95)},
-        {"batch_size": 20, "validation_split": 0.2},
+        pytest.param({"batch_size": 20, "validation_split": 0.2}, marks=pytest.mark.one_keras),
         {"epochs": 2, "steps_per_epoch": 3},
     ],
     ids=["plain", "weighted", "split", "steps"],

@@ -75,7 +75,7 @@ def assert_parameters_close(actual, expected, rtol=1e-4):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-5)
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", EACH_UPDATE)
 def test_fit_learns_and_reports_nats(x, update):
     model = make_model(x, UPDATES[update]())
     history = model.fit(x, epochs=8, batch_size=30, validation_data=x[:40], verbose=0).history
@@ -237,7 +237,7 @@ def test_arrays_and_data_sets_train_alike(x, update):
     [{"steps_per_execution": 3}, {"run_eagerly": True}, BY_XLA],
     ids=lambda arguments: next(iter(arguments)),
 )
-@pytest.mark.parametrize("update", ["stepwise", "gradient"])
+@pytest.mark.parametrize("update", EACH_UPDATE[1:])  # full-batch EM: test_keras_fit.py
 def test_ways_to_run_agree(x, update, arguments):
     fit = {"batch_size": 40, "epochs": 2, "shuffle": False, "verbose": 0}
     plain = make_model(x, UPDATES[update]())
