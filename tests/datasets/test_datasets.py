@@ -32,6 +32,7 @@ def test_density_integrates_to_one(name):
     np.testing.assert_allclose(masses.sum(), 1.0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_samples_have_the_density(name):
     """The mean of -log p over samples is the entropy, within four standard errors."""

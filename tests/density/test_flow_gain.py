@@ -79,6 +79,7 @@ def test_points_all_alike_have_a_finite_gain():
     assert np.isfinite(gain.estimate)
 
 
+@pytest.mark.slow
 def test_where_a_flow_cannot_pay_off_none_is_made(monkeypatch):
     monkeypatch.setattr(fit_density, "gaussian_mixture_flow", None)
     settings = {"num_components": [1], "covariance_types": ["diag"], "seed": 0}

@@ -72,6 +72,7 @@ def sklearn_step(z, parameters, covariance_type):
     return parameters, oracle.lower_bound_
 
 
+@pytest.mark.slow
 @each_covariance_type
 @pytest.mark.parametrize("num_components", [1, 3])
 def test_every_iteration_is_scikit_learns(covariance_type, num_components):

@@ -32,6 +32,7 @@ def updated(dtype):
     return mixtures.mixture_parameters(mixture)
 
 
+@pytest.mark.slow
 def test_full_batch_em_of_ten_million_rows():
     actual, expected = (updated(dtype) for dtype in (tf.float32, tf.float64))
     for value, exact in zip(actual, expected, strict=True):

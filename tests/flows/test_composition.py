@@ -231,6 +231,7 @@ def test_as_the_argument_of_a_function(name):
     np.testing.assert_allclose(after, by_hand(afresh(value)), atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Sequential", "Mixture", "Exp"])
 def test_never_stale_within_a_function(name):
     flow, distribution, _, _ = compose(name)

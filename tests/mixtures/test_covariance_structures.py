@@ -155,6 +155,7 @@ def test_points_variance_is_that_of_the_points(name):
     np.testing.assert_allclose(variance, expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 @each_structure
 def test_the_mode_under_a_prior_is_better_than_its_neighbours(name):
     structure, z = structure_named(name), blobs()
@@ -214,6 +215,7 @@ def test_the_number_of_parameters_is_the_rank_of_the_map_to_covariances(name):
     assert structure.num_parameters(3, 4) == rank
 
 
+@pytest.mark.slow
 @each_structure
 @pytest.mark.parametrize("update", ["full_batch", "stepwise", "gradient"])
 def test_every_update_trains_it_and_a_copy_is_the_same(name, update):
@@ -235,6 +237,7 @@ def test_every_update_trains_it_and_a_copy_is_the_same(name, update):
     np.testing.assert_array_equal(copied.log_prob(x), flow.log_prob(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["low_rank", "tied_low_rank"])
 def test_one_component_is_factor_analysis(name):
     rng = np.random.default_rng(0)
@@ -250,6 +253,7 @@ def test_one_component_is_factor_analysis(name):
     np.testing.assert_allclose(log_prob / len(z), oracle.score(z), atol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:FactorAnalysis did not converge")
 def test_shared_factors_are_those_of_the_pooled_points():
     """Two far clusters with one covariance: factor analysis of the centred points."""

@@ -68,6 +68,7 @@ def test_weights_of_another_configuration_are_refused_and_none_is_loaded(argumen
     assert_same(model.get_weights(), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["variables/variables.index", "saved_model.pb"])
 def test_an_export_without_a_part_is_refused(name, tmp_path):
     path = tmp_path / "flow"

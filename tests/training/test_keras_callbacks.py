@@ -24,6 +24,7 @@ def fit(model, callback, epochs):
     model.fit(points()[:, :2], epochs=epochs, callbacks=[callback], batch_size=120, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::tfp_gmnvp.TrainingWarning")  # figures of any training
 def test_figures_of_training(tmp_path):
     callback = gmnvp.FigureCallback(points()[:, :2], tmp_path / "film", every=2, dpi=30)
@@ -35,6 +36,7 @@ def test_figures_of_training(tmp_path):
     assert not np.array_equal(images[0], images[-1])
 
 
+@pytest.mark.slow
 def test_figures_for_tensorboard(tmp_path):
     pytest.importorskip("tensorboard")
     callback = gmnvp.FigureCallback(points()[:, :2], log_dir=tmp_path, every=1, dpi=30)

@@ -43,6 +43,7 @@ def assert_close(actual, expected):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("update", "arguments"),
     [*((u, {}) for u in UPDATES), ("gradient", {"run_eagerly": True}), BY_XLA_TOO],
@@ -51,6 +52,7 @@ def test_a_dynamic_scale_changes_nothing(update, arguments):
     assert_close(trained(scaling(sgd()), update, **arguments), trained_plainly(update, **arguments))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clipping", ["clipnorm", "clipvalue", "global_clipnorm"])
 def test_the_inner_optimizer_clips_the_unscaled_gradient(clipping):
     clipped = trained(scaling(sgd(**{clipping: 0.05})), run_eagerly=True)
@@ -65,6 +67,7 @@ def float64_model(optimizer):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_float64():
     plain, scaled = (
@@ -73,6 +76,7 @@ def test_float64():
     assert_close(scaled, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not IS_KERAS_3, reason="an argument of Keras 3")
 def test_a_constant_scale_changes_nothing():
     assert_close(trained(sgd(loss_scale_factor=1024.0)), trained_plainly("stepwise"))
@@ -90,6 +94,7 @@ def test_a_legacy_optimizer_of_tf_keras():
     assert_close(trained(scaling(legacy(0.02))), trained(legacy(0.02)))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not IS_KERAS_3, reason="an argument of Keras 3")
 def test_accumulated_gradients_equal_those_of_one_large_batch():
     """The accumulated gradients of three batches of 40 equal those of one batch of 120."""
@@ -109,6 +114,7 @@ def scale_of(optimizer):
     return float(getattr(optimizer, "dynamic_scale", getattr(optimizer, "loss_scale", None)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{}, {"run_eagerly": True}, BY_XLA])
 def test_a_skipped_step_lowers_the_scale(arguments):
     model = make_model("stepwise", scaling(sgd(), initial_scale=2.0**10), **arguments)
@@ -124,6 +130,7 @@ def test_a_skipped_step_lowers_the_scale(arguments):
     assert not all(np.array_equal(a, b) for a, b in zip(weights_of(model), before, strict=True))
 
 
+@pytest.mark.slow
 def test_a_scale_that_is_too_high_decreases_until_steps_are_finite():
     optimizer = keras.optimizers.SGD(1e-6)
     model = make_model("stepwise", scaling(optimizer, initial_scale=2.0**126))
@@ -136,6 +143,7 @@ def test_a_scale_that_is_too_high_decreases_until_steps_are_finite():
     assert not all(np.array_equal(a, b) for a, b in zip(weights_of(model), before, strict=True))
 
 
+@pytest.mark.slow
 def test_the_scale_is_compiled_once_and_saved(tmp_path):
     model = make_model("stepwise", scaling(sgd(), dynamic_growth_steps=2))
     model.fit(points(), batch_size=40, verbose=0)

@@ -26,6 +26,7 @@ def make_model(update=None):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -45,6 +46,7 @@ def test_memory_map_trains_as_an_array_does(x, arguments):
         np.testing.assert_allclose(actual[name], losses, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_evaluation_and_prediction(x):
     model, weights = make_model(), np.linspace(0.5, 2.0, 95)
     model.initialize_mixture(x)
@@ -105,6 +107,7 @@ def test_every_pass_has_a_new_shuffle_even_with_steps_per_epoch():
         epoch.assign(0)  # has no effect: the next pass may have begun already
 
 
+@pytest.mark.slow
 def test_an_epoch_of_as_many_steps_as_batches_is_a_pass(x):
     x, arguments = np.array(x), {"epochs": 3, "verbose": 0}
     expected, actual = make_model(), make_model()
@@ -114,6 +117,7 @@ def test_an_epoch_of_as_many_steps_as_batches_is_a_pass(x):
         np.testing.assert_array_equal(weight, other)
 
 
+@pytest.mark.slow
 def test_under_a_strategy_rows_are_shuffled_alike(x):
     arguments = {"epochs": 2, "batch_size": 20, "verbose": 0}
     expected = make_model().fit(np.array(x), **arguments).history["loss"]
@@ -123,6 +127,7 @@ def test_under_a_strategy_rows_are_shuffled_alike(x):
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_only_rows_that_are_trained_on_are_read(tmp_path):
     """Far more rows than fit in memory: a sparse file of one tebibyte."""
