@@ -260,14 +260,17 @@ class TestElsewhere:
 
     @staticmethod
     def check(interpreter, exports, directory, hidden=""):
-        for case in CASES[:2]:
+        flows, files = [], []
+        for i, case in enumerate(CASES[:2]):
             flow, path = exports(*case)
-            np.savez(directory / "inputs.npz", **inputs_of(flow))
-            files = [directory / "inputs.npz", directory / "outputs.npz"]
-            command = [interpreter, "-I", SCRIPT, path, *files, hidden]
-            done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-            inputs, values = (dict(np.load(file)) for file in files)
+            flows.append(flow)
+            files += [path, directory / f"inputs_{i}.npz", directory / f"outputs_{i}.npz"]
+            np.savez(files[-2], **inputs_of(flow))
+        command = [interpreter, "-I", SCRIPT, hidden, *files]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        for flow, *paths in zip(flows, files[1::3], files[2::3], strict=True):
+            inputs, values = (dict(np.load(path)) for path in paths)
             assert_same_values(values, flow, inputs)
 
     @pytest.mark.slow
