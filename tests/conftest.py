@@ -12,6 +12,7 @@ os.environ.setdefault("XLA_FLAGS", XLA_FLAGS)
 if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores, and tensors are small
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
+import collections
 import gc
 import sys
 
@@ -46,9 +47,10 @@ def no_figures_stay_open():
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Files with slow tests come first, so that no worker waits for a long test at the end."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Files of slow tests come first, so that no worker waits for a long test at the end."""
+    number = collections.Counter(item.path for item in items)
+    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: slow[item.path] / number[item.path], reverse=True)
 
 
 gc.set_threshold(50_000, 20, 50)  # graphs have many small objects, but little garbage
