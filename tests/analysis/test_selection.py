@@ -67,6 +67,7 @@ def test_table_against_scikit_learn(x, selection):
         assert scores.icl == gmnvp.icl(flow, x)
 
 
+@pytest.mark.slow
 def test_held_out_points_and_the_errors_of_gaps(selection):
     x = draws(90, seed=1)
     log_prob = {k: m.distribution.log_prob(x).numpy() for k, m in selection.models.items()}

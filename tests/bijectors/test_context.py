@@ -63,6 +63,7 @@ def test_a_batch_of_contexts_is_a_flow_for_each_row(kind, dtype):
     np.testing.assert_allclose(posterior[2], one, **tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["affine", "gate"])
 def test_one_point_at_several_contexts_and_unknown_sizes(kind):
     flow = make_flow(**KINDS[kind])

@@ -56,12 +56,14 @@ def test_under_the_model_itself_a_field_changes_nothing_on_average():
     assert (np.abs(kernel.mean(axis=0)) < 4 * error).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_bend_is_seen_and_a_gaussian_is_left(seed):
     assert may_pay_off(banana(seed=seed), 240, GAUSSIAN, seed=seed)
     assert not may_pay_off(normal(seed=seed), 240, GAUSSIAN, seed=seed)
 
 
+@pytest.mark.slow
 def test_the_gain_repeats_by_its_seed():
     assert first_gain(banana(), GAUSSIAN, seed=1) == first_gain(banana(), GAUSSIAN, seed=1)
     assert first_gain(banana(), GAUSSIAN, seed=1) != first_gain(banana(), GAUSSIAN, seed=2)

@@ -39,6 +39,7 @@ def test_full_batch_em_of_ten_million_rows():
         np.testing.assert_allclose(value, exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("covariance_type", "event_size"), [("full", 1), ("tied", 1), ("diag", 1), ("diag", 2)]
 )

@@ -47,6 +47,7 @@ def integral(flow, num_points=500):
     return cell * prob.sum(), cell * border
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("standardize", [None, DATA])
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 def test_density_integrates_to_one(covariance_type, standardize):

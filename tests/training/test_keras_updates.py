@@ -174,6 +174,7 @@ def test_annealed_responsibilities_are_a_power(update):
     assert_close(parameters_of(model), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 @pytest.mark.parametrize("weighted", [False, True])
