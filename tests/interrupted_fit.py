@@ -17,7 +17,7 @@ import tensorflow as tf
 from keras_models import make_model, points
 
 keras = tf.keras
-KILLS = int(os.environ.get("TFP_GMNVP_KILLS", "3"))  # how often a test interrupts it
+KILLS = int(os.environ.get("TFP_GMNVP_KILLS", "2"))  # how often a test interrupts it
 EPOCHS = 3 * KILLS + 3
 
 

@@ -1,6 +1,6 @@
-"""Evaluates an export without this package.
+"""Evaluates exports without this package.
 
-    python served_values.py EXPORT INPUTS.npz OUTPUTS.npz [HIDDEN]
+    python served_values.py HIDDEN EXPORT INPUTS.npz OUTPUTS.npz [EXPORT INPUTS.npz OUTPUTS.npz ...]
 
 `INPUTS.npz` holds `x`, `z`, `num_samples` and `seed`. `HIDDEN` names top-level modules, separated
 by commas, that cannot be imported meanwhile.
@@ -36,14 +36,15 @@ def served_values(loaded, inputs):
     return values
 
 
-def main(export, inputs_file, outputs_file, hidden=""):
+def main(hidden, *files):
     names = set(hidden.split(","))
     sys.meta_path[:] = [Hiding(finder, names) for finder in sys.meta_path]
     import numpy as np
     import tensorflow as tf
 
-    inputs = dict(np.load(inputs_file))
-    np.savez(outputs_file, **served_values(tf.saved_model.load(export), inputs))
+    for export, inputs_file, outputs_file in zip(files[::3], files[1::3], files[2::3], strict=True):
+        inputs = dict(np.load(inputs_file))
+        np.savez(outputs_file, **served_values(tf.saved_model.load(export), inputs))
     strangers = names | {"tensorflow_probability", "tf_keras", "tfp_gmnvp"}
     assert not strangers & {name.partition(".")[0] for name in sys.modules}
 

@@ -292,6 +292,7 @@ def test_there_are_enough_cases():
     assert len(REFUSED) >= 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", REFUSED)
 def test_invalid_input_is_refused_and_nothing_changes(models, case):
     call, error, message = REFUSED[case]
@@ -306,6 +307,7 @@ def test_invalid_input_is_refused_and_nothing_changes(models, case):
     assert_same(weights_of(model), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", ["full_batch", "stepwise", "gradient"])
 def test_a_bad_batch_in_the_middle_of_an_epoch_is_not_trained_on(update):
     model, expected = make_model(update), make_model(update)
@@ -322,6 +324,7 @@ def test_a_bad_batch_in_the_middle_of_an_epoch_is_not_trained_on(update):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_memory_map_is_checked_as_it_is_read(tmp_path):
     mapped = np.memmap(tmp_path / "rows", np.float32, "w+", shape=(N, D))
     mapped[:] = points_with(np.nan, rows=(77,))
@@ -358,6 +361,7 @@ CASTS = {
 WARNED_OF = ("integers", "booleans", "constant column", "duplicate columns", "all rows equal")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASTS)
 def test_accepted(name):
     model = make_model("full_batch", run_eagerly=True)
@@ -371,6 +375,7 @@ def test_accepted(name):
     assert all(np.isfinite(value).all() for value in model.get_weights())
 
 
+@pytest.mark.slow
 def test_outside_the_support_of_an_outer_bijector():
     """By TFP's rule, points outside the support have no density; other points keep theirs."""
     flow = gmnvp.gaussian_mixture_flow(2, 2, num_couplings=2, seed=0)

@@ -128,6 +128,7 @@ def check_saved(model, x):
         np.testing.assert_array_equal(loaded.distribution.log_prob(x), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::tfp_gmnvp.ConvergenceWarning")  # of the single final iteration
 @settings(max_examples=EXAMPLES, phases=[Phase.generate])
 @given(st.data())

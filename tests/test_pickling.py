@@ -92,6 +92,7 @@ def test_copies_of_all_flows_have_variables_of_their_own(kind, duplicate):
         np.testing.assert_array_equal(variable, value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["default", "standardized", "images", "layer"])
 def test_a_copy_can_be_copied_by_copy_flow(kind):
     flow = pickled(FLOWS[kind]())
@@ -106,6 +107,7 @@ def log_prob_of(flow, x):
     return flow.log_prob(x).numpy()
 
 
+@pytest.mark.slow
 def test_joblib_and_a_spawned_process_get_flow_and_detector():
     flow = flow_with(standardize=X)
     detector = gmnvp.OutlierDetector(flow, X, contamination=0.1)
@@ -179,6 +181,7 @@ def test_all_public_objects_can_be_copied(name, duplicate):
         np.testing.assert_array_equal(copied.sample(3, seed=0), value.sample(3, seed=0))
 
 
+@pytest.mark.slow
 def test_copies_of_a_trained_model_train_alike():
     model = trained()
     log_prob = model.distribution.log_prob(X).numpy()
@@ -191,6 +194,7 @@ def test_copies_of_a_trained_model_train_alike():
     np.testing.assert_array_equal(model.distribution.log_prob(X), log_prob)
 
 
+@pytest.mark.slow
 def test_a_figure_callback_can_be_copied_during_training(tmp_path):
     callback = gmnvp.FigureCallback(X[:9], tmp_path, log_dir=tmp_path / "log", dpi=20)
     callback.set_model(trained())

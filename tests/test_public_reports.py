@@ -46,6 +46,7 @@ def batches_of(*parts, size=40):
 # Keras
 
 
+@pytest.mark.slow
 def test_evaluation_does_not_depend_on_the_size_of_batches(model):
     """The last, smaller batch counted as much as the others (tensorflow/tensorflow#27993)."""
     losses = [model.evaluate(X, batch_size=size, verbose=0) for size in (7, 119, 1000)]
@@ -67,14 +68,16 @@ def test_weights_of_classes_with_a_data_set_are_refused(model):
         model.fit(batches_of(X, labels), class_weight={0: 1.0, 1: 5.0})
 
 
+@pytest.mark.slow
 def test_more_steps_per_execution_than_batches():
     """The history was empty (keras-team/keras#20390)."""
-    model = make_model(steps_per_execution=50)
+    model = make_model(steps_per_execution=5)
     history = model.fit(X, epochs=2, validation_data=X, **FIT).history
     assert len(history["loss"]) == len(history["val_loss"]) == 2
     np.testing.assert_allclose(history["val_loss"][-1], -log_prob(model).mean(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_as_many_validation_steps_as_there_are_batches():
     """Validation broke from the second epoch on (keras-team/keras#19835)."""
     data = sequence_of(X)
@@ -82,6 +85,7 @@ def test_as_many_validation_steps_as_there_are_batches():
     assert len(history.history["val_loss"]) == 3
 
 
+@pytest.mark.slow
 def test_on_epoch_end_of_a_sequence_is_called_for_every_epoch():
     """Too few calls were made (tensorflow/tensorflow#35911); EM, which reads it, adds none."""
     counts = []
@@ -94,6 +98,7 @@ def test_on_epoch_end_of_a_sequence_is_called_for_every_epoch():
     assert counts[0] == counts[1] >= 3
 
 
+@pytest.mark.slow
 def test_the_learning_rate_can_be_changed_between_two_fits():
     """A compiled training step kept the old one (keras-team/keras#898)."""
     model = make_model(optimizer=keras.optimizers.SGD(1e-3))
@@ -108,6 +113,7 @@ def test_the_learning_rate_can_be_changed_between_two_fits():
     assert moved == [False, True]
 
 
+@pytest.mark.slow
 def test_the_best_weights_come_back_after_the_last_epoch():
     """They were restored only if training was stopped early (keras-team/keras#12511)."""
     model = make_model(optimizer=keras.optimizers.SGD(0.02, clipnorm=5.0))
@@ -126,6 +132,7 @@ def test_predictions_are_in_the_order_of_the_batches(model):
     np.testing.assert_allclose(model.predict(data, verbose=0, **more), log_prob(model), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config")  # a warning of TensorFlow
 def test_eager_training_gives_the_same_losses():
     """It gave other results (tensorflow/tensorflow#34221)."""
@@ -138,6 +145,7 @@ def test_eager_training_gives_the_same_losses():
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*retracing")
 def test_training_passes_tensorflows_numeric_checks():
     """These checks failed inside a library (tensorflow/tensorflow#59215)."""
@@ -148,6 +156,7 @@ def test_training_passes_tensorflows_numeric_checks():
         tf.debugging.disable_check_numerics()
 
 
+@pytest.mark.slow
 def test_global_seeds_make_unseeded_training_repeatable():
     """Training was not repeatable although all seeds were set (keras-team/keras#2280)."""
 
@@ -161,6 +170,7 @@ def test_global_seeds_make_unseeded_training_repeatable():
     assert loss() == loss()
 
 
+@pytest.mark.slow
 def test_a_saved_models_samples_repeat(flow, tmp_path):
     """Samples were not repeatable with any seed (tensorflow/tensorflow#61131)."""
     gmnvp.export_flow(flow, tmp_path / "flow")
@@ -174,6 +184,7 @@ def test_a_saved_models_samples_repeat(flow, tmp_path):
 # Flows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["keras", "weights.h5"])
 def test_a_normalisation_from_data_is_not_repeated_after_loading(form, tmp_path):
     """A loaded model normalised again on the next data (bayesiains/nflows#4)."""
@@ -277,6 +288,7 @@ def test_second_derivatives_at_the_points(arguments):
 # TensorFlow Probability
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 6])
 @pytest.mark.filterwarnings("ignore:.*retracing")
 def test_vectorized_map_and_its_gradient(flow, size):
@@ -353,6 +365,7 @@ def mixture_alone(num_components, dtype=tf.float64):
     return tfd.TransformedDistribution(mixture, tfb.Identity())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3, 7, 31])
 def test_weights_of_a_fit_to_few_rows_sum_to_one(size):
     """Rounding errors of the sum made sampling fail (scikit-learn/scikit-learn#23032)."""
@@ -377,6 +390,7 @@ def test_narrow_components_keep_their_digits(mean, covariance, x):
     np.testing.assert_allclose(flow.log_prob(np.float64(x)), expected, rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_more_components_than_distinct_rows():
     """Clusters were duplicated, or NaN (scikit-learn/scikit-learn#10059)."""
     x = np.repeat([[0.0, 0.0, 1.0], [1.0, 1.0, 0.0]], 20, axis=0)

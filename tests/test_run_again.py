@@ -15,11 +15,11 @@ import pytest
 TESTS = pathlib.Path(__file__).parent
 
 
-def run_again(modules, *arguments, **environment):
-    """Runs the tests of modules in a new process."""
+def run_again(names, *arguments, **environment):
+    """Runs the tests of `test_NAME.py` for all names in a new process."""
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *arguments]
     run = subprocess.run(
-        [*command, *(str(path) for module in modules for path in TESTS.rglob(f"{module}.py"))],
+        [*command, *(str(path) for name in names for path in TESTS.rglob(f"test_{name}.py"))],
         env={**os.environ, **environment},
         cwd=TESTS.parent,
         capture_output=True,
@@ -30,19 +30,21 @@ def run_again(modules, *arguments, **environment):
     assert " passed" in run.stdout
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
-    "modules",
+    "names",
     [
-        ["test_training", "test_keras_callbacks", "test_keras_context", "test_keras_layers"],
-        ["test_keras_fit", "test_ctrl_c", "test_finite_steps"],
-        ["test_keras_saving", "test_keras_updates", "test_keras_labels", "test_row_batches"],
+        ["training", "keras_callbacks", "keras_context", "keras_layers", "ctrl_c", "row_batches"],
+        ["keras_fit", "finite_steps", "keras_saving", "keras_updates", "keras_labels"],
     ],
     ids=" ".join,
 )
-def test_under_tf_keras(modules):
-    run_again(modules, "-m", "not one_keras", TF_USE_LEGACY_KERAS="1")
+def test_under_tf_keras(names):
+    run_again(names, "-m", "not one_keras", TF_USE_LEGACY_KERAS="1")
 
 
 def test_as_users_compile():
-    steps = ["test_compiled_steps", "test_finite_steps", "test_keras_fit", "test_training"]
-    run_again(["test_activations", "test_conditioners", *steps], "-m", "by_xla", XLA_FLAGS="")
+    names = ["compiled_steps", "finite_steps", "keras_fit", "training"]
+    run_again(["activations", "conditioners", *names], "-m", "by_xla", XLA_FLAGS="")

@@ -51,6 +51,7 @@ def test_identity_bijector_is_scikit_learn(x, num_components, covariance_type):
     np.testing.assert_allclose(gmnvp.icl(flow, x), sklearn_icl(oracle, x), rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_untrained_couplings_add_the_number_of_their_parameters_and_nothing_else(x, dtype):
     differences = []

@@ -48,6 +48,7 @@ def a_selection(x):
     )
 
 
+@pytest.mark.slow
 def test_table_against_scikit_learn(x, selection):
     """The couplings stay the identity, so that all is scikit-learn's, but for their parameters."""
     assert selection.num_components == 3
@@ -66,6 +67,7 @@ def test_table_against_scikit_learn(x, selection):
         assert scores.icl == gmnvp.icl(flow, x)
 
 
+@pytest.mark.slow
 def test_held_out_points_and_the_errors_of_gaps(selection):
     x = draws(90, seed=1)
     log_prob = {k: m.distribution.log_prob(x).numpy() for k, m in selection.models.items()}
@@ -79,6 +81,7 @@ def test_held_out_points_and_the_errors_of_gaps(selection):
         np.testing.assert_allclose(scores.gap_error, gap.std(ddof=1) / np.sqrt(90), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_folds_train_on_the_rest(x):
     recorder = Recorder()
     selection = gmnvp.select_components(
@@ -97,6 +100,7 @@ def test_folds_train_on_the_rest(x):
     assert one.held_out < one.log_likelihood
 
 
+@pytest.mark.slow
 def test_repeats_whatever_the_global_seed(x):
     def scores():
         return gmnvp.select_components(
@@ -108,6 +112,7 @@ def test_repeats_whatever_the_global_seed(x):
     assert scores() == first
 
 
+@pytest.mark.slow
 def test_default_model_and_fit_options():
     x = 100 + 20 * draws(40, seed=2)
     seen = []
@@ -168,6 +173,7 @@ def test_plot_of_held_out_points_has_error_bars(selection):
     assert any("standard error of the gap" in text for text in texts)
 
 
+@pytest.mark.slow
 def test_errors(x):
     for message, call in (
         ("`criterion` must be one of 'bic', .*'held_out', got 'BIC'", {"criterion": "BIC"}),

@@ -64,6 +64,7 @@ def test_divergence_from_an_unnormalised_density():
     assert float(result.estimate) == pytest.approx(-3.0)
 
 
+@pytest.mark.slow
 def test_standard_error_is_the_spread_of_repeated_estimates():
     mixture = tfp_gmnvp.gaussian_mixture(3, 2, seed=0)
     estimate = tf.function(lambda seed: entropy(mixture, num_samples=500, seed=seed))
@@ -79,6 +80,7 @@ def test_the_same_seed_gives_the_same_estimate():
     assert first.estimate != third.estimate
 
 
+@pytest.mark.slow
 def test_gradient_of_the_divergence_is_that_of_the_closed_form():
     """With respect to mean and scale of the base; within 4 errors of 30 groups of samples."""
     flow, _ = affine_flow()

@@ -100,6 +100,7 @@ def test_flow_is_the_identity_before_data_and_its_log_det_the_jacobians_after():
         assert np.abs(gradient).max() > 1e-6, variable.name
 
 
+@pytest.mark.slow
 def test_first_fit_initialises_and_the_file_remembers(tmp_path):
     x = data(event_size=2, dtype=np.float32).numpy()
     flow = gmnvp.gaussian_mixture_flow(

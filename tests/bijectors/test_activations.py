@@ -37,6 +37,7 @@ def test_compiled_sine_is_the_sine():
     np.testing.assert_allclose(compiled_sine(x), np.sin(x.astype(np.float64)), atol=2e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, 2])
 def test_gradients_of_compiled_sine(order):
     x = numbers(20.0)

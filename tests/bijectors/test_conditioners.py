@@ -88,6 +88,7 @@ CONDITIONERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conditioner_fn", CONDITIONERS)
 @pytest.mark.parametrize("event_size", [2, 5])
 def test_custom_conditioners_are_seen_and_trained(conditioner_fn, event_size):
@@ -152,6 +153,7 @@ def test_float32_keras_layer_in_a_float64_flow():
         real_nvp(3, conditioner_fn=keras_layer, dtype=tf.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.by_xla
 def test_xla_multiplies_narrow_kernels_column_by_column():
     inputs = points(5, 3, dtype=np.float32)
@@ -163,6 +165,7 @@ def test_xla_multiplies_narrow_kernels_column_by_column():
         np.testing.assert_allclose(compiled(inputs), mlp(inputs), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.by_xla
 @pytest.mark.parametrize("sizes", [(3, 1), (3, 5), (6, 2), (6, 4)], ids=str)
 def test_gradients_of_what_xla_compiles_are_those_of_the_graph(sizes):

@@ -63,6 +63,7 @@ def test_log_det_is_that_of_the_jacobian(name):
     np.testing.assert_allclose(back, -expected, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3)])
 def test_round_trips_of_any_rank_in_a_graph_of_unknown_batch_size(batch, dtype):
@@ -143,6 +144,7 @@ def test_number_of_variables_is_the_architecture_s():
     assert sum(np.prod(v.shape) for v in bijector.trainable_variables) == expected
 
 
+@pytest.mark.slow
 def test_log_prob_evaluates_each_conditioner_once_and_is_never_stale():
     bijector = network()
     flow = tfd.TransformedDistribution(
@@ -162,6 +164,7 @@ def test_log_prob_evaluates_each_conditioner_once_and_is_never_stale():
     assert sample.shape == (7, *SHAPE)
 
 
+@pytest.mark.slow
 def test_initialisation_normalises_each_channel_at_each_scale():
     images = 5.0 + points(50, *SHAPE) * tf.constant([1.0, 30.0], tf.float64)
     bijector = image_real_nvp(SHAPE, num_filters=4, num_blocks=1, dtype=tf.float64, seed=0)

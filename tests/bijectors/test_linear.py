@@ -31,6 +31,7 @@ def oracle(linear, permutation):
     }
 
 
+@pytest.mark.slow
 @given(
     event_size=st.integers(1, 7),
     batch=st.lists(st.integers(1, 3), max_size=2),

@@ -37,6 +37,7 @@ def normal_over(bijector, event_size, dtype=tf.float64):
 SHAPES = {"event_size": st.integers(1, 7), "num_couplings": st.integers(1, 5)}
 
 
+@pytest.mark.slow
 @given(**SHAPES, seed=st.integers(0, 100))
 def test_log_det_is_that_of_the_jacobian(event_size, num_couplings, seed):
     bijector = perturbed(event_size, num_couplings, seed=seed)
@@ -52,6 +53,7 @@ def test_log_det_is_that_of_the_jacobian(event_size, num_couplings, seed):
         np.testing.assert_allclose(log_det(x), oracle, atol=1e-10)  # the one handed over
 
 
+@pytest.mark.slow
 @given(
     **SHAPES,
     batch=st.lists(st.integers(1, 3), max_size=2),

@@ -96,6 +96,7 @@ def make_model(optimizer=None, **arguments):
     return model
 
 
+@pytest.mark.slow
 def test_dropout_is_active_in_training_alone_and_differs_between_steps():
     x = points(60, 2, dtype=np.float32).numpy()
     model, plain = make_model(dropout=0.5), make_model()
@@ -108,6 +109,7 @@ def test_dropout_is_active_in_training_alone_and_differs_between_steps():
     np.testing.assert_array_equal(again.history["loss"], losses)
 
 
+@pytest.mark.slow
 def test_l2_pulls_the_kernels_and_stays_out_of_the_loss_reported():
     x = points(60, 2, dtype=np.float32).numpy()
     plain, model = (make_model(keras.optimizers.SGD(0.1), l2=l2) for l2 in (0.0, 0.25))
@@ -122,6 +124,7 @@ def test_l2_pulls_the_kernels_and_stays_out_of_the_loss_reported():
         np.testing.assert_allclose(free, pulled, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_no_operation_more_where_neither_is_used():
     x = points(5, 2, dtype=np.float32)
     plain, dropping = make_model(), make_model(dropout=0.5)

@@ -49,6 +49,7 @@ def test_each_conditioner_is_evaluated_once_in_a_training_step():
     assert counts["MatMul"] == 3 * DENSE_LAYERS - 1
 
 
+@pytest.mark.slow
 def test_real_nvp_is_never_stale():
     bijector = perturbed(3)
     standardized = SinglePassChain([standardization(points(9, 3), dtype=tf.float64), bijector])

@@ -48,6 +48,7 @@ def spread_out(bijector, *shape, bound, seed=0, dtype=np.float64):
     return tf.constant(draws, dtype)
 
 
+@pytest.mark.slow
 @given(
     num_bins=st.integers(2, 9),
     bound=st.floats(0.5, 20.0),
@@ -99,6 +100,7 @@ def test_log_det_is_that_of_the_jacobian(end):
     np.testing.assert_allclose(log_det(tf.identity(x)), oracle, atol=1e-9)
 
 
+@pytest.mark.slow
 @given(
     num_bins=st.integers(2, 16),
     bound=st.floats(0.1, 100.0),
@@ -128,6 +130,7 @@ def knots(spline, parameters):
     }
 
 
+@pytest.mark.slow
 @given(
     num_bins=st.integers(2, 12),
     bound=st.floats(0.5, 20.0),
@@ -194,6 +197,7 @@ def test_slope_is_continuous_into_the_tails():
 SPLINE_FLOW = {"coupling": RationalQuadratic(4, 3.0), "weights": 0.5}
 
 
+@pytest.mark.slow
 @given(
     event_size=st.integers(2, 6),
     num_couplings=st.integers(1, 4),

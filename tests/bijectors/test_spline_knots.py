@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfp_gmnvp.bijectors import RationalQuadratic
 
-NUM_SPLINES = 400
+NUM_SPLINES = 150
 
 
 def splines(dtype, num_bins, scale, bound, seed=0):

@@ -26,12 +26,14 @@ def wide_density_and_grid_masses(name):
     return density, masses.reshape(len(axis), len(axis))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_density_integrates_to_one(name):
     _, masses = wide_density_and_grid_masses(name)
     np.testing.assert_allclose(masses.sum(), 1.0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_samples_have_the_density(name):
     """The mean of -log p over samples is the entropy, within four standard errors."""
@@ -108,6 +110,7 @@ def test_spirals_against_adaptive_quadrature():
     np.testing.assert_allclose(actual, [expected], rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_moons_entropy_against_its_expansion():
     """Log arc length, plus the noise's entropy, plus what the two rounded ends of an arc add."""
     noise = 0.05

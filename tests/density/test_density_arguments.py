@@ -87,6 +87,7 @@ def no_work(*args, **kwargs):
     raise AssertionError("there was work")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", OF_FIT_DENSITY)
 def test_fit_density(case, monkeypatch):
     monkeypatch.setattr(fit_density, "choose_mixture", no_work)
@@ -99,6 +100,7 @@ def test_fit_density(case, monkeypatch):
 PLAN = fit_density.training_plan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", OF_SELECT_COMPONENTS)
 def test_select_components(case, monkeypatch):
     monkeypatch.setattr(selection, "_fit", no_work)

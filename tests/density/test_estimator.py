@@ -28,6 +28,7 @@ def closed_form(x):
     return stats.norm(x.mean(axis=0), x.std(axis=0)).logpdf(x).sum(axis=-1)
 
 
+@pytest.mark.slow
 def test_where_a_mixture_is_enough_the_density_is_the_mixture_of_all_rows():
     x = gaussian(60)
     fit = gmnvp.fit_density(x, steps=4, hidden_units=(4,), seed=0, **SMALL)
@@ -39,6 +40,7 @@ def test_where_a_mixture_is_enough_the_density_is_the_mixture_of_all_rows():
     np.testing.assert_allclose(z, (x - x.mean(axis=0)) / x.std(axis=0), atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_points", [60, 13_000])
 def test_a_training_that_diverges_leaves_the_mixture(num_points):
     x = gaussian(num_points)
@@ -48,6 +50,7 @@ def test_a_training_that_diverges_leaves_the_mixture(num_points):
     np.testing.assert_allclose(log_prob, closed_form(x), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_a_flow_that_is_better_on_validation_rows_is_kept_and_better_on_fresh_ones():
     x, fresh = banana(500, seed=0), banana(2000, seed=1)
     fits = [
@@ -66,6 +69,7 @@ def test_a_flow_that_is_better_on_validation_rows_is_kept_and_better_on_fresh_on
     assert min(fit.history["val_loss"]) < fit.history["val_loss"][0]
 
 
+@pytest.mark.slow
 def test_many_rows_are_learnt_between_matrices_and_looked_at_twenty_times():
     x, fresh = banana(60_000, seed=0), banana(2000, seed=1)
     fit = gmnvp.fit_density(x, steps=60, hidden_units=(16,), seed=0, **SMALL)
@@ -78,6 +82,7 @@ def test_many_rows_are_learnt_between_matrices_and_looked_at_twenty_times():
     assert gain.mean() > 10 * gain.std() / np.sqrt(len(gain)) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_divisions", [1, 2])
 def test_scores_are_those_of_cross_validation_in_scikit_learn(num_divisions):
     rng = np.random.default_rng(0)
@@ -132,6 +137,7 @@ def test_candidates_that_few_rows_cannot_bear_are_left_out():
     assert sorted(candidate.num_components for candidate in found) == [1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("x", "arguments", "message"),
     [
@@ -149,6 +155,7 @@ def test_errors(x, arguments, message):
         gmnvp.fit_density(x, seed=0, **arguments)
 
 
+@pytest.mark.slow
 def test_constant_columns():
     x = np.concatenate([gaussian(40), np.ones([40, 1])], axis=1)
     with pytest.warns(gmnvp.DegenerateDataWarning, match="column 2 is constant"):

@@ -56,12 +56,14 @@ def test_under_the_model_itself_a_field_changes_nothing_on_average():
     assert (np.abs(kernel.mean(axis=0)) < 4 * error).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_bend_is_seen_and_a_gaussian_is_left(seed):
     assert may_pay_off(banana(seed=seed), 240, GAUSSIAN, seed=seed)
     assert not may_pay_off(normal(seed=seed), 240, GAUSSIAN, seed=seed)
 
 
+@pytest.mark.slow
 def test_the_gain_repeats_by_its_seed():
     assert first_gain(banana(), GAUSSIAN, seed=1) == first_gain(banana(), GAUSSIAN, seed=1)
     assert first_gain(banana(), GAUSSIAN, seed=1) != first_gain(banana(), GAUSSIAN, seed=2)
@@ -79,6 +81,7 @@ def test_points_all_alike_have_a_finite_gain():
     assert np.isfinite(gain.estimate)
 
 
+@pytest.mark.slow
 def test_where_a_flow_cannot_pay_off_none_is_made(monkeypatch):
     monkeypatch.setattr(fit_density, "gaussian_mixture_flow", None)
     settings = {"num_components": [1], "covariance_types": ["diag"], "seed": 0}

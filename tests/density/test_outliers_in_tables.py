@@ -1,6 +1,7 @@
 """`fit_density` of tables with a few far rows: the density is that of the others."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
@@ -16,6 +17,7 @@ def table(num_outliers, seed=0):
     return x * [1.0, 100.0]
 
 
+@pytest.mark.slow
 def test_a_plain_mixture_with_outliers_describes_the_others():
     small = {"num_components": [2], "covariance_types": ["full"], "steps": 2, "seed": 0}
     small |= {"hidden_units": (4,), "num_couplings": 1}

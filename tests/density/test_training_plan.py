@@ -10,6 +10,7 @@ import tfp_gmnvp as gmnvp
 from tfp_gmnvp.density.plan import training_plan
 
 
+@pytest.mark.slow
 @given(st.integers(16, 10**7), st.integers(1, 10_000), st.sampled_from(["affine", "spline"]))
 def test_plans_hold_together(num_rows, steps, coupling):
     plan = training_plan(num_rows, steps, coupling)

@@ -124,6 +124,7 @@ COLLAPSED = {
 }
 
 
+@pytest.mark.slow
 @each_covariance_type
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("data", COLLAPSED)

@@ -72,6 +72,7 @@ def sklearn_step(z, parameters, covariance_type):
     return parameters, oracle.lower_bound_
 
 
+@pytest.mark.slow
 @each_covariance_type
 @pytest.mark.parametrize("num_components", [1, 3])
 def test_every_iteration_is_scikit_learns(covariance_type, num_components):
@@ -237,6 +238,7 @@ def test_the_m_step_maximizes_the_expected_log_likelihood(covariance_type):
         assert expected(other) < expected(best)
 
 
+@pytest.mark.slow
 @each_covariance_type
 def test_em_step_runs_in_a_function(covariance_type):
     z, parameters = blobs(), random_parameters(3, 3, covariance_type)

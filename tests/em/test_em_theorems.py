@@ -16,6 +16,7 @@ from tfp_gmnvp.mixtures import component_log_joint
 each_covariance_type = pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 1000),
     num_components=st.integers(1, 5),

@@ -30,6 +30,7 @@ def make_flow(covariance_type, dtype=np.float32):
     )
 
 
+@pytest.mark.slow
 @EACH_TYPE
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("floor", [0.0, 1e-8])
@@ -43,6 +44,7 @@ def test_fit_mixture(covariance_type, dtype, floor):
     np.testing.assert_allclose(mean, x.mean(axis=0, dtype=np.float64), atol=1e-4)
 
 
+@pytest.mark.slow
 @EACH_TYPE
 @pytest.mark.parametrize("update", UPDATES)
 @pytest.mark.parametrize("floor", [0.0, 1e-8])

@@ -23,6 +23,7 @@ def rows(array):
     return {tuple(row) for row in np.asarray(array)}
 
 
+@pytest.mark.slow
 @given(
     num_clusters=st.integers(1, 8),
     event_size=st.integers(1, 4),
@@ -62,6 +63,7 @@ def test_one_center_in_each_blob():
         assert sorted(nearest) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_centers_are_drawn_by_the_squared_distance():
     """Of two centers the first is drawn uniformly: closed form by enumeration of the trials."""
     x = np.array([[0.0], [1.0], [3.0]])
@@ -97,6 +99,7 @@ def test_points_without_weight_are_never_chosen(num_clusters):
         assert np.abs(centers).max() <= 2.0
 
 
+@pytest.mark.slow
 def test_weights_count_in_what_a_center_leaves_behind():
     """After 0 both others are as likely, but 1 leaves 4 behind, and 3 leaves 9."""
     x, weight = tf.constant([[0.0], [1.0], [3.0]]), [1e6, 9.0, 1.0]

@@ -32,12 +32,14 @@ def updated(dtype):
     return mixtures.mixture_parameters(mixture)
 
 
+@pytest.mark.slow
 def test_full_batch_em_of_ten_million_rows():
     actual, expected = (updated(dtype) for dtype in (tf.float32, tf.float64))
     for value, exact in zip(actual, expected, strict=True):
         np.testing.assert_allclose(value, exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("covariance_type", "event_size"), [("full", 1), ("tied", 1), ("diag", 1), ("diag", 2)]
 )

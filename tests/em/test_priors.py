@@ -49,6 +49,7 @@ def unpack(vector, num_components, event_size, covariance_type):
     return MixtureParameters(probs, loc, covariance)
 
 
+@pytest.mark.slow
 @each_covariance_type
 @pytest.mark.parametrize("prior", PRIORS, ids=["vague", "strong", "of weights"])
 def test_the_m_step_is_the_numerical_maximum(covariance_type, prior):

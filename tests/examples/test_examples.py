@@ -1,9 +1,9 @@
 """Every example runs, small, prints its numbers and draws its figure."""
 
+import importlib.util
 import json
 import math
 import pathlib
-import subprocess
 import sys
 
 import numpy as np
@@ -12,6 +12,10 @@ import pytest
 from tfp_gmnvp import datasets
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),  # scripts run as they do for users
+]
 
 
 @pytest.mark.parametrize(
@@ -25,46 +29,48 @@ EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
     ],
     ids=lambda value: value if isinstance(value, str) and value.endswith(".py") else "",
 )
-def test_runs(script, arguments, printed, tmp_path):
+def test_runs(script, arguments, printed, tmp_path, run_example):
     figure = tmp_path / "figure.png"
-    run = subprocess.run(
-        [sys.executable, str(EXAMPLES / script), *arguments, "--output", str(figure)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    assert printed.lower() in run.stdout.lower()
+    assert printed.lower() in run_example(script, *arguments, "--output", figure).lower()
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
-def test_gallery(tmp_path):
-    arguments = ["--epochs", "1", "--most-components", "2", "--output", str(tmp_path)]
-    run = subprocess.run(
-        [sys.executable, str(EXAMPLES / "gallery.py"), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    assert "chosen by icl" in run.stdout
-    assert "known moons: 5.0 % are outliers" in run.stdout
+def test_gallery(tmp_path, run_example):
+    arguments = ["--epochs", 1, "--most-components", 2, "--output", tmp_path]
+    printed = run_example("gallery.py", *arguments)
+    assert "chosen by icl" in printed
+    assert "known moons: 5.0 % are outliers" in printed
     pictures = sorted(path.name for path in tmp_path.iterdir())
     assert pictures == ["components.png", "interpolation.png", "outliers.png", "selection.png"]
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
 
 
-def test_data_size_benchmark(tmp_path):
+@pytest.fixture
+def data_size(monkeypatch):
+    """The script as a module, which gives only the first case a process of its own."""
+    path = EXAMPLES / "benchmarks" / "data_size.py"
+    spec = importlib.util.spec_from_file_location("data_size", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    first, in_a_process = [], module.in_a_process
+
+    def in_the_first_process(**case):
+        if first:
+            return module.one_case(**case)
+        first.append(case)
+        return in_a_process(**case)
+
+    monkeypatch.setattr(module, "in_a_process", in_the_first_process)
+    return module
+
+
+def test_data_size_benchmark(tmp_path, data_size, monkeypatch, capsys):
     output = tmp_path / "data_size.json"
     arguments = ["--sizes", "200", "600", "--components", "2", "3", "--batch-size", "100"]
     arguments += ["--kinds", "memmap", "tf.data", "--output", str(output)]
-    run = subprocess.run(
-        [sys.executable, str(EXAMPLES / "benchmarks" / "data_size.py"), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
+    monkeypatch.setattr(sys, "argv", ["data_size.py", *arguments])
+    data_size.main()
+    printed = capsys.readouterr().out
     results = json.loads(output.read_text())
     cases = [(case["kind"], case["rows"], case["components"]) for case in results["cases"]]
     assert cases == [
@@ -81,8 +87,8 @@ def test_data_size_benchmark(tmp_path):
     assert set(results["exponent of the rows"]) == {"memmap", "tf.data"}
     assert all(math.isfinite(exponent) for exponent in results["exponent of the rows"].values())
     assert math.isfinite(results["exponent of the components"])
-    assert "seconds ~ N^" in run.stdout
-    assert "seconds ~ K^" in run.stdout
+    assert "seconds ~ N^" in printed
+    assert "seconds ~ K^" in printed
 
 
 @pytest.mark.parametrize(
@@ -96,36 +102,25 @@ def test_data_size_benchmark(tmp_path):
         ("evaluation.py", [], ["TFP / ours", "XLA / graph", "sample / log_prob"]),
     ],
 )
-def test_timing_benchmarks(script, more, printed, tmp_path):
+def test_timing_benchmarks(script, more, printed, tmp_path, run_example):
     output = tmp_path / "times.json"
-    arguments = ["--sizes", "2", "--rounds", "1", "--steps", "2", "--output", str(output), *more]
-    run = subprocess.run(
-        [sys.executable, str(EXAMPLES / "benchmarks" / script), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
+    arguments = ["--sizes", 2, "--rounds", 1, "--steps", 2, "--output", output, *more]
+    text = run_example(f"benchmarks/{script}", *arguments)
     [row] = json.loads(output.read_text())
     assert all(row[name] > 0 for name in printed if name != "share of the update")
-    assert all(name in run.stdout for name in printed)
+    assert all(name in text for name in printed)
 
 
-def test_density_benchmark(tmp_path):
+def test_density_benchmark(tmp_path, run_example):
     output, table = tmp_path / "density.json", tmp_path / "table.csv"
     table.write_text("a,b\n" + "".join(f"{i % 7},{i % 11}.5\n" for i in range(77)))
-    script = str(EXAMPLES / "benchmarks" / "density.py")
     arguments = ["--seeds", "0", "1", "--steps", "4", "--components", "2", "--couplings", "affine"]
     arguments += ["--num-couplings", "2", "--hidden-units", "4", "--learning-rates", "1e-3"]
     arguments += ["--activations", "sine:1", "--rows", "600"]
     arguments += ["--sklearn-components", "2", "--sklearn-rows", "500", "--output", str(output)]
 
     def run(*more):
-        found = subprocess.run(
-            [sys.executable, script, *arguments, *more], capture_output=True, text=True, check=False
-        )
-        assert found.returncode == 0, found.stderr[-3000:]
-        return found.stdout
+        return run_example("benchmarks/density.py", *arguments, *more)
 
     run("--targets", "eight_gaussians", str(table), "--methods", "sklearn")
     printed = run("--targets", str(table), "--methods", "sklearn", "stepwise", "--resume")

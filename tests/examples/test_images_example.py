@@ -45,6 +45,7 @@ def test_presets_have_their_shapes_and_numbers_of_parameters(name):
         assert actual == 18_526_228
 
 
+@pytest.mark.slow
 def test_the_published_size_takes_a_training_step():
     """CIFAR-10's preset on one image, as whole numbers of its shape."""
     preset = example.PRESETS["cifar10"]
@@ -60,6 +61,7 @@ def test_the_published_size_takes_a_training_step():
     assert -tf.reduce_mean(flow.log_prob(x)) < loss
 
 
+@pytest.mark.slow
 def test_small_run(tmp_path, capsys, monkeypatch):
     preset = example.PRESETS["digits"]
     preset = preset._replace(num_scales=1, num_blocks=0, num_filters=2, batch_size=256)

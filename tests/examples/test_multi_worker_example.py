@@ -6,6 +6,7 @@ import time
 
 import multi_worker
 import numpy as np
+import pytest
 import tensorflow as tf
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "multi_worker.py"
@@ -31,6 +32,7 @@ def stop(workers):
         worker.wait()
 
 
+@pytest.mark.slow
 def test_killed_worker_goes_on_from_the_backup(tmp_path):
     metadata = tmp_path / "out" / "backup" / "worker_0" / "training_metadata.json"
     workers = start(tmp_path, epochs=10_000)

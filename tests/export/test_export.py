@@ -166,6 +166,7 @@ def test_methods_give_the_flows_values(exported):
     assert_close(loaded.sample(num_samples=7, seed=[3, 5]), expected["sample/x"])
 
 
+@pytest.mark.slow
 def test_gradient_of_the_loaded_density(exports):
     flow, path = exports(*CASES[0])
     loaded, x = tf.saved_model.load(str(path)), points(flow)
@@ -225,6 +226,7 @@ def test_serving_evaluates_each_conditioner_once():
     assert of_conditioners == 4 and served == of_conditioners + of_mixture
 
 
+@pytest.mark.slow
 def test_keras_conditioners_travel_along(tmp_path):
     def conditioner(input_size, output_size):
         keras.utils.set_random_seed(input_size)
@@ -237,6 +239,7 @@ def test_keras_conditioners_travel_along(tmp_path):
     assert_close(loaded.log_prob(x), flow.log_prob(x))
 
 
+@pytest.mark.slow
 def test_later_training_does_not_change_the_export(tmp_path):
     flow = trained_flow()
     export_flow(flow, tmp_path / "flow")
@@ -257,20 +260,25 @@ class TestElsewhere:
 
     @staticmethod
     def check(interpreter, exports, directory, hidden=""):
-        for case in CASES[:2]:
+        flows, files = [], []
+        for i, case in enumerate(CASES[:2]):
             flow, path = exports(*case)
-            np.savez(directory / "inputs.npz", **inputs_of(flow))
-            files = [directory / "inputs.npz", directory / "outputs.npz"]
-            command = [interpreter, "-I", SCRIPT, path, *files, hidden]
-            done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-            inputs, values = (dict(np.load(file)) for file in files)
+            flows.append(flow)
+            files += [path, directory / f"inputs_{i}.npz", directory / f"outputs_{i}.npz"]
+            np.savez(files[-2], **inputs_of(flow))
+        command = [interpreter, "-I", SCRIPT, hidden, *files]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        for flow, *paths in zip(flows, files[1::3], files[2::3], strict=True):
+            inputs, values = (dict(np.load(path)) for path in paths)
             assert_same_values(values, flow, inputs)
 
+    @pytest.mark.slow
     def test_where_the_other_packages_cannot_be_imported(self, exports, tmp_path):
         hidden = "tensorflow_probability,tf_keras,keras,tfp_gmnvp"
         self.check(sys.executable, exports, tmp_path, hidden)
 
+    @pytest.mark.slow
     @pytest.mark.skipif(
         os.environ.get("GMNVP_FRESH_VENV") != "1",
         reason="installs TensorFlow; set GMNVP_FRESH_VENV=1",
@@ -298,12 +306,14 @@ class TestCommandLine:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    @pytest.mark.slow
     def test_show(self, exports):
         _, path = exports(*CASES[0])
         shown = self.call("show", path, "--signature_def", "serving_default")
         for line in ("inputs['x']", "outputs['log_prob']", "outputs['posterior']", "(-1, 3)"):
             assert line in shown
 
+    @pytest.mark.slow
     def test_run_on_a_file_of_points(self, exports, tmp_path):
         flow, path = exports(*CASES[1])
         np.save(tmp_path / "points.npy", points(flow))
@@ -313,6 +323,7 @@ class TestCommandLine:
         for name in ("log_prob", "posterior", "component"):
             assert_close(np.load(tmp_path / f"{name}.npy"), expected[f"serving_default/{name}"])
 
+    @pytest.mark.slow
     def test_run_sample(self, exports, tmp_path):
         flow, path = exports(*CASES[0])
         arguments = ["--signature_def", "sample", "--input_exprs", "num_samples=4;seed=[1, 2]"]
@@ -341,6 +352,7 @@ class TestWriting:
         Path(tmp_path / "flow" / "saved_model.pb").write_text("the first")
         return tmp_path / "flow"
 
+    @pytest.mark.slow
     def test_overwriting_asks_to_be_told_so(self, flow, written):
         before = contents(written)
         with pytest.raises(FileExistsError, match=r"flow' holds .*overwrite=True"):
@@ -350,6 +362,7 @@ class TestWriting:
         assert contents(written) != before
         assert os.listdir(written.parent) == ["flow"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("overwrite", [False, True])
     def test_what_is_not_a_saved_model_stays(self, flow, written, tmp_path, overwrite):
         folder, file = tmp_path / "folder", tmp_path / "file"
@@ -363,12 +376,14 @@ class TestWriting:
                 export_flow(flow, path, overwrite=overwrite)
         assert contents(tmp_path) == before
 
+    @pytest.mark.slow
     def test_an_empty_directory_and_missing_parents_will_do(self, flow, written, tmp_path):
         (tmp_path / "empty").mkdir()
         for path in (tmp_path / "empty", tmp_path / "a" / "b"):
             export_flow(flow, path)
             assert (path / "saved_model.pb").exists()
 
+    @pytest.mark.slow
     def test_a_link_stays_a_link(self, flow, written, tmp_path):
         link = tmp_path / "latest"
         link.symlink_to(written)
@@ -380,6 +395,7 @@ class TestWriting:
         (tmp_path / "plain").mkdir()
         assert written.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
     def test_a_failure_halfway_leaves_the_old_one(
         self, flow, written, tmp_path, monkeypatch, error
@@ -399,6 +415,7 @@ class TestWriting:
         assert contents(tmp_path) == before
         assert os.listdir(tmp_path) == ["flow"]
 
+    @pytest.mark.slow
     def test_a_failure_to_rename_puts_the_old_one_back(self, flow, written, tmp_path, monkeypatch):
         before, rename = contents(tmp_path), Path.rename
 
@@ -415,6 +432,7 @@ class TestWriting:
 
 
 class TestErrors:
+    @pytest.mark.slow
     def test_what_is_no_flow_of_ours(self, small_flow, tmp_path):
         foreign = tfd.TransformedDistribution(
             tfd.MultivariateNormalDiag(tf.zeros([D])), small_flow.bijector
@@ -425,10 +443,12 @@ class TestErrors:
                     call(value)
         assert not os.listdir(tmp_path)
 
+    @pytest.mark.slow
     def test_a_model_is_told_where_its_flow_is(self, small_flow, tmp_path):
         with pytest.raises(TypeError, match="Use its `distribution`"):
             export_flow(tfp_gmnvp.FlowModel(small_flow), tmp_path / "flow")
 
+    @pytest.mark.slow
     def test_urls(self, small_flow):
         with pytest.raises(ValueError, match=r"`path` must be a local directory, got 'gs://"):
             export_flow(small_flow, "gs://bucket/flow")

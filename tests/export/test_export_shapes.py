@@ -57,6 +57,7 @@ def other_shapes(shape, size):
     yield from ([size, *shape, 1], [size, 1, *shape], [size], shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["serving_default", *POINT_FUNCTIONS])
 def test_signatures_refuse_other_shapes(loaded, name):
     signature = loaded.signatures[name]
@@ -92,6 +93,7 @@ def test_methods_keep_the_names_of_their_arguments(loaded):
     np.testing.assert_allclose(loaded.forward(z=z, **context), inputs["x"], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_single_context_is_that_of_all_points(tmp_path):
     flow = FLOWS["context"]()
     export_flow(flow, tmp_path / "flow")

@@ -165,6 +165,7 @@ def test_fit_density_learns_names(monkeypatch):
     assert refuses_another_order(gmnvp.fit_density(table(), **settings).model.distribution)
 
 
+@pytest.mark.slow
 def test_who_learns_names():
     make = lambda k, x, seed: make_model(seed)  # noqa: E731
     select = {"make_model": make, "epochs": 1, "seed": 0}
@@ -182,6 +183,7 @@ def test_who_learns_names():
     assert known_columns(evaluated.distribution).points is None
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_refused_leaves_no_names():
     model, bad = make_model(), table().astype(float)
     bad.iloc[3, 0] = np.nan
@@ -202,6 +204,7 @@ def test_a_detector_knows_the_names_that_its_flow_does_not():
     assert detector.score(table()).shape == (40,)
 
 
+@pytest.mark.slow
 def test_numbers_for_names():
     """Those of a table that was made of an array say nothing, but for their order."""
     numbered = pd.DataFrame(table().to_numpy())
@@ -214,6 +217,7 @@ def test_numbers_for_names():
     assert refuses_another_order(model.distribution)
 
 
+@pytest.mark.slow
 def test_contexts_have_names_too(tmp_path):
     flow = gmnvp.gaussian_mixture_flow(2, 2, context_size=2, num_couplings=1, seed=0)
     model = gmnvp.FlowModel(flow, seed=0)
@@ -274,6 +278,7 @@ class Polars:
         return np.stack(self._columns, axis=-1)
 
 
+@pytest.mark.slow
 def test_tables_of_another_library():
     flow = gmnvp.gaussian_mixture_flow(2, seed=0)
     good = Polars(a=("Float64", X), b=("Int32", X))
@@ -296,6 +301,7 @@ def test_polars():
         gmnvp.bic(flow, pl.DataFrame({"a": X, "b": X > 1}))
 
 
+@pytest.mark.slow
 def test_names_of_all_sorts(tmp_path):
     """JSON keeps them: days, pairs, NumPy's numbers."""
     x = table().to_numpy()

@@ -158,6 +158,7 @@ def afresh(value):
     return tf.nest.map_structure(tf.identity, value)
 
 
+@pytest.mark.slow
 @each_composition
 def test_values_and_shapes(name):
     _, distribution, by_hand, shapes = compose(name)
@@ -185,6 +186,7 @@ def test_sample_and_log_prob(name):
     np.testing.assert_allclose(log_prob, by_hand(afresh(value)), atol=1e-9)
 
 
+@pytest.mark.slow
 @each_composition
 def test_every_variable_is_found_and_has_a_gradient(name):
     flow, distribution, by_hand, _ = compose(name, DATA / 10)
@@ -215,6 +217,7 @@ def test_never_stale(name):
     np.testing.assert_allclose(after, by_hand(afresh(value)), atol=1e-9)
 
 
+@pytest.mark.slow
 @most_compositions
 def test_as_the_argument_of_a_function(name):
     flow, distribution, by_hand, _ = compose(name)
@@ -231,6 +234,7 @@ def test_as_the_argument_of_a_function(name):
     np.testing.assert_allclose(after, by_hand(afresh(value)), atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Sequential", "Mixture", "Exp"])
 def test_never_stale_within_a_function(name):
     flow, distribution, _, _ = compose(name)

@@ -184,6 +184,7 @@ def test_posteriors_of_flows_are_finite_at_all_finite_points(kind, dtype):
     assert np.isnan(gmnvp.posterior(flow, [np.nan, 0.0]).probs_parameter()).all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 def test_exported_posteriors_far_out(tmp_path):
     flow = perturb(gmnvp.gaussian_mixture_flow(2, 3, num_couplings=2, hidden_units=(4,), seed=0))

@@ -42,6 +42,7 @@ def trained(x, update):
     return model.distribution
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", [gmnvp.StepwiseEM, gmnvp.FullBatchEM])
 def test_the_others_are_described_as_if_they_were_not_there(update):
     x, fresh = bulk(5000), bulk(3000, seed=1)
@@ -106,6 +107,7 @@ def test_tails_are_a_bijector(dtype):
     assert not tails.trainable_variables
 
 
+@pytest.mark.slow
 def test_files_and_copies_know_of_tails(tmp_path):
     x = np.concatenate([bulk(100), far_rows("alike")])
     model = gmnvp.FlowModel(make_flow(x), initialize=False, seed=0)
@@ -119,6 +121,7 @@ def test_files_and_copies_know_of_tails(tmp_path):
     np.testing.assert_allclose(on_arrays.log_prob(copied, x), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_heavy_tails_have_a_density_that_integrates_to_one():
     x = np.random.default_rng(0).standard_cauchy(size=[2000, 2])

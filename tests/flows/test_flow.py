@@ -47,6 +47,7 @@ def integral(flow, num_points=500):
     return cell * prob.sum(), cell * border
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("standardize", [None, DATA])
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 def test_density_integrates_to_one(covariance_type, standardize):
@@ -56,6 +57,7 @@ def test_density_integrates_to_one(covariance_type, standardize):
     np.testing.assert_allclose(total, 1.0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("standardize", [None, DATA])
 def test_samples_agree_with_log_prob(standardize):
     flow, _ = perturbed_flow(standardize=standardize, dtype=tf.float32)
@@ -100,6 +102,7 @@ def test_permuting_the_components_changes_nothing():
     np.testing.assert_allclose(posterior(flow, x).probs_parameter(), probs[:, order], atol=1e-12)
 
 
+@pytest.mark.slow
 @given(
     covariance_type=st.sampled_from(COVARIANCE_TYPES),
     event_size=st.integers(2, 4),
@@ -123,6 +126,7 @@ def test_posterior_is_bayes_rule(covariance_type, event_size, num_components, ba
     np.testing.assert_array_equal(predicted, np.argmax(desired, axis=-1))
 
 
+@pytest.mark.slow
 def test_posterior_is_never_stale():
     flow, _ = perturbed_flow()
     x = points(20, 2)

@@ -157,6 +157,7 @@ def joint_with(flow):
 Y = np.array([0.5, 8.0])
 
 
+@pytest.mark.slow
 def test_hamiltonian_monte_carlo_with_a_flow_as_prior():
     """Without couplings flow and likelihood are normal, and the posterior has a closed form."""
     flow = gmnvp.gaussian_mixture_flow(2, standardize=X, dtype=tf.float64, **SMALL)
@@ -180,6 +181,7 @@ def test_hamiltonian_monte_carlo_with_a_flow_as_prior():
     np.testing.assert_allclose(x.var(axis=0), 1 / (precision + 1.0), rtol=0.2)
 
 
+@pytest.mark.slow
 def test_a_surrogate_posterior_with_a_flow_as_prior_trains_itself_alone():
     flow = make_flow()
     before = [variable.numpy() for variable in flow.variables]

@@ -62,6 +62,7 @@ def test_a_mixture_without_a_bijector_is_no_flow():
         gmnvp.posterior(FLOW.distribution, X)
 
 
+@pytest.mark.slow
 def test_formats_that_hold_no_flow_point_to_what_does(tmp_path):
     model = keras_models.make_model()
     for name, arguments in [("x.h5", {}), ("x.hdf5", {}), ("x", {}), ("x.keras.tf", {})]:
@@ -110,6 +111,7 @@ def test_detector_refuses_other_shapes(x):
         DETECTOR.score(x)
 
 
+@pytest.mark.slow
 def test_batches_of_dicts_are_refused_by_name():
     columns = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2]}
     data = tf.data.Dataset.from_tensor_slices(columns).batch(8)
@@ -138,6 +140,7 @@ def empty_sets():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras says so first
 @pytest.mark.parametrize("kind", ["known", "unknown", "sequence"])
 def test_a_data_set_without_points_is_refused(kind):

@@ -38,6 +38,7 @@ def small_flow(num_components=2, dtype=tf.float32, **kwargs):
     return tfp_gmnvp.image_flow(SHAPE, num_components, dtype=dtype, **arguments)
 
 
+@pytest.mark.slow
 def test_log_prob_is_of_the_pixels():
     """By the change of variables, with the Jacobian by autodiff."""
     flow = perturb(small_flow(dtype=tf.float64), scale=0.05)
@@ -89,6 +90,7 @@ def test_bits_per_dimension_in_closed_form():
     np.testing.assert_allclose(report["loss"], 4.0 * 16 * math.log(2), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_fit_save_and_serve(tmp_path):
     flow = small_flow()
     x_test = datasets.dequantize(images(20, seed=1), seed=1)

@@ -17,6 +17,7 @@ def a_fit():
     return gmnvp.fit_density(X, seed=0, mixing="lu", normalization="act_norm", **few)
 
 
+@pytest.mark.slow
 def test_parameters_and_criteria_are_those_of_the_mixture(fit):
     assert not fit.keeps_flow
     flow, oracle = fit.model.distribution, GaussianMixture(1, covariance_type="diag").fit(X)
@@ -29,6 +30,7 @@ def test_parameters_and_criteria_are_those_of_the_mixture(fit):
     np.testing.assert_allclose(z, (X - X.mean(axis=0)) / X.std(axis=0), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_saved_copied_and_exported(fit, tmp_path):
     flow, x = fit.model.distribution, X[:5].astype(np.float32)
     expected = flow.log_prob(x).numpy()
@@ -44,6 +46,7 @@ def test_saved_copied_and_exported(fit, tmp_path):
     fit.model.summary(print_fn=lambda text: None)
 
 
+@pytest.mark.slow
 def test_the_arguments_of_the_mixture_are_kept():
     few = {"num_components": [1], "covariance_types": ["diag"], "steps": 2, **SMALL}
     settings = {"dtype": "float64", "reparameterize": True, "name": "density"}

@@ -199,6 +199,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("compiled", [False, True])
 def test_tfp_math_minimize(name, compiled):

@@ -24,6 +24,7 @@ def values_of(flow, number):
     return flow.log_prob(x).numpy(), flow.sample(3 + number, seed=[number, 1]).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{}, {"mixing": "lu", "normalization": "act_norm"}])
 def test_each_thread_gets_what_it_would_alone(arguments):
     flow = perturb(make_flow(num_couplings=2, **arguments))
@@ -76,6 +77,7 @@ class CopyAtEpochEnd(keras.callbacks.Callback):
         self.copied = gmnvp.copy_flow(self._flow)
 
 
+@pytest.mark.slow
 def test_during_training_values_are_finite_and_those_of_copies_of_one_moment():
     model, x = make_model("stepwise"), points(4, seed=5)
     model.initialize_mixture(points())

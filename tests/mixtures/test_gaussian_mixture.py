@@ -77,6 +77,7 @@ def test_seeds(seeds):
     assert np.abs(first - other).min() > 1e-3
 
 
+@pytest.mark.slow
 @given(
     num_components=st.integers(1, 5),
     event_size=st.integers(1, 5),

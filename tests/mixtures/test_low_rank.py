@@ -47,6 +47,7 @@ def em_step(z, parameters, floor=0.0):
     return em.maximization(statistics, TYPE, covariance_floor=floor), log_likelihood
 
 
+@pytest.mark.slow
 @given(num_components=st.integers(1, 4), event_size=st.integers(2, 6), seed=st.integers(0, 99))
 def test_density_and_moments_are_those_of_dense_covariances(num_components, event_size, seed):
     parameters = random_parameters(num_components, event_size, TYPE, seed=seed)
@@ -165,6 +166,7 @@ def test_a_sample_of_each_component_is_drawn_with_its_own_loadings():
     assert components.sample_at(component, [0, 1]).shape == (4, 4)
 
 
+@pytest.mark.slow
 def test_one_component_is_factor_analysis():
     """At convergence, from a random start: scikit-learn's likelihood and covariance."""
     z = 1000.0 * factor_data()
@@ -213,6 +215,7 @@ def test_a_collapsed_component_gets_the_covariance_of_the_heaviest():
     np.testing.assert_array_equal(mended.covariance[0], parameters.covariance[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", [tfp_gmnvp.FullBatchEM(), tfp_gmnvp.StepwiseEM(step_size=0.2)])
 def test_a_flow_learns_its_loadings(update):
     x = factor_data(600).numpy().astype(np.float32)

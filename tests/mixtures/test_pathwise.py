@@ -96,6 +96,7 @@ def random_direction(shape, rng):
     return np.tril(direction) if len(shape) == 3 else direction
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
 def test_gradients_are_those_of_the_inverse_transform(covariance_type):
     """d(g . z)/dphi along random directions, by central differences with u fixed."""
@@ -117,6 +118,7 @@ def test_gradients_are_those_of_the_inverse_transform(covariance_type):
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance_type", ["full", "diag"])
 def test_mean_gradient_is_that_of_the_closed_form(covariance_type):
     """E[c . z + z^T Q z] = c . E[z] + tr Q E[z z^T] in groups of samples, within 4 errors."""
@@ -261,6 +263,7 @@ def test_a_component_without_weight_gets_no_gradient():
         assert np.all(np.isfinite(g))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("covariance_type", "jit_compile"), [("full", True), ("tied", False)])
 def test_eager_graph_and_xla_agree(covariance_type, jit_compile):
     parameters = [tf.constant(p) for p in draw_parameters(covariance_type, dtype=np.float32)]
@@ -277,6 +280,7 @@ def test_eager_graph_and_xla_agree(covariance_type, jit_compile):
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_unknown_number_of_samples():
     parameters = draw_parameters("full", dtype=np.float32)
 
@@ -398,6 +402,7 @@ def test_expectations_under_a_flow_against_common_uniforms(covariance_type):
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_rest_of_the_library_takes_a_reparameterized_flow():
     x = np.random.default_rng(14).normal(size=[64, 2]).astype(np.float32)
     flow = tfp_gmnvp.gaussian_mixture_flow(2, 2, num_couplings=2, reparameterize=True, seed=0)
@@ -412,6 +417,7 @@ def test_the_rest_of_the_library_takes_a_reparameterized_flow():
     )
 
 
+@pytest.mark.slow
 def test_fit_surrogate_posterior_finds_the_weights():
     """A mixture fitted to a mixture: what only gradients of the logits can find."""
     target = tfd.MixtureSameFamily(

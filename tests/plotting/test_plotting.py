@@ -230,6 +230,7 @@ def test_pair_plot():
     assert "6 of 9 dimensions" in narrow[0, 0].figure.get_supxlabel()
 
 
+@pytest.mark.slow
 def test_plot_flow_has_four_labelled_panels(x, tmp_path):
     figure = plotting.plot_flow(affine_flow(), x, title="Three", labels=["u", "v"], seed=0)
     titles = [ax.get_title().split("\n")[0] for ax in figure.axes[:4]]
@@ -242,6 +243,7 @@ def test_plot_flow_has_four_labelled_panels(x, tmp_path):
     assert len(plotting.plot_flow(wide_flow(3), np.eye(3), seed=0).axes) == 9
 
 
+@pytest.mark.slow
 def test_plot_flow_of_a_real_nvp_follows_its_variables(x):
     flow = gaussian_mixture_flow(2, 3, num_couplings=2, hidden_units=(8,), seed=0)
     before = scatter(plotting.plot_flow(flow, x, seed=0).axes[1], "latents").get_offsets()
@@ -293,6 +295,7 @@ def test_errors(x):
         plotting.plot_latents(tfd.Normal(0.0, 1.0), x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1.0, 1.2, 2.0])
 def test_nothing_is_cut_off_at_the_border(width):
     x = np.float32([width, 1.0] * np.random.default_rng(0).normal(size=[300, 2]))

@@ -140,6 +140,7 @@ def test_threads_do_not_draw_into_each_other(flow, x):
     assert not main.axes
 
 
+@pytest.mark.slow
 def test_the_callback_leaves_pyplot_alone(flow, x, tmp_path):
     mine = plt.figure()
     model = gmnvp.FlowModel(flow, seed=0)
@@ -160,6 +161,7 @@ def test_samples_are_the_same_without_a_seed(flow, x):
         np.testing.assert_array_equal(*points)
 
 
+@pytest.mark.slow
 def test_labels_are_the_names_of_columns(x):
     pd = pytest.importorskip("pandas")
     flow = gmnvp.gaussian_mixture_flow(2, 2, num_couplings=1, hidden_units=(), seed=0)
@@ -246,6 +248,7 @@ def test_the_legend_of_pairs_hides_nothing():
         assert len(legend.get_texts()) == min(components, 17)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", ["what fit returns", "its dict", "the model", "several"])
 def test_history_of_a_fit(flow, x, of):
     model = gmnvp.FlowModel(flow, seed=0)

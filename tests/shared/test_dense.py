@@ -29,6 +29,7 @@ def model():
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fit", "evaluate", "predict", "train_on_batch"])
 @pytest.mark.parametrize("form", ARRAYS)
 def test_arrays(model, method, form):
@@ -37,6 +38,7 @@ def test_arrays(model, method, form):
         getattr(model, method)(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
 @pytest.mark.parametrize(
     ("x", "message"),
@@ -51,11 +53,13 @@ def test_data_sets(model, method, x, message):
         getattr(model, method)(batches_of(x))
 
 
+@pytest.mark.slow
 def test_what_the_messages_say_to_do_will_do(model):
     dense = batches_of(SPARSE).map(lambda batch: (tf.sparse.to_dense(batch),))
     np.testing.assert_allclose(model.evaluate(dense, verbose=0), model.evaluate(X, verbose=0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ARRAYS)
 def test_other_functions(model, form):
     x, message = ARRAYS[form]

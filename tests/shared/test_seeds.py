@@ -69,6 +69,7 @@ def test_normal_numbers_of_the_outermost_bits_are_finite(whole, dtype, monkeypat
     assert 5 < high < 9 and low == -high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_components", [1, 3])
 def test_samples_are_the_same_whether_xla_draws_them_or_not(num_components):
     flow = tfp_gmnvp.gaussian_mixture_flow(2, num_components, num_couplings=2, seed=0)

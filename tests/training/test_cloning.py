@@ -50,6 +50,7 @@ def test_a_clone_of_a_layer():
     np.testing.assert_allclose(clone(X), model(X), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_clone_of_images_starts_from_the_statistics_of_the_images():
     images = np.random.default_rng(0).uniform(0, 17, [30, 4, 4, 1])
     arguments = {"num_filters": 4, "num_blocks": 0, "num_levels": 17, "seed": 0}

@@ -19,6 +19,7 @@ def make_model(jit_compile, update=None, event_size=3):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.by_xla
 @pytest.mark.parametrize(
     "update", [gmnvp.StepwiseEM, gmnvp.FullBatchEM, gmnvp.GradientUpdate], ids=lambda u: u.__name__
@@ -37,6 +38,7 @@ def test_compiled_and_plain_steps_agree_even_for_the_smaller_last_batch(update):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_one_trace_for_all_batch_sizes_and_one_size_for_xla():
     model = make_model(True)
     model.fit(X, batch_size=40, epochs=2, verbose=0)
@@ -48,6 +50,7 @@ def test_one_trace_for_all_batch_sizes_and_one_size_for_xla():
         assert step._size.numpy() == 40
 
 
+@pytest.mark.slow
 @pytest.mark.by_xla
 def test_xla_does_not_compile_the_update_of_large_events():
     x = np.random.default_rng(1).normal(size=(60, 20)).astype(np.float32)
@@ -75,6 +78,7 @@ def test_batches_of_static_size_are_not_padded():
         assert (int(results[0]), y, weights.shape.as_list()) == (size, None, [size])
 
 
+@pytest.mark.slow
 def test_no_compilation_under_a_strategy_even_of_one_replica():
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model = make_model("auto", gmnvp.StepwiseEM())

@@ -35,6 +35,7 @@ def interrupt_at(moment, number):
     return type("Interrupt", (keras.callbacks.Callback,), {moment: send})()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_log_prob_is_finite_and_training_can_continue(moment):
     model = make_model("full_batch", run_eagerly=True)
@@ -47,6 +48,7 @@ def test_log_prob_is_finite_and_training_can_continue(moment):
     assert not all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", ["full_batch", "stepwise"])
 def test_after_ctrl_c_the_model_is_usable(update, tmp_path):
     model, interrupt = make_model(update), interrupt_at("on_train_batch_end", 1)

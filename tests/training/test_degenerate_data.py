@@ -175,6 +175,7 @@ def test_fit_examines_the_batches_of_its_sample():
     assert "column 2 is constant" in text
 
 
+@pytest.mark.slow
 def test_fit_mixture_warns_once(model):
     for x in (CONSTANT, tf.data.Dataset.from_tensor_slices(CONSTANT).batch(30)):
         (text,), _ = warnings_of(gmnvp.fit_mixture, model.distribution, x, max_iterations=300)
@@ -212,6 +213,7 @@ def test_a_density_above_the_floor_is_reported_as_such():
     assert gmnvp.fit_density(normal(60, 2), seed=0, **few).at_floor == ()
 
 
+@pytest.mark.slow
 def test_select_components_warns_once():
     def make_model(num_components, x, seed):
         flow = gmnvp.gaussian_mixture_flow(3, num_components, num_couplings=1, hidden_units=())

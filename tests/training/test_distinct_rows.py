@@ -81,6 +81,7 @@ def test_mixtures_are_scored_by_unseen_rows():
     assert best.held_out < -8.0  # at most the entropy, 6 (1 + log 2 pi) / 2
 
 
+@pytest.mark.slow
 def test_a_density_is_scored_by_unseen_rows(monkeypatch):
     seen = []
     fit = gmnvp.FlowModel.fit

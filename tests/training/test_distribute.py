@@ -12,6 +12,7 @@ import sys
 import multi_worker
 import pytest
 
+pytestmark = pytest.mark.slow
 SCRIPT = pathlib.Path(__file__).parents[1] / "distributed_training.py"
 
 

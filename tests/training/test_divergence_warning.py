@@ -58,6 +58,7 @@ def test_a_second_training_starts_without_losses():
     assert check.rise == 0.0
 
 
+@pytest.mark.slow
 def test_only_a_fit_with_too_large_a_learning_rate_warns():
     x = points(200)
     with pytest.warns(gmnvp.TrainingWarning, match="training diverged"):

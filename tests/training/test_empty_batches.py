@@ -16,6 +16,7 @@ def pipeline(*batches):
     return data.apply(tf.data.experimental.assert_cardinality(len(batches)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [pytest.param(HOW_TO_RUN, id="graph"), BY_XLA])
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_no_step_is_skipped_and_nothing_is_nan(update, how):

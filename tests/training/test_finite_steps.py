@@ -18,7 +18,7 @@ def state(model):
 
 
 @pytest.mark.parametrize("arguments", [{"run_eagerly": True}, {}, BY_XLA])
-@pytest.mark.parametrize("update", ["stepwise", "gradient"])
+@pytest.mark.parametrize("update", EACH_UPDATE[1:])
 def test_a_step_on_huge_points_changes_nothing(update, arguments):
     model = make_model(update, **arguments)
     model.train_on_batch(points(40))
@@ -39,6 +39,7 @@ def with_bad_rows(*rows):
     return tf.data.Dataset.from_tensor_slices(x).batch(40)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_every_epoch_shows_how_many_steps_were_skipped(update):
     model = make_model(update)
@@ -49,6 +50,7 @@ def test_every_epoch_shows_how_many_steps_were_skipped(update):
     assert np.isfinite(next_losses(model, epochs=1)).all()
 
 
+@pytest.mark.slow
 def test_skipped_steps_do_not_influence_the_other_steps():
     with_bad, without = make_model("stepwise"), make_model("stepwise")
     for model in (with_bad, without):
@@ -59,6 +61,7 @@ def test_skipped_steps_do_not_influence_the_other_steps():
     assert_same(state(with_bad), state(without))
 
 
+@pytest.mark.slow
 def test_several_skipped_steps_in_a_row_stop_training_with_advice():
     model = make_model("stepwise")
     model.initialize_mixture(points())
@@ -70,6 +73,7 @@ def test_several_skipped_steps_in_a_row_stop_training_with_advice():
     assert np.isfinite(next_losses(model, epochs=1)).all()
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
 def test_one_nan_in_one_gradient_skips_the_step(bad):
     steps, taken = FiniteSteps(), []

@@ -42,6 +42,7 @@ def started(update, **arguments):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_each_part_can_be_frozen_and_unfrozen_between_fits(update):
     model = started(update)
@@ -62,6 +63,7 @@ def test_each_part_can_be_frozen_and_unfrozen_between_fits(update):
     assert [set(part) for part in moved(model)] == [{True}, {True}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_freezing_works_before_and_after_compile(when):
     model = gmnvp.FlowModel(make_flow(), seed=0)
@@ -76,6 +78,7 @@ def test_freezing_works_before_and_after_compile(when):
     assert_same(values(model.distribution), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{"run_eagerly": True}, BY_XLA])
 def test_freezing_works_in_eager_mode_and_with_xla(arguments):
     model = started("stepwise", **arguments)
@@ -86,6 +89,7 @@ def test_freezing_works_in_eager_mode_and_with_xla(arguments):
     assert [set(part) for part in moved(model)] == [{True}, {False}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_one_coupling(update):
     model = started(update)
@@ -95,9 +99,10 @@ def test_one_coupling(update):
     held = {id(v) for v in coupling.trainable_variables}
     of_bijector, _ = moved(model)
     assert of_bijector == [id(v) not in held for v in bijector.trainable_variables]
-    assert sum(of_bijector) == 2
+    assert sum(of_bijector) == 1
 
 
+@pytest.mark.slow
 def test_a_frozen_start():
     """The first `fit` does not initialise a frozen mixture or a frozen `ActNorm`."""
     flow = make_flow(normalization="act_norm")
@@ -115,6 +120,7 @@ def test_a_frozen_start():
     assert_same(values(flow.distribution), mixture)
 
 
+@pytest.mark.slow
 def test_freezing_a_part_of_the_mixture_needs_gradient_updates():
     model = started("full_batch")
     model.distribution.distribution.components_distribution.trainable = False
@@ -129,6 +135,7 @@ def test_freezing_a_part_of_the_mixture_needs_gradient_updates():
     assert any(of_mixture)
 
 
+@pytest.mark.slow
 def test_a_gate_is_frozen_with_its_mixture():
     flow = gmnvp.gaussian_mixture_flow(2, 2, num_couplings=1, context_size=1, gate_units=(), seed=0)
     model = gmnvp.FlowModel(flow, seed=0)
@@ -142,6 +149,7 @@ def test_a_gate_is_frozen_with_its_mixture():
     assert not np.array_equal(values(flow.bijector)[0], bijector[0])
 
 
+@pytest.mark.slow
 def test_an_optimizer_built_for_other_weights_is_refused():
     model = gmnvp.FlowModel(make_flow(), seed=0)
     model.distribution.bijector.trainable = False
@@ -163,6 +171,7 @@ def test_the_summary_shows_frozen_parts():
     assert "Trainable by the optimizer: 0" in text.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", UPDATES)
 @pytest.mark.parametrize("kind", ["identity", "standardization"])
 def test_a_bijector_without_variables(kind, update):
@@ -181,6 +190,7 @@ def test_a_bijector_without_variables(kind, update):
     model.train_on_batch(points())
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 @pytest.mark.by_xla
 def test_a_bijector_without_variables_compiled():

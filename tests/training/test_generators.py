@@ -20,6 +20,7 @@ def batches(*, as_tuples):
         yield (X,) if as_tuples else X
 
 
+@pytest.mark.slow
 def test_bare_arrays_and_tuples_train_alike():
     losses = []
     for as_tuples in (False, True):

@@ -32,6 +32,7 @@ def stepped(flow, **arguments):
     return [v.numpy().copy() for v in flow.bijector.trainable_variables], loss
 
 
+@pytest.mark.slow
 def test_a_kernel_regularizer_is_trained_on_but_not_reported():
     regularizer = keras.regularizers.L2(0.25)
     flows = [flow_over(dense), flow_over(lambda n: dense(n, kernel_regularizer=regularizer))]
@@ -57,6 +58,7 @@ def test_regularizers_of_nested_layers_are_trained_on():
     assert float(gmnvp.bijectors.penalty(bijector)) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_constraint_holds():
     flow = flow_over(lambda size: dense(size, kernel_constraint=keras.constraints.NonNeg()))
     after, _ = stepped(flow)
@@ -65,6 +67,7 @@ def test_a_constraint_holds():
     assert any((values < 0).any() for values in after if values.ndim == 1)
 
 
+@pytest.mark.slow
 def test_a_frozen_layer_does_not_change():
     def network(size):
         hidden = dense(5, activation="tanh")
@@ -135,6 +138,7 @@ def test_losses_of_activations_are_refused(make_layer):
         flow_over(make_layer)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 @pytest.mark.by_xla
 def test_a_regularizer_is_compiled():

@@ -67,6 +67,7 @@ def test_fit_save_load_and_fit_again(update, gate_units, tmp_path):
     np.testing.assert_array_equal(*losses)
 
 
+@pytest.mark.slow
 def test_all_forms_of_the_same_data_train_alike():
     x, context, component = pairs()
     model = make_model(optimizer=keras.optimizers.SGD(0.0))
@@ -90,6 +91,7 @@ def test_all_forms_of_the_same_data_train_alike():
     np.testing.assert_allclose(model.test_on_batch((x, context)), -log_prob.mean(), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_validation_split_and_data_sets_train():
     x, context, component = pairs()
     data = tf.data.Dataset.from_tensor_slices(((x, context), component)).batch(40)
@@ -101,6 +103,7 @@ def test_validation_split_and_data_sets_train():
     assert history["val_loss"][0] == pytest.approx(-np.mean(log_prob), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_the_mixture_starts_on_latents_computed_with_contexts():
     x, context, _ = pairs()
@@ -118,6 +121,7 @@ def test_the_mixture_starts_on_latents_computed_with_contexts():
     np.testing.assert_allclose(probs[0], expected.probs, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 @pytest.mark.parametrize("gate_units", GATES.values(), ids=GATES)
 def test_em_with_all_networks_frozen_never_lowers_the_likelihood(gate_units):
@@ -134,6 +138,7 @@ def test_em_with_all_networks_frozen_never_lowers_the_likelihood(gate_units):
     assert loss == pytest.approx(-fit.objective[-1], abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_the_gate_learns_which_component_belongs_to_a_context():
     x, context, _ = pairs(400)
@@ -154,6 +159,7 @@ def summary(model):
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_one_step_evaluates_each_network_once():
     model = make_model()
@@ -162,6 +168,7 @@ def test_one_step_evaluates_each_network_once():
     assert counts["Sigmoid"] == 3  # of two conditioners and the gate
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_exports_take_the_context_as_an_input(tmp_path):
     x, context, _ = pairs()
@@ -187,6 +194,7 @@ def test_exports_take_the_context_as_an_input(tmp_path):
     np.testing.assert_allclose(served.log_prob(x), expected, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data", [lambda x, c: x, lambda x, c: (x, c[:60]), lambda x, c: (x, c, c), lambda x, c: (c, x)]
 )

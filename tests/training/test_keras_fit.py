@@ -73,6 +73,7 @@ def step(optimizer, update="gradient"):
     return before, gradients, values(variables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_lowers_the_loss(name):
     if not hasattr(keras.optimizers, name):
@@ -86,6 +87,7 @@ def test_every_optimizer_lowers_the_loss(name):
     assert int(optimizer.iterations) == 4
 
 
+@pytest.mark.slow
 def test_optimizer_by_name_and_legacy():
     make_model(optimizer="rmsprop")
     legacy = getattr(keras.optimizers, "legacy", None)
@@ -94,6 +96,7 @@ def test_optimizer_by_name_and_legacy():
         assert np.isfinite(model.train_on_batch(points()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_learning_rate_schedules(name):
     schedule = getattr(keras.optimizers.schedules, name)(*SCHEDULES[name])
@@ -108,6 +111,7 @@ def test_learning_rate_schedules(name):
         np.testing.assert_allclose(variable, before - schedule(i) * gradient, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_clipping_by_value():
     before, gradients, after = step(sgd(1.0, clipvalue=0.01))
     assert max(np.abs(g).max() for g in gradients) > 0.01
@@ -115,6 +119,7 @@ def test_clipping_by_value():
         np.testing.assert_allclose(b, a - np.clip(g, -0.01, 0.01), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_clipping_by_global_norm():
     before, gradients, after = step(sgd(1.0, global_clipnorm=0.1))
     norm = np.sqrt(sum(np.sum(g**2) for g in gradients))
@@ -123,12 +128,14 @@ def test_clipping_by_global_norm():
         np.testing.assert_allclose(b, a - 0.1 / norm * g, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_weight_decay():
     before, gradients, after = step(sgd(0.1, weight_decay=0.5))
     for a, g, b in zip(before, gradients, after, strict=True):
         np.testing.assert_allclose(b, a - 0.1 * g - 0.1 * 0.5 * a, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_reduce_learning_rate_on_plateau():
     model = make_model("gradient", sgd(0.0))
     model.optimizer.learning_rate.assign(1e-12)  # nothing improves
@@ -137,6 +144,7 @@ def test_reduce_learning_rate_on_plateau():
     assert float(model.optimizer.learning_rate) == pytest.approx(1e-12 * 0.5**3, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["model", "weights", "best"])
 def test_model_checkpoint(kind, tmp_path):
     form = "weights.h5" if kind == "weights" else "keras"
@@ -163,6 +171,7 @@ def test_model_checkpoint(kind, tmp_path):
     assert model.evaluate(validation_data, verbose=0) == pytest.approx(history[last], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_loggers_write_the_losses(tmp_path):
     pytest.importorskip("tensorboard")
     model = make_model()
@@ -185,6 +194,7 @@ def scalars(directory):
                     yield float(tf.make_ndarray(value.tensor))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_terminate_on_nan(update):
     model = make_model(update, sgd(1e30), run_eagerly=True)
@@ -193,6 +203,7 @@ def test_terminate_on_nan(update):
     assert not np.isfinite(losses[0])
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras  # stepwise EM runs under both
 @pytest.mark.parametrize(
     "arguments",
@@ -208,6 +219,7 @@ def test_ways_to_run_full_batch_em_agree(arguments):
 # Arguments of `fit` in all forms.
 
 
+@pytest.mark.slow
 def test_arguments_by_position():
     validation_data = (points(30, seed=1),)
     model = make_model()
@@ -236,7 +248,17 @@ def validation_forms(x, weights):
     }
 
 
-@pytest.mark.parametrize("form", validation_forms(np.zeros([1, 3]), np.zeros(1)))
+ONE_KERAS_FORMS = ("pair", "pair of one", "tensor", "rows", "list", "column")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, marks=[pytest.mark.one_keras] if form in ONE_KERAS_FORMS else [])
+        for form in validation_forms(np.zeros([1, 3]), np.zeros(1))
+    ],
+)
 def test_forms_of_validation_data(form):
     x = points(32, seed=1)
     data, weights = validation_forms(x, np.linspace(0.0, 2.0, 32).astype(np.float32))[form]
@@ -262,6 +284,7 @@ class Table:
         return self._array.astype(dtype or self._array.dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form",
     [np.float64, np.float16, tf.constant, lambda x: x.tolist(), Table],
@@ -279,6 +302,7 @@ def test_forms_of_points(form):
     assert model.evaluate(x, return_dict=True, verbose=0) == {"loss": pytest.approx(loss)}
 
 
+@pytest.mark.slow
 def test_whole_numbers():
     model = make_model(run_eagerly=True)
     x = points().round().astype(np.int64)
@@ -287,6 +311,7 @@ def test_whole_numbers():
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_sequence_with_weights():
     weights = np.linspace(0.0, 2.0, 120).astype(np.float32)
     batches = sequence_of(points(), np.full(120, -1), weights)
@@ -295,6 +320,7 @@ def test_sequence_with_weights():
     np.testing.assert_allclose(batches["loss"], array, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_generator_is_accepted_after_initialize_mixture():
     def batches():
         while True:
@@ -312,7 +338,10 @@ def test_a_generator_is_accepted_after_initialize_mixture():
         other.fit(batches(), **arguments)
 
 
-@pytest.mark.parametrize("update", ["full_batch", "stepwise"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "update", ["full_batch", pytest.param("stepwise", marks=pytest.mark.one_keras)]
+)
 def test_two_fits_equal_one_longer_fit(update):
     model = make_model(update, **AS_USERS_DO)
     losses = next_losses(model, epochs=2) + next_losses(model, epochs=3)
@@ -320,6 +349,7 @@ def test_two_fits_equal_one_longer_fit(update):
     np.testing.assert_array_equal(losses, expected)
 
 
+@pytest.mark.slow
 def test_compile_again_with_another_update():
     model = make_model("gradient", sgd(0.01))
     model.fit(points(), epochs=2, verbose=0)
@@ -339,6 +369,7 @@ def test_compile_again_with_another_update():
         assert not np.array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_validation_data_overrides_validation_split():
     x = points(32, seed=1)
     model = make_model("gradient", sgd(), run_eagerly=True)
@@ -347,6 +378,7 @@ def test_validation_data_overrides_validation_split():
     assert history["val_loss"][0] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_one_or_several_callbacks_are_accepted():
     seen = []
 
@@ -384,6 +416,7 @@ def test_compile_refuses_losses_and_metrics(name):
         make_model(**{name: ["mse"]})
 
 
+@pytest.mark.slow
 def test_initialize_mixture_before_compile():
     model = gmnvp.FlowModel(make_flow(), seed=0)
     model.initialize_mixture(points().tolist())

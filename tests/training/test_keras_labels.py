@@ -34,7 +34,8 @@ def joint_and_marginal(model, x, y):
     return np.where(y >= 0, given, marginal), marginal
 
 
-@pytest.mark.parametrize("weight", [1.0, 3.0])
+@pytest.mark.slow
+@pytest.mark.parametrize("weight", [pytest.param(1.0, marks=pytest.mark.one_keras), 3.0])
 def test_the_gradient_is_that_of_the_labelled_likelihood(weight):
     x, y = few_labels()
     model = make_model("gradient", keras.optimizers.SGD(0.1), label_weight=weight, run_eagerly=True)
@@ -76,6 +77,7 @@ def test_responsibilities_of_labelled_points_are_one_hot(update):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_components_start_on_their_labelled_points():
     x, y = few_labels()
     model = frozen_model()
@@ -85,6 +87,7 @@ def test_components_start_on_their_labelled_points():
     assert model.evaluate(x, y, verbose=0)[1] == pytest.approx(np.mean((predicted == y)[y >= 0]))
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_likelihood_of_the_points():
     x, y = few_labels()
     weights = np.linspace(0.5, 1.5, 120).astype(np.float32)
@@ -113,6 +116,7 @@ def forms(x, y):
     }
 
 
+@pytest.mark.slow
 def test_forms_of_labels_train_alike():
     x, y = few_labels()
     losses = {}
@@ -143,6 +147,7 @@ def test_full_batch_em_reads_the_same_labels_in_every_form():
         np.testing.assert_array_equal(read, y, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_labels_of_minus_one_equal_no_labels(update):
     x = points()
@@ -153,6 +158,7 @@ def test_labels_of_minus_one_equal_no_labels(update):
     assert "accuracy" not in plain
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_without_labels_the_graph_has_no_operations_for_them():
     model = make_model("stepwise")
@@ -170,6 +176,7 @@ def test_without_labels_the_graph_has_no_operations_for_them():
     assert count[0] == count[1] < count[2]
 
 
+@pytest.mark.slow
 def test_validation_split_also_splits_labels():
     x, y = few_labels()
     model = frozen_model()
@@ -178,6 +185,7 @@ def test_validation_split_also_splits_labels():
     assert history["val_accuracy"][0] == pytest.approx(np.mean(correct[y[90:] >= 0]))
 
 
+@pytest.mark.one_keras
 @pytest.mark.parametrize(
     ("y", "error", "message"),
     [
@@ -199,6 +207,7 @@ def test_invalid_labels_are_refused(y, error, message):
         np.testing.assert_array_equal(variable, value)
 
 
+@pytest.mark.slow
 def test_data_sets_with_invalid_labels_are_refused():
     x = points()
     floats = tf.data.Dataset.from_tensor_slices((x, np.zeros(120, np.float32))).batch(40)

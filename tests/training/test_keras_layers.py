@@ -13,6 +13,12 @@ tfd = tfp.distributions
 IS_KERAS_3 = hasattr(keras, "Variable")
 
 
+@pytest.fixture(autouse=True)
+def the_same_layers_every_time():
+    """Seeds Keras' layers and TFP's draws, which have no seeds of their own."""
+    keras.utils.set_random_seed(0)
+
+
 def encoder_and_flow(**arguments):
     """A functional model: points, a linear layer, and the flow's log-density of its output."""
     inputs = keras.Input([4])
@@ -48,6 +54,7 @@ def test_weights_of_the_layer_are_the_flows_and_can_be_frozen():
     assert layer.trainable_weights == []
 
 
+@pytest.mark.slow
 def test_trains_jointly_with_earlier_layers():
     model = encoder_and_flow()
     flow = model.layers[-1].distribution
@@ -71,6 +78,7 @@ def test_trains_jointly_with_earlier_layers():
         np.testing.assert_allclose(variable, after, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_layer_adds_its_loss_to_the_model():
     model = encoder_and_flow(loss_weight=0.5)
     x = inputs()
@@ -82,6 +90,7 @@ def test_the_layer_adds_its_loss_to_the_model():
     assert history[-1] < history[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["keras", "weights.h5", "ckpt"])
 def test_layers_are_saved_and_loaded(form, tmp_path):
     path = str(tmp_path / f"model.{form}")
@@ -113,6 +122,7 @@ def test_float64():
     assert layer(points().astype(np.float64)).dtype == tf.float64
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(IS_KERAS_3, reason="`tfp.layers` are layers of tf_keras")
 def test_prior_of_a_variational_autoencoder_of_tfp_layers():
     tfpl = tfp.layers

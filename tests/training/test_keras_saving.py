@@ -18,6 +18,7 @@ from keras_models import (
     FORMATS,
     HOW_TO_RUN,
     UPDATES,
+    UPDATES_HERE,
     make_flow,
     make_model,
     next_losses,
@@ -59,7 +60,7 @@ def resumed(tmp_path_factory):
     """The next ten losses for every update, uninterrupted, and by format in another process."""
     directory = tmp_path_factory.mktemp("saved")
     expected = {}
-    for update in UPDATES:
+    for update in UPDATES_HERE:
         model = make_model(update)
         model.fit(points(), epochs=2, batch_size=40, shuffle=False, verbose=0)
         for form in FORMATS:
@@ -78,8 +79,9 @@ def resumed(tmp_path_factory):
     return expected, json.loads((directory / "losses.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", UPDATES_HERE)
 def test_loaded_models_train_as_without_interruption(resumed, update, form):
     uninterrupted, in_another_process = resumed
     np.testing.assert_array_equal(in_another_process[f"{update}.{form}"], uninterrupted[update])
@@ -141,6 +143,7 @@ BIJECTORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 @pytest.mark.parametrize("arguments", BIJECTORS.values(), ids=BIJECTORS)
 def test_bijectors_of_every_kind_are_loaded_and_train(arguments, tmp_path):
@@ -178,6 +181,7 @@ def test_a_custom_coupling_is_loaded(tmp_path):
     assert np.abs(model.distribution.bijector.inverse(points()) - points()).max() > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -241,12 +245,14 @@ def test_loaded_without_compiling(tmp_path):
         other.fit(points())
 
 
+@pytest.mark.slow
 def test_saved_before_it_is_compiled(tmp_path):
     other = reloaded(gmnvp.FlowModel(make_flow(), seed=3), tmp_path)
     other.compile("adam", run_eagerly=True)
     assert np.isfinite(other.fit(points(), verbose=0).history["loss"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["weights.h5", "set_weights", "keras"])
 def test_fit_after_loading_does_not_reinitialise_the_mixture(way, tmp_path):
     model = make_model("gradient", keras.optimizers.SGD(0.0))
@@ -273,6 +279,7 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", ["full_batch", "stepwise"])
 def test_backup_and_restore_resumes_training(update, tmp_path):
     make = functools.partial(make_model, update, **AS_USERS_DO)

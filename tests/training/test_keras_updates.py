@@ -41,6 +41,7 @@ def test_power_schedule_values():
             gmnvp.PowerSchedule(**arguments)
 
 
+@pytest.mark.slow
 def test_a_schedule_is_followed_step_by_step():
     schedule = schedules.PiecewiseConstantDecay([1], [0.5, 0.1])
     model = make_model(gmnvp.StepwiseEM(step_size=schedule))
@@ -56,6 +57,7 @@ def test_a_schedule_is_followed_step_by_step():
         assert_close(parameters_of(model), parameters_of(twin), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_number_of_the_step_is_saved(form, tmp_path):
     def update():
@@ -101,6 +103,7 @@ def test_weights_of_a_model_with_another_update_can_be_loaded(tmp_path):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 @pytest.mark.parametrize("eta", [1.0, 0.2])
 def test_stepwise_em_converges_to_the_posterior_mode(eta):
@@ -121,6 +124,7 @@ def test_stepwise_em_converges_to_the_posterior_mode(eta):
     assert np.abs(plain.covariance - expected.covariance).max() > 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_a_batch_of_weight_zero_does_not_change_the_mixture_under_a_prior():
     model = make_model(gmnvp.StepwiseEM(prior=gmnvp.Prior()))
@@ -130,6 +134,7 @@ def test_a_batch_of_weight_zero_does_not_change_the_mixture_under_a_prior():
     assert_close(parameters_of(model), before, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_full_batch_em_maximizes_the_posterior():
     prior = gmnvp.Prior(concentration=20.0, degrees_of_freedom=30.0, scale=5.0)
@@ -146,6 +151,7 @@ def test_full_batch_em_maximizes_the_posterior():
     assert_close(parameters_of(model), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 @pytest.mark.parametrize("update", [gmnvp.FullBatchEM, gmnvp.StepwiseEM])
 def test_annealed_responsibilities_are_a_power(update):
@@ -168,6 +174,7 @@ def test_annealed_responsibilities_are_a_power(update):
     assert_close(parameters_of(model), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 @pytest.mark.parametrize("weighted", [False, True])
@@ -208,6 +215,7 @@ def test_with_an_identity_bijector_fit_mixture_equals_scikit_learn(covariance_ty
     assert_close(actual, expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 @pytest.mark.parametrize("prior", [None, gmnvp.Prior(2.0)], ids=["none", "prior"])
 @pytest.mark.parametrize("labelled", [False, True])
@@ -229,6 +237,7 @@ def test_the_objective_never_falls_and_is_in_nats(prior, labelled):
         np.testing.assert_array_equal(variable, value)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_a_fit_that_does_not_converge_warns_with_advice():
     with pytest.warns(gmnvp.ConvergenceWarning, match=r"3 iterations.*Allow more iterations"):
@@ -237,7 +246,10 @@ def test_a_fit_that_does_not_converge_warns_with_advice():
     assert len(fit.objective) == 4
 
 
-@pytest.mark.parametrize("update", [gmnvp.FullBatchEM, gmnvp.StepwiseEM])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "update", [gmnvp.FullBatchEM, pytest.param(gmnvp.StepwiseEM, marks=pytest.mark.one_keras)]
+)
 def test_final_iterations_run_after_the_best_weights_are_restored(update):
     best = keras.callbacks.EarlyStopping(patience=0, restore_best_weights=True)
     model = make_model(

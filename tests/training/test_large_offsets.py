@@ -58,6 +58,7 @@ def data_of(form, x, path):
 FORMS = ["array", "table", "tensor", "whole numbers", "memory map", "data set", "sequence"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::tfp_gmnvp.DegenerateDataWarning")  # whole numbers
 @pytest.mark.parametrize("form", FORMS)
 def test_training_and_evaluation_keep_the_digits(form, tmp_path):
@@ -74,6 +75,7 @@ def test_training_and_evaluation_keep_the_digits(form, tmp_path):
     assert model.evaluate(data, verbose=0) == pytest.approx(true_nll(x), abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("update", "how_to_run"),
     [
@@ -97,6 +99,7 @@ def test_all_updates_keep_the_digits(update, how_to_run):
     assert -np.mean(model(x)) == pytest.approx(true_nll(x), abs=0.1)
 
 
+@pytest.mark.slow
 def test_functions_of_a_flow_keep_the_digits():
     x = timestamps()
     flow = make_flow(x)
@@ -135,6 +138,7 @@ def test_components_of_float64_points():
     np.testing.assert_allclose(probs, on_arrays.responsibilities(flow, x), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_files_and_copies_keep_the_digits(tmp_path):
     x = timestamps(100)
     model = make_model(x)
@@ -152,6 +156,7 @@ def test_files_and_copies_keep_the_digits(tmp_path):
     np.testing.assert_allclose(exported.log_prob(rounded), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_float64_points_with_contexts():
     x, context = timestamps(200), np.random.default_rng(1).normal(size=[200, 1])

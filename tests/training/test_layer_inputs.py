@@ -63,6 +63,7 @@ def batches(*arrays):
     return tf.data.Dataset.from_tensor_slices(arrays).batch(12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{}, {"run_eagerly": True}])
 def test_weights_that_do_not_reach_the_loss_are_refused(arguments):
     model = model_with_loss(**arguments)

@@ -23,6 +23,7 @@ def long_run():
         yield long_run, model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "total"), [("training", 808), ("evaluation", 60)])
 def test_nothing_grows(long_run, what, total):
     script, model = long_run
@@ -35,6 +36,7 @@ def test_nothing_grows(long_run, what, total):
     assert per_call < 0.5
 
 
+@pytest.mark.slow
 def test_a_leak_is_detected(long_run):
     script, model = long_run
     kept = []
@@ -48,6 +50,7 @@ def test_a_leak_is_detected(long_run):
     assert (last["objects"] - first["objects"]) / 20 > 0.5
 
 
+@pytest.mark.slow
 def test_the_script_prints_what_has_grown(long_run, capsys):
     script, model = long_run
     script.report(model, "calls", script.evaluation(model), 4, 2)

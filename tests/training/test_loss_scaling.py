@@ -1,5 +1,7 @@
 """Optimizers with and without loss scaling train alike; all tests also run under tf_keras."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -31,29 +33,31 @@ def trained(optimizer, update="stepwise", model=None, **arguments):
     return weights_of(model)
 
 
+@functools.cache
+def trained_plainly(update, **arguments):
+    return trained(sgd(), update, **arguments)
+
+
 def assert_close(actual, expected):
     for a, b in zip(actual, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("update", "arguments"),
     [*((u, {}) for u in UPDATES), ("gradient", {"run_eagerly": True}), BY_XLA_TOO],
 )
 def test_a_dynamic_scale_changes_nothing(update, arguments):
-    assert_close(trained(scaling(sgd()), update, **arguments), trained(sgd(), update, **arguments))
+    assert_close(trained(scaling(sgd()), update, **arguments), trained_plainly(update, **arguments))
 
 
-@pytest.fixture(scope="module")
-def without_clipping():
-    return trained(sgd())
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("clipping", ["clipnorm", "clipvalue", "global_clipnorm"])
-def test_the_inner_optimizer_clips_the_unscaled_gradient(clipping, without_clipping):
-    clipped = trained(scaling(sgd(**{clipping: 0.05})))
-    assert_close(clipped, trained(sgd(**{clipping: 0.05})))
-    pairs = zip(without_clipping, clipped, strict=True)
+def test_the_inner_optimizer_clips_the_unscaled_gradient(clipping):
+    clipped = trained(scaling(sgd(**{clipping: 0.05})), run_eagerly=True)
+    assert_close(clipped, trained(sgd(**{clipping: 0.05}), run_eagerly=True))
+    pairs = zip(trained_plainly("stepwise"), clipped, strict=True)
     assert not all(np.allclose(a, b, atol=1e-4) for a, b in pairs)
 
 
@@ -63,6 +67,7 @@ def float64_model(optimizer):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_float64():
     plain, scaled = (
@@ -71,15 +76,16 @@ def test_float64():
     assert_close(scaled, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not IS_KERAS_3, reason="an argument of Keras 3")
 def test_a_constant_scale_changes_nothing():
-    assert_close(trained(sgd(loss_scale_factor=1024.0)), trained(sgd()))
+    assert_close(trained(sgd(loss_scale_factor=1024.0)), trained_plainly("stepwise"))
 
 
 @pytest.mark.skipif(IS_KERAS_3, reason="an argument of tf_keras")
 def test_a_constant_scale_of_tf_keras_changes_nothing():
     scaled = trained(scaling(sgd(), dynamic=False, initial_scale=1024.0))
-    assert_close(scaled, trained(sgd()))
+    assert_close(scaled, trained_plainly("stepwise"))
 
 
 @pytest.mark.skipif(IS_KERAS_3, reason="Keras 3 has none")
@@ -88,14 +94,14 @@ def test_a_legacy_optimizer_of_tf_keras():
     assert_close(trained(scaling(legacy(0.02))), trained(legacy(0.02)))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not IS_KERAS_3, reason="an argument of Keras 3")
 def test_accumulated_gradients_equal_those_of_one_large_batch():
     """The accumulated gradients of three batches of 40 equal those of one batch of 120."""
-    whole = make_model("gradient", keras.optimizers.SGD(0.02))
+    whole = of_one_batch(make_model("gradient", keras.optimizers.SGD(0.02)))
     parts = keras.optimizers.SGD(0.02, gradient_accumulation_steps=3)
     for optimizer in (parts, scaling(keras.optimizers.SGD.from_config(parts.get_config()))):
-        assert_close(trained(optimizer, "gradient"), of_one_batch(whole))
-        whole = make_model("gradient", keras.optimizers.SGD(0.02))
+        assert_close(trained(optimizer, "gradient"), whole)
 
 
 def of_one_batch(model):
@@ -108,6 +114,7 @@ def scale_of(optimizer):
     return float(getattr(optimizer, "dynamic_scale", getattr(optimizer, "loss_scale", None)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{}, {"run_eagerly": True}, BY_XLA])
 def test_a_skipped_step_lowers_the_scale(arguments):
     model = make_model("stepwise", scaling(sgd(), initial_scale=2.0**10), **arguments)
@@ -123,6 +130,7 @@ def test_a_skipped_step_lowers_the_scale(arguments):
     assert not all(np.array_equal(a, b) for a, b in zip(weights_of(model), before, strict=True))
 
 
+@pytest.mark.slow
 def test_a_scale_that_is_too_high_decreases_until_steps_are_finite():
     optimizer = keras.optimizers.SGD(1e-6)
     model = make_model("stepwise", scaling(optimizer, initial_scale=2.0**126))
@@ -135,6 +143,7 @@ def test_a_scale_that_is_too_high_decreases_until_steps_are_finite():
     assert not all(np.array_equal(a, b) for a, b in zip(weights_of(model), before, strict=True))
 
 
+@pytest.mark.slow
 def test_the_scale_is_compiled_once_and_saved(tmp_path):
     model = make_model("stepwise", scaling(sgd(), dynamic_growth_steps=2))
     model.fit(points(), batch_size=40, verbose=0)

@@ -42,6 +42,7 @@ def predict(model, x):
     model.predict(x, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", [fit, fit_by_steps, fit_data_set, evaluate, predict])
 def test_model_and_data_are_freed(use):
     model, x = make_model("stepwise", "sgd"), rows()
@@ -53,6 +54,7 @@ def test_model_and_data_are_freed(use):
     assert [reference() for reference in references] == [None, None, None]
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_data_of_whole_procedures_is_freed():
     x = rows()

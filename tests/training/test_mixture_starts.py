@@ -21,6 +21,7 @@ def make_flow(seed, covariance_type="full", dtype=tf.float64):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "covariance_type, dtype",
     [*((each, tf.float64) for each in COVARIANCE_TYPES), ("full", tf.float32)],
@@ -34,6 +35,7 @@ def test_an_untrained_mixture_is_no_worse_than_scikit_learns(covariance_type, dt
         assert fit.objective[-1] > expected - 2e-3, (seed, fit.objective[-1], expected)
 
 
+@pytest.mark.slow
 def test_a_trained_mixture_starts_from_its_parameters():
     flow = make_flow(0)
     gmnvp.fit_mixture(flow, IRIS)
@@ -49,6 +51,7 @@ def test_a_trained_mixture_starts_from_its_parameters():
     np.testing.assert_allclose(fit.objective[-1], before[-1], atol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::tfp_gmnvp.ConvergenceWarning")
 def test_a_mixture_whose_means_were_set_starts_from_them():
     flow = make_flow(0)
@@ -59,6 +62,7 @@ def test_a_mixture_whose_means_were_set_starts_from_them():
     np.testing.assert_allclose(fit.objective[0], np.mean(start), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::tfp_gmnvp.ConvergenceWarning")
 def test_n_init_zero_starts_from_the_current_mixture():
     flow, start = make_flow(0), make_flow(0).log_prob(IRIS)
@@ -66,6 +70,7 @@ def test_n_init_zero_starts_from_the_current_mixture():
     np.testing.assert_allclose(fit.objective[0], np.mean(start), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_starts_depend_on_weights_labels_and_seed():
     sample_weight = np.repeat([1.0, 0.0], [100, 50])
     results = []
@@ -80,6 +85,7 @@ def test_starts_depend_on_weights_labels_and_seed():
         np.testing.assert_allclose(loc[k], IRIS[y == k].mean(axis=0), rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_init", [-1, 1.5])
 def test_n_init_is_checked(n_init):
     with pytest.raises(ValueError, match="`n_init` must be"):

@@ -35,6 +35,7 @@ def weightless(x, batch_size=100):
     return tf.data.Dataset.from_tensor_slices((x, np.full(len(x), -1), zeros)).batch(batch_size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", UPDATES)
 def test_fit_changes_nothing_and_warns(update):
     model = make_model(update)
@@ -45,6 +46,7 @@ def test_fit_changes_nothing_and_warns(update):
         np.testing.assert_allclose(variable, value, atol=1e-6, err_msg=variable.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["none to train on", "none to validate by"])
 def test_a_validation_split_with_only_zero_weights_on_one_side_is_refused(weights):
     model = make_model("full_batch")
@@ -59,6 +61,7 @@ def test_a_validation_split_with_only_zero_weights_on_one_side_is_refused(weight
         np.testing.assert_array_equal(variable, value)
 
 
+@pytest.mark.slow
 def test_fit_mixture_refuses():
     flow = make_model("full_batch").distribution
     before = [v.numpy() for v in flow.variables]
@@ -68,6 +71,7 @@ def test_fit_mixture_refuses():
         np.testing.assert_array_equal(variable, value)
 
 
+@pytest.mark.slow
 def test_some_batches_of_weight_zero_are_accepted():
     x = rows()
     sample_weight = np.repeat([0.0, 1.0], 200).astype(np.float32)

@@ -33,12 +33,14 @@ def select_components(verbose):
     gmnvp.select_components(X, [1, 2], criterion="held_out", verbose=verbose, **arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", [fit_density, select_components])
 def test_silent_by_default_and_with_zero(call, capsys):
     call(0)
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_fit_density_shows_mixtures_and_epochs(capsys, monkeypatch):
     module = importlib.import_module("tfp_gmnvp.density.fit_density")
     monkeypatch.setattr(module, "may_pay_off", lambda *args, **kwargs: True)
@@ -50,6 +52,7 @@ def test_fit_density_shows_mixtures_and_epochs(capsys, monkeypatch):
     assert "val_loss" in of_epochs[0]
 
 
+@pytest.mark.slow
 def test_select_components_shows_numbers_and_folds(capsys):
     select_components(1)
     lines = capsys.readouterr().out.splitlines()
@@ -76,6 +79,7 @@ def test_on_a_terminal_the_bar_stays_in_one_line(monkeypatch):
     assert last.startswith(f"trainings 2/2 [{'=' * 20}] - more")
 
 
+@pytest.mark.slow
 def test_no_warnings_of_retracing():
     messages = []
     handler = logging.Handler()

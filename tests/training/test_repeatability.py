@@ -20,11 +20,13 @@ def elsewhere():
     return run.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [7, 8])
 def test_the_same_seed_alone_gives_the_same_bits_in_another_process(elsewhere, seed):
     digest = repeated_run.digest(repeated_run.run(seed))
     assert (digest == elsewhere[0]) == (seed == 7)
 
 
+@pytest.mark.slow
 def test_global_random_states_are_not_touched(elsewhere):
     assert elsewhere[1] == "True"

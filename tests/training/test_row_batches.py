@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
+from tfp_gmnvp.training.data import rereading
 from tfp_gmnvp.training.data.row_batches import fit_by_rows, row_batches
 
 keras = tf.keras
@@ -26,12 +27,13 @@ def make_model(update=None):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"epochs": 2},
+        pytest.param({"epochs": 2}, marks=pytest.mark.one_keras),
         {"epochs": 2, "batch_size": 40, "sample_weight": np.linspace(0.5, 2.0, 95)},
-        {"batch_size": 20, "validation_split": 0.2},
+        pytest.param({"batch_size": 20, "validation_split": 0.2}, marks=pytest.mark.one_keras),
         {"epochs": 2, "steps_per_epoch": 3},
     ],
     ids=["plain", "weighted", "split", "steps"],
@@ -45,6 +47,7 @@ def test_memory_map_trains_as_an_array_does(x, arguments):
         np.testing.assert_allclose(actual[name], losses, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_evaluation_and_prediction(x):
     model, weights = make_model(), np.linspace(0.5, 2.0, 95)
     model.initialize_mixture(x)
@@ -105,6 +108,7 @@ def test_every_pass_has_a_new_shuffle_even_with_steps_per_epoch():
         epoch.assign(0)  # has no effect: the next pass may have begun already
 
 
+@pytest.mark.slow
 def test_an_epoch_of_as_many_steps_as_batches_is_a_pass(x):
     x, arguments = np.array(x), {"epochs": 3, "verbose": 0}
     expected, actual = make_model(), make_model()
@@ -114,6 +118,7 @@ def test_an_epoch_of_as_many_steps_as_batches_is_a_pass(x):
         np.testing.assert_array_equal(weight, other)
 
 
+@pytest.mark.slow
 def test_under_a_strategy_rows_are_shuffled_alike(x):
     arguments = {"epochs": 2, "batch_size": 20, "verbose": 0}
     expected = make_model().fit(np.array(x), **arguments).history["loss"]
@@ -123,13 +128,15 @@ def test_under_a_strategy_rows_are_shuffled_alike(x):
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
-def test_only_rows_that_are_trained_on_are_read(tmp_path):
+def test_only_rows_that_are_trained_on_are_read(tmp_path, monkeypatch):
     """Far more rows than fit in memory: a sparse file of one tebibyte."""
     path = tmp_path / "sparse"
     with open(path, "wb") as file:
         file.truncate(2**40)
     x = np.memmap(path, np.float32, "r", shape=(2**30, 256))
+    monkeypatch.setattr(rereading, "MOST_ENTRIES", 500 * 256)  # of the sample to start from
     model = gmnvp.FlowModel(
         gmnvp.gaussian_mixture_flow(
             256, 1, num_couplings=1, hidden_units=(4,), covariance_type="diag", seed=0

@@ -40,6 +40,7 @@ def nll(model, x):
     return -model.distribution.log_prob(x).numpy().mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "dtype"), [(floatx, "float16"), (policy, "float16"), (policy, "bfloat16")]
 )
@@ -54,6 +55,7 @@ def test_the_loss_keeps_its_digits_under_global_half_precision(setting, dtype):
         np.testing.assert_allclose(loss, nll(model, far), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_flow_in_float64_reports_in_float64():
     x = points().astype(np.float64)
     model = gmnvp.FlowModel(make_flow(dtype=tf.float64), seed=0)
@@ -62,6 +64,7 @@ def test_a_flow_in_float64_reports_in_float64():
     np.testing.assert_allclose(history["val_loss"], [nll(model, x)], rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_validation", [False, True])
 def test_an_evaluation_during_an_epoch_does_not_change_its_means(has_validation):
     other, seen = X[:30] + 1.0, []

@@ -38,6 +38,7 @@ def trained(update, learning_rate, radius, num_moves=20):
     return float(loss), float(tf.reduce_min(mixtures.mixture_parameters(flow.distribution).probs))
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 @pytest.mark.parametrize(
     "learning_rate, radius, highest", [(0.0, 3.0, 2.3), (1e-3, 3.0, 2.7), (0.0, 2.0, 3.0)]
@@ -48,6 +49,7 @@ def test_every_component_keeps_a_tenth_of_its_share(learning_rate, radius, highe
     assert loss < highest  # the entropy is 2.1
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_without_larger_step_sizes_components_die():
     loss, _ = trained(gmnvp.StepwiseEM(largest_step_size=0.0), 0.0, 3.0)
@@ -78,6 +80,7 @@ def part(mixture, current, z, sample_weight=None):
     return float(share_beyond_noise(departure(mixture, statistics, sample_weight)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical", "low_rank"])
 def test_share_beyond_noise_is_zero_for_noise_and_near_one_for_a_shift(covariance_type):
     current = parameters(covariance_type)

@@ -14,6 +14,7 @@ def model():
     return model
 
 
+@pytest.mark.slow
 def test_the_loss_is_that_of_the_batch_alone(model):
     for rows in (slice(0, 40), slice(40, 100)):
         expected = -model.distribution.log_prob(X[rows]).numpy().mean()

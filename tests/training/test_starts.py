@@ -47,6 +47,7 @@ def as_memory_map(x, path):
     return mapped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["array", "memory map", "data set", "sequence"])
 def test_the_start_samples_all_rows(form, tmp_path):
     x, which = sorted_clusters()
@@ -62,6 +63,7 @@ def test_the_start_samples_all_rows(form, tmp_path):
     assert adjusted_rand_score(which, found) == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["array", "data set"])
 def test_the_start_ignores_rows_of_weight_zero(form):
     x, _ = sorted_clusters(2)
@@ -76,6 +78,7 @@ def test_the_start_ignores_rows_of_weight_zero(form):
     np.testing.assert_allclose(mean, x[11_000:].mean(axis=0), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_act_norm_starts_from_the_same_rows():
     x = np.stack([np.arange(12_000.0), np.arange(12_000.0) % 7], axis=-1).astype(np.float32)
     weights = (np.arange(12_000) >= 11_000).astype(np.float32)
@@ -142,6 +145,7 @@ def clusters_of_unlike_units(seed, unit=1000.0, separation=6.0):
     return x.astype(np.float32), which
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance_type", ["full", "diag", "tied"])
 @pytest.mark.parametrize("unit", [1e3, 1e-6, 1e8])
 def test_clusters_are_found_in_any_units(unit, covariance_type):
@@ -183,6 +187,7 @@ def test_an_integer_weight_equals_copies_of_a_row_at_the_start(covariance_type):
         np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_images_start_from_a_sample_of_all_images():
     dark, bright = np.full([200, 4, 4, 1], 20.0), np.full([200, 4, 4, 1], 230.0)
@@ -194,13 +199,15 @@ def test_images_start_from_a_sample_of_all_images():
     assert 0.7 < z.std() < 1.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample_weight", [None, np.arange(40) % 2])
 def test_fit_initialises_the_normalisation_of_images(sample_weight):
     images = np.random.default_rng(0).uniform(0, 256, size=(40, 4, 4, 1)).astype(np.float32)
     arguments = {"num_filters": 4, "num_blocks": 1, "num_components": 2, "seed": 0}
     flow = gmnvp.image_flow([4, 4, 1], **arguments)
     model = gmnvp.FlowModel(flow, seed=0)
-    model.compile(tf.keras.optimizers.SGD(0.0), mixture_update=gmnvp.GradientUpdate())
+    update = gmnvp.GradientUpdate()
+    model.compile(tf.keras.optimizers.SGD(0.0), mixture_update=update, run_eagerly=True)
     model.fit(images, sample_weight=sample_weight, verbose=0)
     if sample_weight is not None:
         images = images[sample_weight > 0]

@@ -75,7 +75,7 @@ def assert_parameters_close(actual, expected, rtol=1e-4):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-5)
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("update", EACH_UPDATE)
 def test_fit_learns_and_reports_nats(x, update):
     model = make_model(x, UPDATES[update]())
     history = model.fit(x, epochs=8, batch_size=30, validation_data=x[:40], verbose=0).history
@@ -103,6 +103,7 @@ def test_the_optimizer_trains_the_mixture_under_gradient_update(x):
     assert len(model.trainable_variables) == len(model.distribution.trainable_variables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_summary_counts_every_parameter_once(x, update, capsys):
     model = make_model(x, UPDATES[update]())
@@ -143,6 +144,7 @@ def test_full_batch_em_with_frozen_bijector_is_em(x, weighted):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_full_batch_em_every_other_epoch_with_two_iterations(x):
     model = make_model(x, gmnvp.FullBatchEM(every=2, num_iterations=2), optimizer=frozen())
@@ -164,6 +166,7 @@ def test_stepwise_em_of_step_size_one_is_em_on_the_batch(x):
     assert_parameters_close(mixtures.mixture_parameters(model.distribution.distribution), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_stepwise_em_averages_statistics(x):
     eta = 0.3
@@ -185,6 +188,7 @@ def test_stepwise_em_averages_statistics(x):
     np.testing.assert_allclose(after.covariance, covariance, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_stepwise_em_ignores_batches_of_weight_zero(x):
     model = make_model(x, gmnvp.StepwiseEM(), optimizer=keras.optimizers.SGD(0.1))
@@ -195,6 +199,7 @@ def test_stepwise_em_ignores_batches_of_weight_zero(x):
         np.testing.assert_allclose(variable, value, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 @pytest.mark.parametrize("update", UPDATES)
 def test_integer_weights_are_repetitions(x, update):
@@ -216,6 +221,7 @@ def test_integer_weights_are_repetitions(x, update):
         np.testing.assert_allclose(u, v, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_arrays_and_data_sets_train_alike(x, update):
     weights = np.linspace(1.0, 2.0, len(x)).astype(np.float32)
@@ -232,12 +238,13 @@ def test_arrays_and_data_sets_train_alike(x, update):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [{"steps_per_execution": 3}, {"run_eagerly": True}, BY_XLA],
     ids=lambda arguments: next(iter(arguments)),
 )
-@pytest.mark.parametrize("update", ["stepwise", "gradient"])
+@pytest.mark.parametrize("update", EACH_UPDATE[1:])  # full-batch EM: test_keras_fit.py
 def test_ways_to_run_agree(x, update, arguments):
     fit = {"batch_size": 40, "epochs": 2, "shuffle": False, "verbose": 0}
     plain = make_model(x, UPDATES[update]())
@@ -247,6 +254,7 @@ def test_ways_to_run_agree(x, update, arguments):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_one_evaluation_of_each_conditioner_per_step(x):
     model = make_model(x, gmnvp.StepwiseEM())
@@ -258,6 +266,7 @@ def test_one_evaluation_of_each_conditioner_per_step(x):
     assert num_products == 3 * num_layers - 1 + of_mixture
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_the_first_fit_initialises_the_mixture_once(x):
     model = make_model(x, gmnvp.GradientUpdate(), optimizer=frozen())
@@ -270,6 +279,7 @@ def test_the_first_fit_initialises_the_mixture_once(x):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_initialisation_can_be_turned_off(x):
     flow = gmnvp.gaussian_mixture_flow(3, 2, num_couplings=1, hidden_units=(), seed=0)
@@ -281,6 +291,7 @@ def test_initialisation_can_be_turned_off(x):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_em_does_not_use_rows_of_validation_split(x):
     rows = np.concatenate([x, x[:30] + 100])
     model = make_model(x, gmnvp.FullBatchEM(), optimizer=frozen())
@@ -293,6 +304,7 @@ def test_em_does_not_use_rows_of_validation_split(x):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".weights.h5", ".ckpt"])
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_weights_are_loaded_and_training_continues(x, update, suffix, tmp_path):
@@ -317,6 +329,7 @@ def test_weights_are_loaded_and_training_continues(x, update, suffix, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_float64(x, update):
     keras.backend.set_floatx("float64")
@@ -329,6 +342,7 @@ def test_float64(x, update):
     assert np.isfinite(loss).all()
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_one_component_is_the_ordinary_real_nvp(x):
     model = make_model(x, num_components=1)
@@ -339,6 +353,7 @@ def test_one_component_is_the_ordinary_real_nvp(x):
     )
 
 
+@pytest.mark.slow
 def test_best_weights_are_restored(x):
     model = make_model(x, gmnvp.StepwiseEM(), optimizer=keras.optimizers.Adam(0.05))
     best = keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True)
@@ -350,6 +365,7 @@ def test_best_weights_are_restored(x):
     assert mean_nll(model, validation_data) == pytest.approx(min(history["val_loss"]), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_endless_data_set_with_steps(x):
     endless = tf.data.Dataset.from_tensor_slices(x).batch(40).repeat()
     model = make_model(x, gmnvp.FullBatchEM())
@@ -363,6 +379,7 @@ def test_data_that_can_be_read_only_once_is_refused(x):
         make_model(x).fit((batch for batch in [x]), verbose=0)
 
 
+@pytest.mark.slow
 def test_sequence_of_batches(x):
     class Batches(keras.utils.Sequence if hasattr(keras.utils, "Sequence") else object):
         def __len__(self):
@@ -397,6 +414,7 @@ def test_updates_say_what_is_wrong(build, name):
         build()
 
 
+@pytest.mark.slow
 def test_evaluation_is_weighted(x):
     model = make_model(x)
     weights = np.arange(len(x)) % 3

@@ -28,6 +28,7 @@ def checked(monkeypatch):
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_data_is_checked_once_for_all_epochs(checked, dtype):
     model, x = make_model("stepwise", "sgd"), points().astype(dtype)
@@ -37,6 +38,7 @@ def test_data_is_checked_once_for_all_epochs(checked, dtype):
     assert checked == ["x", "x of validation_data"]
 
 
+@pytest.mark.slow
 def test_rows_that_are_split_off_are_checked_with_the_others(checked):
     model = make_model("full_batch", "sgd")
     checked.clear()
@@ -44,6 +46,7 @@ def test_rows_that_are_split_off_are_checked_with_the_others(checked):
     assert checked == ["x"]
 
 
+@pytest.mark.slow
 def test_data_that_a_callback_evaluates_is_checked(checked):
     model = make_model("gradient", "sgd")
     bad = np.full([4, 3], np.nan, np.float32)
@@ -54,6 +57,7 @@ def test_data_that_a_callback_evaluates_is_checked(checked):
         model.fit(points(), validation_data=points(), callbacks=[callback], verbose=0)
 
 
+@pytest.mark.slow
 def test_after_fit_its_validation_data_is_checked_again(checked):
     model, validation = make_model("gradient", "sgd"), points(30, seed=1)
     model.fit(points(), validation_data=validation, verbose=0)
@@ -75,6 +79,7 @@ def test_signatures_are_those_of_keras():
             assert ours[parameter].default == theirs[parameter].default
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_the_sample_is_drawn_once(monkeypatch):
     calls = []
@@ -105,6 +110,7 @@ def test_number_of_steps(x, arguments, expected):
     assert num_steps(x, arguments) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 def test_only_a_long_training_is_compiled(monkeypatch):
     model = make_model("stepwise", "sgd", jit_compile="auto")

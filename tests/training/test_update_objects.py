@@ -36,6 +36,7 @@ def fit(model, x, **arguments):
     return model.fit(x, batch_size=30, shuffle=False, verbose=0, **arguments).history["loss"]
 
 
+@pytest.mark.slow
 @EACH_UPDATE
 def test_one_object_serves_two_models(update):
     shared = UPDATES[update]()
@@ -55,6 +56,7 @@ def pickled(update):
     return pickle.loads(pickle.dumps(update))
 
 
+@pytest.mark.slow
 @EACH_UPDATE
 def test_copies_contain_only_the_configuration(update):
     original = UPDATES[update]()
@@ -70,6 +72,7 @@ def test_copies_contain_only_the_configuration(update):
     np.testing.assert_array_equal(fit(make_model(other), points()), losses)
 
 
+@pytest.mark.slow
 def test_using_a_copy_does_not_change_the_models_state():
     model = make_model(UPDATES["stepwise"]())
     fit(model, points())

@@ -32,6 +32,7 @@ def loss(model, x=HELD_OUT):
     return model.evaluate(x, batch_size=len(x), verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("momentum", [0.5, 0.99])
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_final_weights_are_no_worse_than_the_last_validation(update, momentum):
@@ -40,6 +41,7 @@ def test_final_weights_are_no_worse_than_the_last_validation(update, momentum):
     assert loss(model) < history["val_loss"][-1] + 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("momentum", [0.8, 0.99])
 def test_the_mixture_fits_the_final_bijector(momentum):
     model = make_model("stepwise", adam(ema_momentum=momentum))
@@ -49,6 +51,7 @@ def test_the_mixture_fits_the_final_bijector(momentum):
     assert loss(model, points()) > before - 0.01
 
 
+@pytest.mark.slow
 def test_better_averages_become_the_final_weights():
     """Very large steps, so that the weights oscillate about their average."""
     model = make_model("stepwise", keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.95))
@@ -60,6 +63,7 @@ def test_better_averages_become_the_final_weights():
         np.testing.assert_array_equal(weight, average)
 
 
+@pytest.mark.slow
 def test_short_training_keeps_its_weights_and_warns():
     model, plain = (
         make_model("gradient", optimizer)
@@ -72,6 +76,7 @@ def test_short_training_keeps_its_weights_and_warns():
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_early_stopping_overrides_the_choice(update):
     model = make_model(update, adam(0.2))
@@ -80,6 +85,7 @@ def test_early_stopping_overrides_the_choice(update):
     assert loss(model) == pytest.approx(min(history["val_loss"]), abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("update", "arguments"),
     [
@@ -101,6 +107,7 @@ def test_averages_with_zero_momentum_change_nothing(update, arguments):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @only_keras_3
 @pytest.mark.parametrize("arguments", [{}, BY_XLA])
 def test_the_mixture_is_overwritten_with_the_bijector(arguments):
@@ -116,6 +123,7 @@ def test_the_mixture_is_overwritten_with_the_bijector(arguments):
         assert are_equal == [step == 1 or step % 2 == 0] * len(pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frequency", [1, 7])
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_every_overwrite_frequency(update, frequency):
@@ -128,6 +136,7 @@ def test_every_overwrite_frequency(update, frequency):
     assert loss(model, points()) > before - (0.3 if update == "gradient" else 0.01)
 
 
+@pytest.mark.slow
 @only_keras_3
 @pytest.mark.parametrize("swap_on_epoch", [False, True])
 @pytest.mark.parametrize("update", UPDATES)
@@ -151,6 +160,7 @@ def test_validation_uses_the_swapped_weights(update, swap_on_epoch, tmp_path):
         assert loss(model) == pytest.approx(min(history["val_loss"]), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_averages_start_from_the_initialised_mixture():
     """`compile` builds the averages before the mixture is initialised."""
     model = make_model("gradient", adam(ema_momentum=0.999))
@@ -159,6 +169,7 @@ def test_averages_start_from_the_initialised_mixture():
         np.testing.assert_array_equal(weight, average)
 
 
+@pytest.mark.slow
 def test_averages_continue_after_loading(tmp_path):
     model = make_model("stepwise", adam())
     fit(model)
@@ -174,6 +185,7 @@ def test_averages_continue_after_loading(tmp_path):
     assert np.isfinite(fit(again)["val_loss"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["generator", "sequence", "endless"])
 def test_data_of_other_kinds(kind):
     x = points()
