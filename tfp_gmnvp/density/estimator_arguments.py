@@ -28,7 +28,7 @@ def fit_settings(estimator, seed: int) -> FitSettings:
     Raises:
       ValueError: if one is out of range.
     """
-    check_choice("missing", estimator.missing, ["error"])
+    check_choice("missing", estimator.missing, ["allow", "error"])
     names = ("validation_fraction", "steps", "learning_rate", "weight_decay", "verbose")
     settings = FitSettings(seed, **{name: getattr(estimator, name) for name in names})
     number, kind = estimator.n_components, estimator.covariance_type

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tfp_gmnvp._shared import tables
 from tfp_gmnvp._shared.arguments import check_choice
-from tfp_gmnvp._shared.tables import Names
+from tfp_gmnvp._shared.tables import Names, is_table
+from tfp_gmnvp.density.columns import ColumnKinds, Real
 from tfp_gmnvp.density.estimator_input import (
     as_floats,
     check_features,
@@ -26,8 +27,10 @@ class EstimatorColumns(NamedTuple):
     """How a table becomes real numbers, and back.
 
     Attributes:
-      kinds: `ColumnKinds`, or `None` where all columns are real.
+      kinds: `ColumnKinds` that encode the table, or `None` where all columns are real numbers.
       names: of the columns that the density sees, or `None`.
+      described: `ColumnKinds`, whose `repr` gives the reason for each; `None` if none were sought.
+      missing: 'allow' or 'error', for NaN.
 
     #### Examples
 
@@ -35,41 +38,52 @@ class EstimatorColumns(NamedTuple):
     [[0.0, 0.0]]
     """
 
-    kinds: Any
+    kinds: ColumnKinds | None
     names: Names | None
+    described: ColumnKinds | None = None
+    missing: str = "error"
 
     @classmethod
-    def of_table(cls, columns, X, sample_weight=None) -> EstimatorColumns:
+    def of_table(cls, columns, X, sample_weight=None, missing: str = "error") -> EstimatorColumns:
         """The columns of a table that an estimator is to be fitted to.
 
         Args:
-          columns: `None` for real numbers, 'auto' to detect kinds, or kinds by name or number.
+          columns: `None` or 'auto' to detect kinds, 'real' for real numbers, or kinds by name or
+            number, where those of other columns are detected.
           X: the table.
           sample_weight: weights `[N]`, or `None`.
+          missing: 'allow' or 'error', for NaN.
 
         Raises:
-          ValueError: if `columns` is another word.
+          ValueError: if `columns` is another word, or X is not a table.
+          TypeError: if X does not hold numbers or text.
         """
-        if columns is None:
-            return cls(None, tables.column_names(X))
         if isinstance(columns, str):
-            check_choice("columns", columns, ["auto"])
-            columns = None
-        from tfp_gmnvp.density.columns import ColumnKinds
+            check_choice("columns", columns, ["auto", "real"])
+        if isinstance(columns, str) and columns == "real":
+            return cls(None, tables.column_names(X), None, missing)
+        rows = X if _holds_text(X) else as_floats(X, missing)
+        if not _holds_text(X):
+            check_size(rows.shape, 1, "FlowMixture")
+        declared = None if isinstance(columns, str) else columns
+        kinds = ColumnKinds.of_table(X if is_table(X) else rows, declared, sample_weight)
+        are_real = all(type(kind) is Real for kind in kinds.kinds)
+        names = tables.column_names(X) if are_real else tuple(kinds.names)
+        return cls(None if are_real else kinds, names, kinds, missing)
 
-        kinds = ColumnKinds.of_table(X, columns, sample_weight)
-        return cls(kinds, tuple(kinds.names))
-
-    def encode(self, X, seed: int) -> np.ndarray:
-        """The table as real numbers.
+    def encode(self, X, seed: int | None) -> np.ndarray:
+        """The table as real numbers, NaN where an entry is missing.
 
         Args:
           X: the table `[N, D]`.
-          seed: of the noise in discrete columns.
+          seed: of the noise in discrete columns; `None` for the middle of each cell.
         """
-        rows = as_floats(X) if self.kinds is None else np.asarray(self.kinds.encode(X, seed))
-        if self.kinds is not None:
-            check_nothing_missing(rows, self.names)
+        if self.kinds is None:
+            rows = as_floats(X, self.missing)
+        else:
+            rows = self.kinds.encode(X, seed)
+            if self.missing == "error":
+                check_nothing_missing(rows, self.names)
         check_size(rows.shape, 1, "FlowMixture")
         return rows
 
@@ -102,23 +116,22 @@ class EstimatorColumns(NamedTuple):
           X: the table.
           rows: the table, encoded.
         """
-        return rows.shape[1] if self.kinds is None else int(np.shape(X)[1])
+        return rows.shape[1]
 
-    def checked(self, estimator, X, seed: int) -> np.ndarray:
-        """A table as real numbers, if it has the columns of that of `fit`.
+    def checked(self, estimator, X) -> np.ndarray:
+        """A table as real numbers, discrete ones in the middle of their cells.
 
         Args:
-          estimator: a fitted one.
+          estimator: a fitted one, whose columns the table must have.
           X: the table.
-          seed: of the noise in discrete columns.
 
         Raises:
           ValueError: if it has other columns, or is not finite.
         """
         if self.kinds is not None:
-            check_features(estimator, X, int(np.shape(X)[1]))
-            return self.encode(X, seed)
-        rows = self.encode(X, seed)
+            check_features(estimator, X, _width(X))
+            return self.encode(X, None)
+        rows = self.encode(X, None)
         check_features(estimator, X, rows.shape[1])
         return rows
 
@@ -144,6 +157,21 @@ class EstimatorColumns(NamedTuple):
         """Raises a `ValueError` if the flow alone is not the density of the table."""
         if self.kinds is not None:
             raise ValueError(
-                "`export` writes the flow, which sees encoded columns: it requires `columns=None`. "
+                "`export` writes the flow, which sees encoded columns: it requires `columns='real'`. "
                 "`save` writes all of it."
             )
+
+
+def _holds_text(X) -> bool:
+    """Whether entries may be text, which is no error here."""
+    if is_table(X):
+        return True
+    array = np.asarray(X) if not hasattr(X, "toarray") else np.zeros(0)
+    return array.dtype.kind in "US" or (
+        array.dtype.kind == "O" and any(isinstance(entry, str) for entry in array.ravel())
+    )
+
+
+def _width(X) -> int:
+    shape = np.shape(X)
+    return int(shape[1]) if len(shape) == 2 else -1

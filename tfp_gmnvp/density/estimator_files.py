@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_gmnvp.density import fit_files
+from tfp_gmnvp.density.columns import ColumnKinds
 from tfp_gmnvp.density.density_fit import DensityFit
 from tfp_gmnvp.density.estimator_columns import EstimatorColumns
 from tfp_gmnvp.flows.configuration import serialized
@@ -28,7 +29,8 @@ def write(path: str | os.PathLike, estimator) -> None:
     """
     params = estimator.get_params()
     params["random_state"] = estimator._seed
-    kinds, names = estimator._columns
+    columns = estimator._columns
+    described, names = columns.described, columns.names
     features = getattr(estimator, "feature_names_in_", None)
     state = {
         "params": {name: _plain(name, value) for name, value in params.items()},
@@ -37,7 +39,9 @@ def write(path: str | os.PathLike, estimator) -> None:
         "n_features_in": int(estimator.n_features_in_),
         "feature_names_in": None if features is None else list(features),
         "names": None if names is None else list(names),
-        "kinds": None if kinds is None else _plain("columns", kinds.get_config()),
+        "kinds": None if described is None else _plain("columns", described.get_config()),
+        "encodes": columns.kinds is not None,
+        "missing": columns.missing,
         "fit": estimator.fit_.get_state(),
     }
     fit_files.write(path, type(estimator).__name__, state, estimator.model_)
@@ -57,7 +61,9 @@ def read(path: str | os.PathLike, cls: type):
     if state["feature_names_in"] is not None:
         estimator.feature_names_in_ = np.array(state["feature_names_in"], dtype=object)
     names = None if state["names"] is None else tuple(state["names"])
-    estimator._columns = EstimatorColumns(_kinds(state["kinds"]), names)
+    described = _kinds(state["kinds"])
+    kinds = described if state["encodes"] else None
+    estimator._columns = EstimatorColumns(kinds, names, described, state["missing"])
     estimator._seed, estimator._num_seen = state["seed"], state["num_seen"]
     return estimator
 
@@ -65,8 +71,6 @@ def read(path: str | os.PathLike, cls: type):
 def _kinds(config):
     if config is None:
         return None
-    from tfp_gmnvp.density.columns import ColumnKinds
-
     return ColumnKinds.from_config(_restored(config))
 
 

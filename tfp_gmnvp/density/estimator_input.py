@@ -22,11 +22,12 @@ __all__ = [
 _MOST_NAMES = 5
 
 
-def as_floats(X, name: str = "X") -> np.ndarray:
+def as_floats(X, missing: str = "error", *, name: str = "X") -> np.ndarray:
     """Returns a table as an array in float64.
 
     Args:
       X: an array, a list or a table `[N, D]`.
+      missing: 'allow' or 'error', for NaN.
       name: its name in errors.
 
     Returns:
@@ -34,7 +35,7 @@ def as_floats(X, name: str = "X") -> np.ndarray:
 
     Raises:
       TypeError: if it is sparse, or does not hold numbers.
-      ValueError: if it is complex, has another rank, or holds NaN or infinity.
+      ValueError: if it is complex, has another rank, or holds infinity, or NaN that is an error.
 
     #### Examples
 
@@ -53,7 +54,8 @@ def as_floats(X, name: str = "X") -> np.ndarray:
     array = array.astype(np.float64)
     if array.ndim != 2:
         raise ValueError(_of_rank(array.ndim, name))
-    check_nothing_missing(array, names, name)
+    present = np.where(np.isnan(array), 0.0, array) if missing == "allow" else array
+    check_nothing_missing(present, names, name)
     return array
 
 

@@ -20,15 +20,18 @@ from tfp_gmnvp.density.estimator_arguments import (
     whole_seed,
 )
 from tfp_gmnvp.density.estimator_columns import EstimatorColumns
-from tfp_gmnvp.density.estimator_input import remember_features
+from tfp_gmnvp.density.estimator_input import check_nothing_missing, remember_features
 from tfp_gmnvp.density.fit_density import fit_table
 from tfp_gmnvp.density.incremental import add_rows
+from tfp_gmnvp.density.missing.rows import impute, observed_log_prob
 from tfp_gmnvp.density.rows import effective_weights
 from tfp_gmnvp.density.sklearn_interface import Estimator, as_container, not_fitted_error
 from tfp_gmnvp.flows import on_arrays
 from tfp_gmnvp.training.num_parameters import num_parameters
 
 __all__ = ["FlowMixture"]
+
+_NUM_DRAWS = 64  # of missing entries, for responsibilities
 
 
 class FlowMixture(Estimator):
@@ -55,7 +58,7 @@ class FlowMixture(Estimator):
       keeps_flow_: whether the density is that flow.
       history_: the losses of each epoch, by name.
       n_iter_: number of epochs.
-      columns_: the kinds of the columns and why they are these, or `None` for real numbers.
+      columns_: the kinds of the columns and why they are these; `None` for `columns='real'`.
       n_features_in_: D.
       feature_names_in_: names of the columns `[D]`, if `fit` had a table with names.
 
@@ -77,7 +80,7 @@ class FlowMixture(Estimator):
         covariance_type: str | Sequence[str] = "auto",
         coupling: str | CouplingTransform = "affine",
         columns: Mapping | str | None = None,
-        missing: str = "error",
+        missing: str = "allow",
         validation_fraction: float = 0.2,
         steps: int = 3000,
         learning_rate: float | None = None,
@@ -102,9 +105,10 @@ class FlowMixture(Estimator):
             for the first three.
           coupling: 'affine', 'spline' or a `CouplingTransform`; see `real_nvp`. The flow of a
             single column is a spline.
-          columns: kinds of columns by name or number, such as `{"age": "integer"}`, where those of
-            others are detected; 'auto' to detect all; `None` for real numbers in all of them.
-          missing: 'error' to refuse NaN.
+          columns: kinds of columns by name or number, such as `{"age": "integer"}`; see
+            `ColumnKinds.of_table`. Kinds of other columns are detected by dtype, bounds and ties:
+            `columns_` says why. `None` or 'auto' to detect all, 'real' for real numbers alone.
+          missing: 'allow' for NaN as a missing entry, 'error' to refuse it.
           validation_fraction: see `fit_density`.
           steps: see `fit_density`.
           learning_rate: see `fit_density`.
@@ -154,15 +158,16 @@ class FlowMixture(Estimator):
           The estimator.
 
         Raises:
-          ValueError: if X is not `[N, D]` and finite, or a parameter or weight is out of range.
-          TypeError: if X does not hold numbers.
+          ValueError: if X is not `[N, D]`, a value is not of its column's kind, or a parameter or
+            weight is out of range.
+          TypeError: if X holds neither numbers nor text.
 
         Warns:
           DegenerateDataWarning: see `fit_density`.
         """
         seed = whole_seed(self.random_state)
         settings, options = fit_settings(self, seed), flow_options(self)
-        columns = EstimatorColumns.of_table(self.columns, X, sample_weight)
+        columns = EstimatorColumns.of_table(self.columns, X, sample_weight, self.missing)
         rows = columns.encode(X, seed)
         weight = checked_weights(sample_weight, len(rows), 2)
         check_rows_for_components(self, len(rows) if weight is None else (weight > 0).sum())
@@ -195,9 +200,13 @@ class FlowMixture(Estimator):
         return self
 
     def score_samples(self, X) -> np.ndarray:
-        """Computes log p(x) of each row, `[N]`, in nats."""
+        """Computes log p(x) of each row, `[N]`, in nats.
+
+        It is the log-probability of discrete columns times the density of continuous ones. Of a row
+        with missing entries it is that of the others.
+        """
         rows = self._rows(X)
-        return self._columns.log_prob(self.fit_.log_prob, rows, X, self._seed)
+        return self._columns.log_prob(self._log_prob_of_rows, rows, X, self._seed)
 
     def score(self, X, y=None, sample_weight=None) -> float:
         """Computes the mean of log p(x) in nats, weighted where there are weights."""
@@ -210,9 +219,18 @@ class FlowMixture(Estimator):
         return np.argmax(self.predict_proba(X), axis=1)
 
     def predict_proba(self, X) -> np.ndarray:
-        """Computes the responsibilities p(k | x), `[N, K]`."""
+        """Computes the responsibilities p(k | x), `[N, K]`.
+
+        Discrete columns count as the middle of their cells. Of a row with missing entries they are
+        the mean over draws of these.
+        """
         rows = self._rows(X)
-        return on_arrays.responsibilities(self.flow_, on_arrays.as_points(self.flow_, rows))
+        if not np.isnan(rows).any():
+            return on_arrays.responsibilities(self.flow_, on_arrays.as_points(self.flow_, rows))
+        draws = impute(self.flow_, rows, _NUM_DRAWS, seed=self._seed)
+        points = on_arrays.as_points(self.flow_, draws.reshape(-1, rows.shape[1]))
+        probs = on_arrays.responsibilities(self.flow_, points)
+        return probs.reshape(_NUM_DRAWS, len(rows), -1).mean(axis=0)
 
     def fit_predict(self, X, y=None, sample_weight=None) -> np.ndarray:
         """Fits, and finds the most likely component of each row, `[N]`."""
@@ -244,9 +262,36 @@ class FlowMixture(Estimator):
         rows = on_arrays.forward(self.flow_, z.astype(self.flow_.dtype.as_numpy_dtype))
         return self._columns.decode(rows), components
 
-    def transform(self, X):
-        """Computes the latents z = f(x), `[N, D]`."""
+    def impute(self, X, num_samples: int = 1, *, random_state=None):
+        """Draws the missing entries of each row from their density given the others.
+
+        Args:
+          X: a table with the columns of `fit`, NaN where an entry is missing.
+          num_samples: draws of each row.
+          random_state: as of the estimator, which is used if this is `None`.
+
+        Returns:
+          A table like X without missing entries; a list of `num_samples` tables for more than one.
+
+        Raises:
+          ValueError: if `num_samples` is below one, or X has other columns.
+
+        Warns:
+          PoorSamplesWarning: see `tfp_gmnvp.impute`.
+        """
         rows = self._rows(X)
+        seed = whole_seed(self.random_state if random_state is None else random_state)
+        draws = impute(self.flow_, rows, num_samples, seed=seed)
+        tables = [self._columns.decode(draw) for draw in draws]
+        return tables[0] if num_samples == 1 else tables
+
+    def transform(self, X):
+        """Computes the latents z = f(x), `[N, D]`, of complete rows.
+
+        Discrete columns count as the middle of their cells.
+        """
+        rows = self._rows(X)
+        check_nothing_missing(rows, self._columns.names)
         z = on_arrays.inverse(self.flow_, on_arrays.as_points(self.flow_, rows))
         return as_container(self, z, X)
 
@@ -363,7 +408,13 @@ class FlowMixture(Estimator):
     def _rows(self, X) -> np.ndarray:
         """A table with the columns of training, as real numbers `[N, D]`."""
         self._check_fitted()
-        return self._columns.checked(self, X, self._seed)
+        return self._columns.checked(self, X)
+
+    def _log_prob_of_rows(self, rows) -> np.ndarray:
+        """log p of encoded rows, `[N]`, of what is observed of each."""
+        if not np.isnan(rows).any():
+            return self.fit_.log_prob(rows)
+        return observed_log_prob(self.flow_, rows, seed=self._seed).estimate
 
     def _weighted(self, X, sample_weight):
         log_prob = self.score_samples(X)

@@ -125,7 +125,9 @@ class Estimator:
             estimator_type="density_estimator",
             target_tags=TargetTags(required=False),
             transformer_tags=TransformerTags(preserves_dtype=[]),
-            input_tags=InputTags(),
+            input_tags=InputTags(
+                allow_nan=getattr(self, "missing", "error") == "allow", string=True
+            ),
         )
 
     def __repr__(self):

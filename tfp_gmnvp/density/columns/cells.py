@@ -24,7 +24,8 @@ def integrate(
         log of the integral over (0, 1)^J of exp(log_integrand(row, u)) du
 
     J = 1: Gauss-Legendre quadrature. The error is the difference from half as many nodes.
-    J > 1: a lattice of points, shifted at random eight times for each row, independently (Cranley
+    J > 1: a lattice of points, shifted at random eight times, for all rows alike, so that the value of
+    a row does not depend on the others (Cranley
     and Patterson 1976, "Randomization of number theoretic methods for multiple integration"), and
     folded by u -> 1 - |2u - 1| (Hickernell 2002, "Obtaining O(N^(-2+e)) convergence for lattice
     quadrature rules"). The standard error is that of the eight means.
@@ -48,12 +49,13 @@ def integrate(
     [0.333333, 0.333333]
     """
     rule = (_one_point, _quadrature)[num_dimensions] if num_dimensions < 2 else _shifted_lattice
-    rng = np.random.default_rng(seed)
     size = max(1, _MOST_POINTS // (1 if not num_dimensions else num_draws))
     parts = []
     for start in range(0, num_rows, size):
         rows = slice(start, min(start + size, num_rows))
-        parts.append(rule(log_integrand, rows, num_dimensions, num_draws, rng))
+        parts.append(
+            rule(log_integrand, rows, num_dimensions, num_draws, np.random.default_rng(seed))
+        )
     estimate, error = (np.concatenate(part) for part in zip(*parts, strict=True))
     return estimate, error
 
@@ -81,8 +83,9 @@ def _shifted_lattice(log_integrand, rows, num_dimensions, num_draws, rng):
     num_shifts = min(_NUM_SHIFTS, num_draws // 2)
     num_points, num_rows = num_draws // num_shifts, rows.stop - rows.start
     points = _lattice(num_points, num_dimensions)
-    shifts = rng.uniform(size=[num_shifts, 1, num_rows, num_dimensions])
-    u = np.mod(points[:, np.newaxis] + shifts, 1.0).reshape([-1, num_rows, num_dimensions])
+    shifts = rng.uniform(size=[num_shifts, 1, 1, num_dimensions])
+    u = np.mod(points[:, np.newaxis] + shifts, 1.0).reshape([-1, 1, num_dimensions])
+    u = np.broadcast_to(u, [len(u), num_rows, num_dimensions])
     values = log_integrand(rows, np.clip(1 - np.abs(2 * u - 1), NEAREST, 1 - NEAREST))
     values = values.reshape([num_shifts, num_points, num_rows])
     means = np.logaddexp.reduce(values, axis=1) - np.log(num_points)

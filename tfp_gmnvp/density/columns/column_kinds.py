@@ -123,7 +123,7 @@ class ColumnKinds:
 
         Args:
           X: a table with the columns of the first one.
-          seed: whole number, or several, of the noise.
+          seed: whole number, or several, of the noise; `None` for the middle of each cell.
 
         Returns:
           z `[N, D]` in float64, NaN where missing.
@@ -138,8 +138,9 @@ class ColumnKinds:
         [[4.0], [nan]]
         """
         x = self._numbers(X)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0 if seed is None else seed)
         u = [kind.noise(rng, len(x)) for kind in self.kinds if kind.is_discrete]
+        u = np.full_like(u, 0.5) if seed is None else u
         return rows.place(self.kinds, x, np.reshape(u, [-1, len(x)]).T)[0]
 
     def decode(self, Z):
