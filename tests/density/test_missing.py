@@ -355,3 +355,15 @@ def test_without_steps_the_density_is_the_exact_mixture():
 def test_arguments_are_checked(change, arguments, error, said):
     with pytest.raises(error, match=said):
         fit_with_missing(change(incomplete()), seed=0, **arguments)
+
+
+def test_complete_rows_are_likely_though_few_were_seen_whole():
+    # Eight columns of rank three but for a little noise: few rows show all of a narrow direction.
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=[200, 3]) @ rng.normal(size=[3, 8]) + 0.05 * rng.normal(size=[200, 8])
+    train, test = x[:120].copy(), x[120:]
+    train[rng.uniform(size=train.shape) < 0.3] = np.nan
+    fit = fit_with_missing(train, num_components=[1, 2], covariance_types=["full"], steps=0, seed=0)
+    assert fit.mixture.shrinkage > 0
+    loss = -observed_log_prob(fit.model.flow, test, seed=0).estimate
+    assert loss.mean() - np.median(loss) < 0.3 * np.abs(np.median(loss)) + 1.0

@@ -47,6 +47,9 @@ keras = tf.keras
 _FEWEST_ROWS_FOR_A_FLOW = 150
 _MOST_ROWS_TO_CHOOSE_BY = 2000
 _NUM_FOLDS, _NUM_STARTS = 3, 4
+# Where columns all but follow from others, few rows have all of them, so that the observed entries
+# of held-out rows do not tell whether a covariance is too narrow: each has a prior.
+_SHRINKAGES = (0.1, 0.3, 1.0)
 _SAMPLES_OF_LOSS, _SAMPLES_OF_GAIN = 50, 500
 _OF_MIXTURE = ("dtype", "name", "reparameterize")
 
@@ -98,7 +101,8 @@ def fit_with_missing(
     """Fits a density to a table in which NaN means missing, at random.
 
     1. A mixture is chosen by the held-out likelihood of what is observed, and fitted by exact EM to
-       the standardised rows but for those set aside for validation.
+       the standardised rows but for those set aside for validation. Full covariances have a prior:
+       in directions that several columns share, few rows are observed whole.
     2. A flow starts as the identity over it, and trains on completed rows. The gradient of
        log p(x_o) is the mean over p(x_u | x_o) of that of log p(x_o, x_u) (Fisher's identity), so
        each incomplete row has several imputations, which follow the flow by a Markov chain.
@@ -241,10 +245,12 @@ def _filled_by_column(x, rng):
 def _choose(run: _Run, num_components, covariance_types) -> MixtureCandidate:
     z = run.z[-_MOST_ROWS_TO_CHOOSE_BY:]
     progress = Progress("mixtures", 3 * len(num_components) * len(covariance_types), run.verbose)
+    with_prior = {"shrinkages": _SHRINKAGES} if np.isnan(z).any() else {}
     best, *_ = choose_mixture(
         z,
         num_components,
         covariance_types=covariance_types,
+        **with_prior,
         num_folds=_NUM_FOLDS,
         seed=run.seed,
         report=progress.advance,
