@@ -26,7 +26,7 @@ from tfp_gmnvp.density.conditional_density import given, marginal
 from tfp_gmnvp.density.density_fit import DensityFit
 from tfp_gmnvp.density.fit_density import fit_density
 from tfp_gmnvp.density.flow_mixture import FlowMixture
-from tfp_gmnvp.density.missing.fit import IncompleteFit, fit_with_missing
+from tfp_gmnvp.density.missing.fit import fit_with_missing
 from tfp_gmnvp.density.missing.importance import PoorSamplesWarning
 from tfp_gmnvp.density.missing.rows import impute, observed_log_prob
 from tfp_gmnvp.density.table_density import TableDensity
@@ -79,7 +79,6 @@ __all__ = [
     "FlowModel",
     "FullBatchEM",
     "GradientUpdate",
-    "IncompleteFit",
     "LULinear",
     "MixtureFit",
     "MixtureUpdate",

@@ -40,6 +40,8 @@ class DensityFit:
         none.
       candidates: the kinds of mixtures that were tried, with their held-out scores, the best first.
       rows: up to 1,000 rows of the data for `plot`; files do not hold them.
+      refreshes: how well the imputations of missing entries moved after each epoch, see `Refresh`;
+        files do not hold them.
 
     #### Examples
 
@@ -63,6 +65,7 @@ class DensityFit:
     at_floor: tuple[int, ...] = ()
     candidates: tuple[MixtureCandidate, ...] = ()
     rows: np.ndarray | None = None
+    refreshes: tuple = ()
 
     @property
     def flow(self) -> tfd.TransformedDistribution:

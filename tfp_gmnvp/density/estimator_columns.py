@@ -157,8 +157,8 @@ class EstimatorColumns(NamedTuple):
         """Raises a `ValueError` if the flow alone is not the density of the table."""
         if self.kinds is not None:
             raise ValueError(
-                "`export` writes the flow, which sees encoded columns: it requires `columns='real'`. "
-                "`save` writes all of it."
+                "`export` writes the flow, which sees encoded columns: it requires "
+                "`columns='real'`. `save` writes all of it."
             )
 
 

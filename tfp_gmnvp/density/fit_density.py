@@ -22,6 +22,7 @@ from tfp_gmnvp.density.density_fit import DensityFit
 from tfp_gmnvp.density.fit_settings import FitSettings
 from tfp_gmnvp.density.flow_gain import may_pay_off
 from tfp_gmnvp.density.flow_training import gain_of_rows, train_flow
+from tfp_gmnvp.density.missing.fit import fit_incomplete_table
 from tfp_gmnvp.density.mixture_candidates import (
     COVARIANCE_FLOOR,
     MixtureCandidate,
@@ -157,7 +158,7 @@ def fit_table(
     """Fits a density to rows; see `fit_density`, of which this is the code.
 
     Args:
-      x: rows `[N, D]`, finite numbers.
+      x: rows `[N, D]`, finite numbers, or NaN where an entry is missing.
       y: see `fit_density`.
       sample_weight: see `fit_density`.
       settings: of the choice and the training.
@@ -174,6 +175,12 @@ def fit_table(
     check_settings(settings)
     sample_weight = checked_weights(sample_weight, len(x), fewest_rows)
     y = checked_component_labels(y, len(x))
+    if np.isnan(x).any():
+        is_there = ~np.isnan(x).all(axis=1)
+        x, sample_weight, y = (None if a is None else a[is_there] for a in (x, sample_weight, y))
+    if np.isnan(x).any():
+        rows = _repeated(x, sample_weight, y)
+        return fit_incomplete_table(rows, settings, flow_arguments, names=names)
     table = DistinctRows.of_table(x, sample_weight, y)
     settings, plan, num_validation = _planned(table, settings, flow_arguments)
     is_degenerate = degenerate_data.warn_if_degenerate(x, names=names, sample_weight=sample_weight)
@@ -185,6 +192,21 @@ def fit_table(
         degenerate_data.warn_of(_FLOOR.format(", ".join(map(str, fit.at_floor))))
     columns.remember(fit.model.distribution, columns.Columns(names))
     return fit
+
+
+def _repeated(x, sample_weight, y):
+    """Rows with missing entries, as often as their weights say."""
+    if y is not None:
+        raise ValueError("`y` must be `None` with missing entries: their rows take no labels.")
+    if sample_weight is None:
+        return x
+    counts = np.round(sample_weight).astype(np.int64)
+    if not np.array_equal(counts, sample_weight):
+        raise ValueError(
+            "`sample_weight` must hold whole numbers where entries are missing: a row counts as "
+            "often as its weight says."
+        )
+    return np.repeat(x, counts, axis=0)
 
 
 def _planned(table: DistinctRows, settings: FitSettings, flow_arguments):

@@ -24,11 +24,11 @@ def integrate(
         log of the integral over (0, 1)^J of exp(log_integrand(row, u)) du
 
     J = 1: Gauss-Legendre quadrature. The error is the difference from half as many nodes.
-    J > 1: a lattice of points, shifted at random eight times, for all rows alike, so that the value of
-    a row does not depend on the others (Cranley
-    and Patterson 1976, "Randomization of number theoretic methods for multiple integration"), and
-    folded by u -> 1 - |2u - 1| (Hickernell 2002, "Obtaining O(N^(-2+e)) convergence for lattice
-    quadrature rules"). The standard error is that of the eight means.
+    J > 1: a lattice of points, shifted at random eight times (Cranley and Patterson 1976,
+    "Randomization of number theoretic methods for multiple integration"), and folded by
+    u -> 1 - |2u - 1| (Hickernell 2002, "Obtaining O(N^(-2+e)) convergence for lattice quadrature
+    rules"). The standard error is that of the eight means. The shifts are those of all rows, so
+    that the value of a row does not depend on others.
 
     Args:
       log_integrand: takes a slice of rows of length n and points `[M, n, J]`; returns `[M, n]`.

@@ -11,14 +11,16 @@ import tensorflow as tf
 from tfp_gmnvp import em, mixtures
 from tfp_gmnvp._shared import tables
 from tfp_gmnvp._shared.arguments import check_whole_number
+from tfp_gmnvp._shared.tables import Names
 from tfp_gmnvp.bijectors import SinglePassChain
 from tfp_gmnvp.density.arguments import (
     check_flow_arguments,
     check_settings,
     checked_num_validation,
 )
+from tfp_gmnvp.density.density_fit import DensityFit
+from tfp_gmnvp.density.fit_settings import FitSettings
 from tfp_gmnvp.density.missing.callbacks import CompletedTable, ObservedLoss, RefreshImputations
-from tfp_gmnvp.density.missing.chains import Refresh
 from tfp_gmnvp.density.missing.mixtures import TableMixture
 from tfp_gmnvp.density.missing.rows import observed_log_prob
 from tfp_gmnvp.density.missing.standardized import StandardizedFlow
@@ -40,11 +42,12 @@ from tfp_gmnvp.training.mixture_updates.fit_mixture import fit_mixture
 from tfp_gmnvp.training.model import FlowModel
 from tfp_gmnvp.training.progress import EpochProgress, Progress, without_retracing_warnings
 
-__all__ = ["IncompleteFit", "fit_with_missing"]
+__all__ = ["fit_incomplete_table", "fit_with_missing"]
 
 keras = tf.keras
 
 _FEWEST_ROWS_FOR_A_FLOW = 150
+_MOST_ROWS_TO_SHOW = 1000
 _MOST_ROWS_TO_CHOOSE_BY = 2000
 _NUM_FOLDS, _NUM_STARTS = 3, 4
 # Where columns all but follow from others, few rows have all of them, so that the observed entries
@@ -52,36 +55,6 @@ _NUM_FOLDS, _NUM_STARTS = 3, 4
 _SHRINKAGES = (0.1, 0.3, 1.0)
 _SAMPLES_OF_LOSS, _SAMPLES_OF_GAIN = 50, 500
 _OF_MIXTURE = ("dtype", "name", "reparameterize")
-
-
-class IncompleteFit(NamedTuple):
-    """What `fit_with_missing` found.
-
-    Attributes:
-      model: the trained model; the density is `model.distribution`.
-      mixture: the kind of mixture that was chosen.
-      gain: of the trained flow over the mixture that it started from, in the log-density of what is
-        observed of the validation rows, in nats per row, with its standard error; zero, both,
-        where no flow was trained.
-      keeps_flow: whether the gain was beyond chance. If not, the density is the mixture.
-      history: the losses of each epoch, `loss` of the completed and `val_loss` of the observed
-        entries; of none, where no flow was trained.
-      at_floor: as of `DensityFit`.
-      refreshes: how well the imputations moved after each epoch; see `Refresh`.
-
-    #### Examples
-
-    >>> IncompleteFit._fields[:4]
-    ('model', 'mixture', 'gain', 'keeps_flow')
-    """
-
-    model: FlowModel
-    mixture: MixtureCandidate
-    gain: MonteCarloEstimate
-    keeps_flow: bool
-    history: dict[str, list[float]]
-    at_floor: tuple[int, ...] = ()
-    refreshes: tuple[Refresh, ...] = ()
 
 
 def fit_with_missing(
@@ -97,7 +70,7 @@ def fit_with_missing(
     verbose: int | str = 0,
     seed: int,
     **flow_arguments,
-) -> IncompleteFit:
+) -> DensityFit:
     """Fits a density to a table in which NaN means missing, at random.
 
     1. A mixture is chosen by the held-out likelihood of what is observed, and fitted by exact EM to
@@ -125,7 +98,7 @@ def fit_with_missing(
       **flow_arguments: as of `fit_density`.
 
     Returns:
-      An `IncompleteFit`.
+      A `DensityFit`; its gain is in the log-density of what is observed of the validation rows.
 
     Raises:
       ValueError: if x is not `[N, D]` or too small, a column has no two different entries, or an
@@ -146,31 +119,69 @@ def fit_with_missing(
     (False, 1)
     """
     names = tables.column_names(x)
-    x = _checked(x, names)
-    check_settings(
-        steps=max(1, steps) if isinstance(steps, int) else steps,
-        seed=seed,
-        verbose=verbose,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-    )
     check_whole_number("steps", steps, 0)
     check_whole_number("num_imputations", num_imputations)
-    kinds = check_candidates(num_components, covariance_types, min(len(x), _MOST_ROWS_TO_CHOOSE_BY))
-    num_validation = checked_num_validation(len(x), validation_fraction, kinds[0][-1])
-    coupling = flow_arguments.get("coupling", "affine")
-    plan = training_plan(len(x) - num_validation, max(1, steps), coupling)
-    plan = plan.with_changes(learning_rate=learning_rate, weight_decay=weight_decay)
-    check_flow_arguments(fit_with_missing, x.shape[1], flow_arguments, plan.flow_arguments)
-    plan = plan._replace(flow_arguments={**plan.flow_arguments, **flow_arguments})
-    rng = np.random.default_rng(seed)
+    settings = FitSettings(
+        seed=seed,
+        num_components=num_components,
+        covariance_types=covariance_types,
+        validation_fraction=validation_fraction,
+        steps=max(1, steps),
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        verbose=verbose,
+    )
+    options = {"num_imputations": num_imputations, "trains": steps > 0}
+    return fit_incomplete_table(
+        checked_incomplete(x), settings, flow_arguments, names=names, **options
+    )
+
+
+def fit_incomplete_table(
+    x: np.ndarray,
+    settings: FitSettings,
+    flow_arguments: dict,
+    *,
+    names: Names | None = None,
+    num_imputations: int = 4,
+    trains: bool = True,
+) -> DensityFit:
+    """Fits a density to rows with missing entries; see `fit_with_missing`, whose code this is.
+
+    Args:
+      x: rows `[N, D]`, NaN where an entry is missing.
+      settings: of the choice and the training.
+      flow_arguments: of `gaussian_mixture_flow`, in place of the plan's.
+      names: of the columns, or `None`.
+      num_imputations: of each incomplete row.
+      trains: whether a flow may be trained.
+    """
+    x = _checked(x, names)
+    check_settings(settings)
+    kinds = check_candidates(
+        settings.num_components,
+        settings.covariance_types,
+        min(len(x), _MOST_ROWS_TO_CHOOSE_BY),
+        settings.points_each,
+    )
+    num_validation = checked_num_validation(len(x), settings.validation_fraction, kinds[0][-1])
+    coupling, event_size = flow_arguments.get("coupling", "affine"), x.shape[1]
+    plan = training_plan(len(x) - num_validation, settings.steps, coupling, event_size)
+    plan = plan.with_changes(
+        learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    check_flow_arguments(fit_with_missing, event_size, flow_arguments, plan.flow_arguments)
+    plan = plan.with_flow_arguments(flow_arguments, event_size)
+    rng = np.random.default_rng(settings.seed)
     x = x[rng.permutation(len(x))]
     filled = _filled_by_column(x, rng)
     degenerate_data.warn_if_degenerate(filled, names=names)
     with degenerate_data.examined_already(), without_retracing_warnings():
-        run = _Run(x, filled, num_validation, plan, num_imputations, seed, verbose)
+        run = _Run(
+            x, filled, num_validation, plan, num_imputations, settings.seed, settings.verbose
+        )
         candidate = _choose(run, *kinds)
-        fit = _fit(run, candidate, trains=steps > 0)
+        fit = _fit(run, candidate, trains=trains)
     columns.remember(fit.model.distribution, columns.Columns(names))
     return fit
 
@@ -259,7 +270,7 @@ def _choose(run: _Run, num_components, covariance_types) -> MixtureCandidate:
     return best
 
 
-def _fit(run: _Run, candidate, *, trains: bool) -> IncompleteFit:
+def _fit(run: _Run, candidate, *, trains: bool) -> DensityFit:
     """A flow over the mixture, or the mixture, whichever the validation rows prefer."""
     prior = candidate.prior(run.x.shape[1]) if run.plan.has_prior else None
     settings = {"prior": prior, "covariance_floor": COVARIANCE_FLOOR}
@@ -277,7 +288,17 @@ def _fit(run: _Run, candidate, *, trains: bool) -> IncompleteFit:
         )
         model = run.make_model(flow, settings)
     at_floor = em.components_at_floor(model.distribution.distribution, COVARIANCE_FLOOR)
-    return IncompleteFit(model, candidate, gain, keeps_flow, history, at_floor, refreshes)
+    complete = run.x[~np.isnan(run.x).any(axis=1)][:_MOST_ROWS_TO_SHOW].copy()
+    return DensityFit(
+        model,
+        candidate,
+        gain,
+        keeps_flow,
+        history,
+        at_floor,
+        rows=complete if len(complete) else None,
+        refreshes=refreshes,
+    )
 
 
 def _trained(run: _Run, candidate, settings):
