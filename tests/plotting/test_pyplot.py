@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 import tfp_gmnvp as gmnvp
 from tfp_gmnvp import plotting
+from tfp_gmnvp.density.mixture_candidates import MixtureCandidate
 
 keras = tf.keras
 
@@ -45,7 +46,13 @@ ON_AXES = {
     "plot_warped_grid": lambda flow, x, **to: plotting.plot_warped_grid(flow, x, **to),
 }
 IMAGE_FLOW = {"num_filters": 2, "num_blocks": 0, "seed": 0}
+MIXTURE = MixtureCandidate("full", 2, held_out=-3.0)
 WHOLE_FIGURES = {
+    "plot_fit": lambda flow, x, **to: plotting.plot_fit(
+        gmnvp.DensityFit(gmnvp.FlowModel(flow), MIXTURE, (0.1, 0.2), True, HISTORY, (), (MIXTURE,)),
+        x,
+        **to,
+    ),
     "plot_flow": lambda flow, x, **to: plotting.plot_flow(flow, x, **to),
     "pair_plot": lambda flow, x, **to: plotting.pair_plot(flow, x, **to)[0, 0].figure,
     "plot_component_images": lambda flow, x, **to: plotting.plot_component_images(

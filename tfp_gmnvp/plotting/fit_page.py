@@ -19,6 +19,7 @@ from tfp_gmnvp.plotting.pairs import pair_plot
 __all__ = ["plot_fit"]
 
 _MOST_COLUMNS = 4
+_LEAST_SPAN = 0.1  # of held-out scores, in nats
 _MOST_NUMBERED = 8  # weights
 _SIZE = (13.0, 8.6)
 _LINESTYLES = ("-", "--", ":", "-.")
@@ -129,7 +130,8 @@ def _draw_candidates(ax: Axes, candidates) -> None:
         ax.scatter(best.num_components, best.held_out, **ring)
         high = np.max(scores[np.isfinite(scores)])
         low = max(np.min(scores[np.isfinite(scores)]), high - 4 * (high - np.median(scores)) - 0.1)
-        ax.set_ylim(low - 0.06 * (high - low), high + 0.08 * (high - low))
+        span = max(high - low, _LEAST_SPAN)
+        ax.set_ylim(low - 0.06 * span, high + 0.08 * span)
         ax.legend(**{**LEGEND_STYLE, "fontsize": 7})
     ax.set_xticks(sorted({c.num_components for c in candidates}))
     ax.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
@@ -166,7 +168,8 @@ def _draw_training(ax: Axes, fit) -> None:
     if fit.history.get("loss"):
         plot_history(fit.history, ax=ax)
         ax.get_legend().remove()
-        ax.legend(ax.get_lines()[:2], ["training", "validation"], **{**LEGEND_STYLE, "fontsize": 8})
+        names = ["training", "validation"][: len(ax.get_lines())]
+        ax.legend(ax.get_lines()[:2], names, **{**LEGEND_STYLE, "fontsize": 8})
         _finish(ax, "Training", "epoch", "nats per row")
         return
     ax.set_axis_off()
