@@ -63,8 +63,8 @@ def sequence_of(*arrays, batch_size=40):
 
 
 def make_flow(seed=0, **arguments):
-    """A flow with a permutation, standardisation, two couplings and two components."""
-    arguments = {"num_couplings": 2, "hidden_units": (8,), "standardize": points(), **arguments}
+    """A flow with a permutation, standardisation and two components."""
+    arguments = {"num_couplings": 3, "hidden_units": (8,), "standardize": points(), **arguments}
     return gmnvp.gaussian_mixture_flow(3, 2, seed=seed, **arguments)
 
 

@@ -133,6 +133,7 @@ def small_flow():
     return trained_flow("spherical", standardized=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 1, 7])
 def test_signatures_give_the_flows_values(exported, size):
     _, flow, _, loaded = exported
@@ -144,6 +145,7 @@ def test_signatures_give_the_flows_values(exported, size):
     assert_same_values(values, flow, inputs)
 
 
+@pytest.mark.slow
 def test_the_values_compared_are_telling(exported):
     _, flow, *_ = exported
     x = points(flow, 50)
@@ -153,6 +155,7 @@ def test_the_values_compared_are_telling(exported):
     assert np.abs(x - latents(flow, 50)).mean() > 0.05
 
 
+@pytest.mark.slow
 def test_methods_give_the_flows_values(exported):
     _, flow, _, loaded = exported
     inputs = inputs_of(flow)

@@ -46,6 +46,7 @@ def scaled(parameters, covariance_type, scale):
     ("dtype", "scale"),
     [(np.float32, 1.0), (np.float32, 1e-8), (np.float32, 1e12), (np.float64, 1.0)],
 )
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance_type", ALL_TYPES)
 def test_posterior_far_out_is_that_of_the_limit(dtype, scale, covariance_type):
     parameters = random_parameters(4, 3, covariance_type, seed=3)

@@ -12,7 +12,7 @@ import tfp_gmnvp as gmnvp
 keras = tf.keras
 
 
-def other_model(num_components=2, num_couplings=2, hidden_units=(8,)):
+def other_model(num_components=2, num_couplings=3, hidden_units=(8,)):
     flow = gmnvp.gaussian_mixture_flow(
         3, num_components, num_couplings=num_couplings, hidden_units=hidden_units, seed=1
     )
@@ -55,7 +55,7 @@ def test_a_keras_file_with_mismatched_parts_is_refused(damage, tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"num_components": 3}, {"num_couplings": 1}, {"num_couplings": 3}, {"hidden_units": (16,)}],
+    [{"num_components": 3}, {"num_couplings": 2}, {"num_couplings": 4}, {"hidden_units": (16,)}],
     ids=str,
 )
 def test_weights_of_another_configuration_are_refused_and_none_is_loaded(arguments, tmp_path):

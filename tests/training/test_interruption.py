@@ -108,7 +108,7 @@ def test_weights_of_another_model_are_refused_and_none_is_loaded(damage, tmp_pat
     if damage in arguments:
         units = (16,) if damage == "other layers" else (8,)
         flow = gmnvp.gaussian_mixture_flow(
-            *arguments[damage], num_couplings=2, hidden_units=units, standardize=points(), seed=1
+            *arguments[damage], num_couplings=3, hidden_units=units, standardize=points(), seed=1
         )
         other = gmnvp.FlowModel(flow, seed=0)
         other.compile("adam", mixture_update=gmnvp.StepwiseEM())

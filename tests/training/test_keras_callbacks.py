@@ -91,7 +91,7 @@ def test_summary_counts_the_flows_parameters(update):
     assert number(text, "Constant") == 2 * 3  # mean and standard deviation
     trained_by = "optimizer" if by_gradient else type(model.mixture_update).__name__
     assert re.search(rf"mixture covariances +12  {trained_by}", text)
-    assert re.search(r"coupling_1 +\d+  optimizer", text)
+    assert re.search(r"coupling_2 +\d+  optimizer", text)
     sizes = re.findall(r"^\S.*?  +([\d,]+)  ", text, re.MULTILINE)
     assert sum(int(s.replace(",", "")) for s in sizes) == size(flow.variables)
 
