@@ -22,6 +22,7 @@ from tfp_gmnvp.bijectors import (
     standardization,
 )
 from tfp_gmnvp.bijectors.images import image_real_nvp
+from tfp_gmnvp.density import columns as column_kinds
 from tfp_gmnvp.density.conditional_density import given, marginal
 from tfp_gmnvp.density.density_fit import DensityFit
 from tfp_gmnvp.density.fit_density import fit_density
@@ -98,6 +99,7 @@ __all__ = [
     "aic",
     "bic",
     "calibration_error",
+    "column_kinds",
     "condition",
     "copy_flow",
     "datasets",

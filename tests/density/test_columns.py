@@ -17,6 +17,7 @@ from tfp_gmnvp.density.columns import (
     Integer,
     Positive,
     Real,
+    SupportWarning,
 )
 
 N = 120
@@ -335,8 +336,12 @@ def test_refuses_what_is_no_number_or_text(make, message):
 def test_refuses_unseen_categories_and_other_columns_at_encode(table, kinds):
     other = frame(seed=1)
     other.loc[7, "city"] = "Bonn"
+    with pytest.warns(SupportWarning, match="'city' was found to be"):
+        z = kinds.encode(other)
+    assert np.isnan(z[7, list(other.columns).index("city")])
+    declared = ColumnKinds.of_table(table, {"city": "category"})
     with pytest.raises(ValueError, match=r"column 'city' .* known .* 'Bonn' in row 7"):
-        kinds.encode(other)
+        declared.encode(other)
     with pytest.raises(ValueError, match="must have the columns"):
         kinds.encode(table[table.columns[::-1]])
     with pytest.raises(ValueError, match="`Z` must have shape"):

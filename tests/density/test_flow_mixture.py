@@ -43,6 +43,7 @@ def two():
 def test_all_of_scikit_learn_s_checks():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", gmnvp.DegenerateDataWarning)
+        warnings.simplefilter("ignore", gmnvp.column_kinds.SupportWarning)
         warnings.filterwarnings("ignore", ".*does not inherit from `sklearn.base.BaseEstimator`")
         results = check_estimator(gmnvp.FlowMixture(**ONE), on_skip=None)
     statuses = [result["status"] for result in results]
@@ -183,8 +184,14 @@ def test_tables_in_tables_out():
     assert "2 columns (a, b)" in repr(found.fit_)
     with pytest.raises(ValueError, match="must be in the same order"):
         found.predict(x[["b", "a"]])
+    holes = x.assign(b=np.where(np.arange(60) == 1, np.nan, 0.0))
     with pytest.raises(ValueError, match=r"Input X contains NaN: the first in row 1, column 'b'"):
-        found.score_samples(x.assign(b=np.where(np.arange(60) == 1, np.nan, 0.0)))
+        found.transform(holes)
+    strict = gmnvp.FlowMixture(missing="error", **ONE)
+    with pytest.raises(ValueError, match=r"Input X contains NaN: the first in row 1, column 'b'"):
+        strict.fit(holes)
+    with pytest.raises(ValueError, match=r"Input X contains NaN: the first in row 1, column 'b'"):
+        strict.fit(x).score_samples(holes)
     with pytest.raises(ValueError, match="`transform` must be 'default', 'pandas' or 'polars'"):
         found.set_output(transform="arrow")
 
@@ -196,7 +203,7 @@ def test_tables_in_tables_out():
         ({"n_components": 61}, "n_components = 61, n_samples = 60"),
         ({"n_components": "many"}, "`n_components` must be one of 'auto', got 'many'"),
         ({"covariance_type": "ful"}, "`covariance_type` must be one of .*'full'"),
-        ({"missing": "mean"}, "`missing` must be one of 'error'"),
+        ({"missing": "mean"}, "`missing` must be one of 'allow', 'error'"),
         ({"coupling": "splin"}, "`coupling` must be .*'spline'"),
         ({"random_state": -1}, "`random_state` must be a whole number >= 0"),
         ({"random_state": "a"}, "`random_state` must be a whole number, a NumPy generator"),
@@ -291,7 +298,7 @@ def test_files_that_are_none(two, tmp_path):
 
 def test_one_column():
     x = np.random.default_rng(0).gamma(2.0, size=[120, 1])
-    found = gmnvp.FlowMixture(random_state=0).fit(x)
+    found = gmnvp.FlowMixture(columns="real", random_state=0).fit(x)
     grid = np.linspace(-5.0, 25.0, 6001)[:, np.newaxis]
     np.testing.assert_allclose(np.exp(found.score_samples(grid)).sum() * 0.005, 1.0, atol=1e-4)
     assert found.score(x) > GaussianMixture(1).fit(x).score(x) + 0.05
@@ -305,6 +312,7 @@ def test_a_flow_over_one_column(monkeypatch):
     rng = np.random.default_rng(0)
     x, fresh = np.exp(rng.normal(size=[2, 600, 1]))
     settings = {"n_components": 1, "learning_rate": 3e-2, "steps": 150, "random_state": 0}
+    settings["columns"] = "real"
     found = gmnvp.FlowMixture(**settings).fit(x)
     assert found.keeps_flow_
     assert found.n_iter_ == len(found.history_["val_loss"]) > 1

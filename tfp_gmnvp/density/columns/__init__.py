@@ -8,6 +8,7 @@ from tfp_gmnvp.density.columns.column_kinds import ColumnKinds
 from tfp_gmnvp.density.columns.integer import Integer
 from tfp_gmnvp.density.columns.positive import Positive
 from tfp_gmnvp.density.columns.real import Real
+from tfp_gmnvp.density.columns.rows import SupportWarning
 
 __all__ = [
     "Bounded",
@@ -19,4 +20,5 @@ __all__ = [
     "Integer",
     "Positive",
     "Real",
+    "SupportWarning",
 ]

@@ -54,6 +54,10 @@ class ColumnKind(abc.ABC):
     def numbers(self, column: Column) -> np.ndarray:
         """Checks a column's values, and returns numbers x `[N]`, NaN where missing."""
 
+    def is_possible(self, column: Column) -> np.ndarray:
+        """Whether values are of this kind, `[N]`; missing ones are."""
+        return np.ones(len(column.values), bool)
+
     @abc.abstractmethod
     def place(self, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns z, and log|dz/dx| of a continuous kind or log dz/du of a discrete one.

@@ -50,6 +50,11 @@ class Bounded(ContinuousKind):
         self.numbers(column)
         return self
 
+    def is_possible(self, column):
+        x, low, high = column.values, self.low, self.high
+        outside = ((x < low) | (x > high)) if self.margin else ((x <= low) | (x >= high))
+        return ~outside
+
     def numbers(self, column):
         check_numbers(column, self.kind)
         x, low, high = column.values, self.low, self.high

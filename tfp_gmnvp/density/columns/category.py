@@ -122,6 +122,11 @@ class Category(ColumnKind):
         concentration = self.concentration or 1.0
         return np.clip(rng.beta(concentration, concentration, size=size), NEAREST, 1 - NEAREST)
 
+    def is_possible(self, column):
+        known = set(self.categories)
+        missing = column.is_missing
+        return missing | np.array([value in known for value in column.values], bool)
+
     def numbers(self, column):
         if self.categories is None:
             raise ValueError(f"column {column.name!r} must be fitted before it is encoded.")

@@ -18,11 +18,13 @@ from tfp_gmnvp.density.columns.base import ColumnKind
 from tfp_gmnvp.density.columns.container import Container
 from tfp_gmnvp.density.columns.description import described
 from tfp_gmnvp.density.columns.detection import detect
-from tfp_gmnvp.density.columns.reading import read_columns
+from tfp_gmnvp.density.columns.reading import distinct_rows, read_columns
 from tfp_gmnvp.density.columns.registry import kind_from_config
 from tfp_gmnvp.density.columns.wrapped import Wrapped
 
 __all__ = ["ColumnKinds"]
+
+DECLARED = "declared"  # the reason of a kind that users gave
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -89,14 +91,15 @@ class ColumnKinds:
         if sample_weight is not None:
             array_checks.check_weights(np.asarray(sample_weight), len(X))
             array_checks.check_some_weight(sample_weight)
-        table = read_columns(X, sample_weight)
+        whole = read_columns(X, sample_weight)
+        table = distinct_rows(whole)
         declared = fitting.declared_kinds(columns, table)
         found = [
-            (kind, "declared") if kind is not None else detect(column)
+            (kind, DECLARED) if kind is not None else detect(column)
             for kind, column in zip(declared, table, strict=True)
         ]
         kinds = fitting.fitted_kinds([kind for kind, _ in found], table)
-        return cls(kinds, tuple(reason for _, reason in found), Container.of(X, table))
+        return cls(kinds, tuple(reason for _, reason in found), Container.of(X, whole))
 
     @property
     def names(self) -> tuple[str | int, ...]:
@@ -122,7 +125,8 @@ class ColumnKinds:
         """Returns rows as real numbers, the discrete columns dequantised by fresh noise.
 
         Args:
-          X: a table with the columns of the first one.
+          X: a table with the columns of the first one. A value that is not of the kind that was
+            detected counts as missing, with a warning; one of a declared kind is an error.
           seed: whole number, or several, of the noise; `None` for the middle of each cell.
 
         Returns:
@@ -137,7 +141,7 @@ class ColumnKinds:
         >>> np.exp(kinds.encode([[4.0], [np.nan]])).round(6).tolist()
         [[4.0], [nan]]
         """
-        x = self._numbers(X)
+        x, _ = self._checked(X)
         rng = np.random.default_rng(0 if seed is None else seed)
         u = [kind.noise(rng, len(x)) for kind in self.kinds if kind.is_discrete]
         u = np.full_like(u, 0.5) if seed is None else u
@@ -184,7 +188,7 @@ class ColumnKinds:
         >>> np.exp(kinds.log_det([[4.0]])).round(6).tolist()  # 1 / x
         [0.25]
         """
-        x = self._numbers(X)
+        x, _ = self._checked(X)
         u = np.full([1, len(x), len(self.discrete_columns)], 0.5)
         log_scale = rows.place(self.kinds, x[np.newaxis], u)[1][0]
         continuous = [not kind.is_discrete for kind in self.kinds]
@@ -205,7 +209,8 @@ class ColumnKinds:
 
         Returns:
           `(estimate, standard_error)`, `[N]` each, in nats. The standard error is zero without
-          discrete columns.
+          discrete columns. Where a value is not of the kind that was detected, the estimate is
+          minus infinity, with a warning.
 
         Raises:
           ValueError: as of `encode`; or if log g returns another shape, or NaN.
@@ -219,7 +224,7 @@ class ColumnKinds:
         [0.75, 0.25]
         """
         check_whole_number("num_draws", num_draws, 4)
-        x, windings = self._numbers(X), rows.windings(self.kinds)
+        (x, is_possible), windings = self._checked(X), rows.windings(self.kinds)
 
         def log_integrand(some, u):
             repeated = np.broadcast_to(x[some], [len(u), *x[some].shape])
@@ -227,7 +232,11 @@ class ColumnKinds:
             return log_scale.sum(axis=-1) + rows.wrapped(log_prob_of_encoded, z, windings)
 
         dimensions = len(self.discrete_columns)
-        return cells.integrate(log_integrand, len(x), dimensions, num_draws=num_draws, seed=seed)
+        estimate, error = cells.integrate(
+            log_integrand, len(x), dimensions, num_draws=num_draws, seed=seed
+        )
+        is_row_possible = is_possible.all(axis=1)
+        return np.where(is_row_possible, estimate, -np.inf), np.where(is_row_possible, error, 0.0)
 
     def bijector(self, dtype=tf.float32) -> tfb.Bijector:
         """Returns the bijector from z to rows x in their own units.
@@ -299,5 +308,7 @@ class ColumnKinds:
     def __repr__(self):
         return described(self.names, self.kinds, self.reasons)
 
-    def _numbers(self, X) -> np.ndarray:
-        return rows.checked(X, self.kinds, self.names)
+    def _checked(self, X) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers `[N, D]`, and which entries are of their column's kind."""
+        detected = [j for j, reason in enumerate(self.reasons) if reason != DECLARED]
+        return rows.checked(X, self.kinds, self.names, detected)

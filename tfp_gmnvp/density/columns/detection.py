@@ -25,9 +25,8 @@ _ALMOST_LINEAR = 2.0  # ratio of largest and smallest value, within which a log 
 def detect(column: Column) -> tuple[ColumnKind, str]:
     """Chooses a kind of column by its values.
 
-    - Text, bools, a single value and two values are categories.
-    - Numbers with ties, as `examine` finds them, are `Integer` if they have a common step, and else
-      categories if they are few.
+    - Text and bools are categories; so are numbers of one or two values in 20 rows or more.
+    - Numbers with ties, as `examine` finds them, are `Integer` if they have a common step.
     - Numbers without ties are `Positive`, or `Bounded` in (0, 1), if all are within the bounds, and
       held-out rows are described better so than as `Real`, by two standard errors.
 
@@ -49,7 +48,7 @@ def detect(column: Column) -> tuple[ColumnKind, str]:
     if not column.holds_numbers:
         return Category(), f"dtype {column.dtype}"
     num_values = len(np.unique(x))
-    if num_values <= 2:
+    if num_values <= 2 and num_rows >= _FEWEST_ROWS:
         return Category(), "a single value" if num_values == 1 else "two values"
     some = x if num_rows <= _MOST_ROWS else np.random.default_rng(0).choice(x, _MOST_ROWS, False)
     found = examine(some[:, np.newaxis], relations=False)
@@ -57,8 +56,6 @@ def detect(column: Column) -> tuple[ColumnKind, str]:
         reason = f"{num_values} values in {num_rows} rows"
         if find_lattice(x) is not None:
             return Integer(), reason
-        if found.discrete and num_values <= num_rows / 2:
-            return Category(), f"{reason}, without a common step"
     kind, reason = _continuous(x, weight)
     for value, share in found.repeated.values():
         reason += f"; {share:.0%} are {value:g}, which no density describes"

@@ -128,6 +128,14 @@ class Integer(ColumnKind):
     def _lattice(self) -> Lattice:
         return Lattice(self.resolution or 1.0, self.offset or 0.0)
 
+    def is_possible(self, column):
+        x, tolerance = column.values, 1e-3 * self._lattice.step
+        low = -np.inf if self.low is None else self.low
+        high = np.inf if self.high is None else self.high
+        with np.errstate(invalid="ignore"):
+            on_lattice = self._lattice.has(x)
+        return np.isnan(x) | (on_lattice & (x >= low - tolerance) & (x <= high + tolerance))
+
     def numbers(self, column):
         check_numbers(column, self.kind)
         x, lattice = column.values, self._lattice

@@ -76,6 +76,9 @@ class Positive(ContinuousKind):
         transforms = _TRANSFORMS if self.transform is None else (self.transform,)
         return [dataclasses.replace(self, transform=t, scale=scale) for t in transforms]
 
+    def is_possible(self, column):
+        return ~(column.values < self.low if self.margin else column.values <= self.low)
+
     def numbers(self, column):
         check_numbers(column, self.kind)
         x, low = column.values, self.low

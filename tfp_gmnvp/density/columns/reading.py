@@ -10,7 +10,7 @@ import numpy as np
 from tfp_gmnvp._shared import tables
 from tfp_gmnvp._shared.dense import check_dense
 
-__all__ = ["Column", "read_columns"]
+__all__ = ["Column", "distinct_rows", "read_columns"]
 
 _CATEGORICAL = ("category", "Categorical", "Enum")
 
@@ -101,6 +101,37 @@ def read_columns(x, sample_weight=None, *, name: str = "X") -> list[Column]:
         Column(column, _values(column, entries, is_category), dtype, weight.reshape(-1))
         for column, entries, dtype, is_category in raw
     ]
+
+
+def distinct_rows(table: Sequence[Column]) -> list[Column]:
+    """Returns a table with equal rows joined to one, whose weight is their sum.
+
+    Copies of whole rows say nothing about the kinds of columns, and a weight of two is the row
+    twice. The order of the rows depends on their values alone. Rows of weight zero are left out. In
+    a table of one column, equal rows are ties: it stays as it is.
+
+    #### Examples
+
+    >>> [c.weight.tolist() for c in distinct_rows(read_columns([[2.0, 5], [1.0, 6], [2.0, 5]]))]
+    [[1.0, 2.0], [1.0, 2.0]]
+    """
+    if sum(len(set(column.values[column.counts].tolist())) > 1 for column in table) < 2:
+        return list(table)
+    codes = np.stack([_codes(column.values) for column in table], axis=1)
+    _, first, group = np.unique(codes, axis=0, return_index=True, return_inverse=True)
+    weight = np.bincount(group.reshape(-1), table[0].weight)
+    kept = first[weight > 0]
+    return [
+        dataclasses.replace(column, values=column.values[kept], weight=weight[weight > 0])
+        for column in table
+    ]
+
+
+def _codes(values):
+    """Whole numbers that are in the order of the values."""
+    if values.dtype == object:
+        values = np.array([f"{type(value).__name__} {value}" for value in values])
+    return np.unique(values, return_inverse=True)[1].reshape(-1)
 
 
 def _table(x):

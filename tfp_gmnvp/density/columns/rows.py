@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,18 +13,29 @@ from tfp_gmnvp._shared.tables import column_names, shown_names
 from tfp_gmnvp.density.columns.base import ColumnKind
 from tfp_gmnvp.density.columns.reading import Column, read_columns
 
-__all__ = ["checked", "numbers", "place", "windings", "wrapped"]
+__all__ = ["SupportWarning", "checked", "numbers", "place", "windings", "wrapped"]
 
 _MOST_CIRCULAR = 4
 
 
-def checked(X, kinds: Sequence[ColumnKind], names: Sequence[str | int]) -> np.ndarray:
-    """Checks a table, and returns its numbers x `[N, D]`, NaN where missing.
+class SupportWarning(UserWarning):
+    """Values are not of the kind that was detected when the table was fitted."""
+
+
+def checked(
+    X, kinds: Sequence[ColumnKind], names: Sequence[str | int], optional: Sequence[int] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Checks a table, and returns its numbers.
 
     Args:
       X: the table.
       kinds: of its columns, fitted.
       names: of its columns.
+      optional: numbers of columns whose values need not be of their kinds.
+
+    Returns:
+      Numbers x `[N, D]`, NaN where missing; and whether each entry is of its kind, `[N, D]`. Those
+      that are not, are NaN.
 
     Raises:
       ValueError: if columns differ from these, or values are not of their kinds.
@@ -31,7 +43,7 @@ def checked(X, kinds: Sequence[ColumnKind], names: Sequence[str | int]) -> np.nd
     #### Examples
 
     >>> from tfp_gmnvp.density.columns import Real
-    >>> checked([[1], [2]], [Real()], [0]).tolist()
+    >>> checked([[1], [2]], [Real()], [0])[0].tolist()
     [[1.0], [2.0]]
     """
     found = column_names(X)
@@ -43,8 +55,30 @@ def checked(X, kinds: Sequence[ColumnKind], names: Sequence[str | int]) -> np.nd
     table = read_columns(X)
     if len(table) != len(kinds):
         raise ValueError(f"`X` must have {len(kinds)} columns, got {len(table)}.")
-    named = zip(table, names, strict=True)
-    return numbers(kinds, [dataclasses.replace(column, name=name) for column, name in named])
+    table = [dataclasses.replace(column, name=n) for column, n in zip(table, names, strict=True)]
+    is_possible = np.ones([len(table[0].values), len(table)], bool)
+    for j in optional:
+        if not (table[j].holds_numbers or kinds[j].kind == "category"):
+            continue  # which is an error below
+        is_possible[:, j] = kinds[j].is_possible(table[j])
+        table[j] = table[j].only(is_possible[:, j])
+    _warn_of_impossible(is_possible, table, kinds)
+    return numbers(kinds, table), is_possible
+
+
+def _warn_of_impossible(is_possible, table, kinds):
+    if is_possible.all():
+        return
+    j = int(np.flatnonzero(~is_possible.all(axis=0))[0])
+    name = table[j].name
+    warnings.warn(
+        f"Column {name!r} was found to be {kinds[j].description!r} when the table was fitted, and "
+        f"{np.sum(~is_possible[:, j])} of its {len(is_possible)} entries are not: their density is "
+        f"zero, and elsewhere they count as missing. Declare what it can hold, for example "
+        f"`columns={{{name!r}: 'real'}}`, and fit again.",
+        SupportWarning,
+        stacklevel=6,
+    )
 
 
 def numbers(kinds: Sequence[ColumnKind], table: Sequence[Column]) -> np.ndarray:
