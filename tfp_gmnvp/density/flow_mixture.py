@@ -20,7 +20,7 @@ from tfp_gmnvp.density.estimator_arguments import (
     whole_seed,
 )
 from tfp_gmnvp.density.estimator_columns import EstimatorColumns
-from tfp_gmnvp.density.estimator_input import check_nothing_missing, remember_features
+from tfp_gmnvp.density.estimator_input import remember_features
 from tfp_gmnvp.density.fit_density import fit_table
 from tfp_gmnvp.density.incremental import add_rows
 from tfp_gmnvp.density.missing.rows import impute, observed_log_prob
@@ -286,13 +286,16 @@ class FlowMixture(Estimator):
         return tables[0] if num_samples == 1 else tables
 
     def transform(self, X):
-        """Computes the latents z = f(x), `[N, D]`, of complete rows.
+        """Computes the latents z = f(x), `[N, D]`.
 
-        Discrete columns count as the middle of their cells.
+        Discrete columns count as the middle of their cells. The latents of a row with a missing
+        entry are NaN: `impute` first.
         """
         rows = self._rows(X)
-        check_nothing_missing(rows, self._columns.names)
-        z = on_arrays.inverse(self.flow_, on_arrays.as_points(self.flow_, rows))
+        z, whole = np.full(rows.shape, np.nan), ~np.isnan(rows).any(axis=1)
+        if whole.any():
+            points = on_arrays.as_points(self.flow_, rows[whole])
+            z[whole] = on_arrays.inverse(self.flow_, points)
         return as_container(self, z, X)
 
     def fit_transform(self, X, y=None, sample_weight=None):
