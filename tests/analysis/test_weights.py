@@ -45,6 +45,7 @@ def test_outliers(contamination, flow):
     assert contamination - 4 / COUNTS.sum() <= share <= contamination
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["bic", "held_out"])
 def test_selection_weighs_rows(criterion):
     """All of the weight lies on one of two clusters."""

@@ -40,6 +40,7 @@ def two():
     return gmnvp.FlowMixture(2, **PLAIN).fit(clusters())
 
 
+@pytest.mark.slow
 def test_all_of_scikit_learn_s_checks():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", gmnvp.DegenerateDataWarning)
@@ -147,6 +148,7 @@ def test_added_rows_move_the_component_that_explains_them(two):
     np.testing.assert_allclose(found.means_[1 - near], two.means_[1 - near], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_in_pipelines_and_searches():
     x = clusters()
     pipeline = make_pipeline(StandardScaler(), gmnvp.FlowMixture(**ONE))
@@ -252,6 +254,7 @@ assert new.fit(x).fit_transform(x).shape == x.shape
 """
 
 
+@pytest.mark.slow
 def test_a_file_is_read_in_a_new_process_without_scikit_learn(tmp_path):
     x, path = clusters(), tmp_path / "density"
     parameters = {"coupling": gmnvp.RationalQuadratic(4), "hidden_units": (4,), "dtype": tf.float64}
@@ -306,6 +309,7 @@ def test_one_column():
     np.testing.assert_allclose(found.inverse_transform(found.transform(x)), x, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_flow_over_one_column(monkeypatch):
     monkeypatch.setattr(module, "may_pay_off", lambda *args, **kwargs: True)
     rng = np.random.default_rng(0)

@@ -107,6 +107,7 @@ def with_holes():
     return rows.mask(np.random.default_rng(1).uniform(size=rows.shape) < 0.2)
 
 
+@pytest.mark.slow
 def test_missing_entries(with_holes, tmp_path):
     found = gmnvp.FlowMixture(columns={"price": "positive"}, **SETTINGS).fit(with_holes)
     whole = gmnvp.FlowMixture(columns={"price": "positive"}, **SETTINGS).fit(table())
@@ -125,6 +126,7 @@ def test_missing_entries(with_holes, tmp_path):
     np.testing.assert_array_equal(again.score_samples(with_holes), found.score_samples(with_holes))
 
 
+@pytest.mark.slow
 def test_imputations_are_rows_of_such_a_table(with_holes):
     found = gmnvp.FlowMixture(columns={"price": "positive"}, **SETTINGS).fit(with_holes)
     filled = found.impute(with_holes)
@@ -136,6 +138,7 @@ def test_imputations_are_rows_of_such_a_table(with_holes):
     assert not first.equals(second)
 
 
+@pytest.mark.slow
 def test_weights_of_rows_with_missing_entries_count_rows(with_holes):
     rows = with_holes[["price"]].assign(other=with_holes["count"] + table()["price"])
     weight = np.arange(200) % 3

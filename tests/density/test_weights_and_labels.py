@@ -20,6 +20,7 @@ FEW = {"num_components": [1, 2], "covariance_types": ["full", "diag"], "dtype": 
 SMALL = {"num_couplings": 2, "hidden_units": (4,), "steps": 4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trains", [False, True])
 def test_whole_weights_are_repeated_rows_in_any_order(trains, monkeypatch):
     monkeypatch.setattr(module, "may_pay_off", lambda *args, **kwargs: trains)

@@ -18,6 +18,7 @@ def missing(monkeypatch):
     return missing
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_it_prints_a_table(missing, monkeypatch, capsys, tmp_path):
     output = tmp_path / "missing.json"

@@ -135,6 +135,7 @@ def test_tflite_refuses_other_shapes(kind, name):
     assert all(len(value) == 3 for value in run(3).values())
 
 
+@pytest.mark.slow
 def test_image_flows_take_empty_batches_and_go_on_as_they_were():
     flow = FLOWS["images"]()
     x = tf.constant(np.random.default_rng(0).uniform(1, 255, [3, 4, 4, 1]), tf.float32)

@@ -240,7 +240,7 @@ def test_arguments_reach_the_bijector():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"event_size": 1}, "`event_size` .*got 1"),
+        ({"event_size": 0}, "`event_size` .*got 0"),
         ({"num_components": 0}, "`num_components` .*got 0"),
         ({"num_couplings": 0}, "`num_couplings` .*got 0"),
         ({"covariance_type": "diagonal"}, "Did you mean 'diag'"),

@@ -17,6 +17,7 @@ def state(model):
     return [tf.convert_to_tensor(v).numpy() for v in (*model.get_weights(), *optimizer)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{"run_eagerly": True}, {}, BY_XLA])
 @pytest.mark.parametrize("update", EACH_UPDATE[1:])
 def test_a_step_on_huge_points_changes_nothing(update, arguments):

@@ -42,6 +42,7 @@ def make_model(update="stepwise", gate_units=(6,), optimizer=None, **arguments):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("update", "gate_units"),
     [

@@ -70,6 +70,7 @@ def test_data_of_whole_procedures_is_freed():
     assert [reference() for reference in references] == [None, None]
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 @pytest.mark.parametrize("covariance_type", ["full", "diag"])
 def test_the_graphs_of_a_training_are_freed(covariance_type):

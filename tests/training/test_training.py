@@ -75,6 +75,7 @@ def assert_parameters_close(actual, expected, rtol=1e-4):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", EACH_UPDATE)
 def test_fit_learns_and_reports_nats(x, update):
     model = make_model(x, UPDATES[update]())
@@ -125,6 +126,7 @@ def test_gradient_step_is_the_gradient_of_the_negative_log_likelihood(x):
         np.testing.assert_allclose(variable, value, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.one_keras
 @pytest.mark.parametrize("weighted", [False, True])
 def test_full_batch_em_with_frozen_bijector_is_em(x, weighted):
