@@ -9,7 +9,7 @@ import numpy as np
 
 from tfp_gmnvp.density.columns.base import NEAREST
 
-__all__ = ["integrate"]
+__all__ = ["cell_points", "integrate"]
 
 _MOST_POINTS = 65_536
 _NUM_SHIFTS = 8
@@ -56,6 +56,34 @@ def integrate(
         parts.append(rule(log_integrand, rows, num_dimensions, num_draws, rng))
     estimate, error = (np.concatenate(part) for part in zip(*parts, strict=True))
     return estimate, error
+
+
+def cell_points(num_points: int, num_dimensions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns points of the unit cube and their weights, for integrals over it.
+
+    J = 1: the nodes of Gauss and Legendre. J > 1: a folded lattice; see `integrate`.
+
+    Args:
+      num_points: P.
+      num_dimensions: J; 0 for a single point.
+
+    Returns:
+      u `[P, J]` in (0, 1), and weights `[P]` of sum one.
+
+    #### Examples
+
+    >>> u, weight = cell_points(4, 1)
+    >>> (weight @ u**2).round(6).tolist()
+    [0.333333]
+    """
+    if not num_dimensions:
+        return np.zeros([1, 0]), np.ones(1)
+    if num_dimensions == 1:
+        nodes, weight = _legendre(num_points)
+        return 0.5 + 0.5 * nodes[:, np.newaxis], 0.5 * weight
+    shifted = _lattice(num_points, num_dimensions) + 0.25 / num_points
+    u = 1 - np.abs(2 * shifted - 1)
+    return np.clip(u, NEAREST, 1 - NEAREST), np.full(num_points, 1 / num_points)
 
 
 def _one_point(log_integrand, rows, num_dimensions, num_draws, rng):
