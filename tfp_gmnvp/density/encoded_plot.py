@@ -10,6 +10,7 @@ __all__ = ["draw_bars", "draw_curves"]
 
 _MOST_SHOWN = 10
 _MOST_TICKS = 20
+_LEAST_SHOWN = 1e-3  # of the highest bar
 
 
 def draw_curves(ax, x: np.ndarray, density: np.ndarray, column, labels: Sequence[str]):
@@ -47,11 +48,12 @@ def draw_bars(ax, values: Sequence, probability: np.ndarray, column, labels: Seq
     """
     ax = _axes(ax)
     values = list(values)
-    shown = np.flatnonzero(probability.max(axis=1) > 1e-4 * probability.max())
-    first, last = (shown[0], shown[-1] + 1) if len(values) > _MOST_TICKS else (0, len(values))
-    values, probability = values[first:last], probability[first:last]
     is_number = all(isinstance(value, int | float) for value in values)
     is_number = is_number and not any(isinstance(value, bool) for value in values)
+    if is_number:
+        shown = np.flatnonzero(probability.max(axis=1) > _LEAST_SHOWN * probability.max())
+        kept = slice(shown[0], shown[-1] + 1)
+        values, probability = values[kept], probability[kept]
     places = np.array(values, float) if is_number else np.arange(len(values), dtype=float)
     step = np.diff(places).min() if len(places) > 1 else 1.0
     parts = list(_conditions(probability, labels))
@@ -66,7 +68,10 @@ def draw_bars(ax, values: Sequence, probability: np.ndarray, column, labels: Seq
     elif len(places) <= _MOST_TICKS:
         ax.set_xticks(places)
     ax.set_ylabel("probability")
-    return _finished(ax, column, labels)
+    _finished(ax, column, labels)
+    room_for_legend = 0.08 * len(parts) if len(labels) > 1 else 0.0
+    ax.set_ylim(top=probability.max() * (1.05 + room_for_legend))
+    return ax
 
 
 def _axes(ax):
@@ -85,7 +90,9 @@ def _conditions(values, labels):
 
 
 def _finished(ax, column, labels):
-    if labels:
+    if len(labels) == 1:
+        ax.set_title(labels[0].replace("$", r"\$"))
+    elif labels:
         ax.legend()
     ax.set_xlabel(column.replace("$", r"\$") if isinstance(column, str) else f"column {column}")
     ax.set_ylim(bottom=0.0)

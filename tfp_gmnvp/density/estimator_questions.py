@@ -21,7 +21,8 @@ __all__ = ["given", "marginal"]
 
 tfd = tfp.distributions
 
-_POINTS = {True: 16, False: 8}  # within a known cell, by whether the density is exact
+#: Points within a known cell of one discrete column, and of several.
+_POINTS_IF_EXACT, _POINTS_OF_FLOW = (16, 64), (8, 36)
 _FEWEST_SAMPLES = 50
 
 
@@ -66,9 +67,8 @@ def given(
     check_whole_number("num_samples", num_samples, 2)
     parts = StandardizedFlow(flow)
     x, columns, is_batch = known_table(known, kinds)
-    is_exact = parts.mixture is not None
     num_discrete = len(kinds.only(columns).discrete_columns)
-    num_points = _POINTS[is_exact] * (2 if num_discrete > 1 else 1)
+    num_points = (_POINTS_OF_FLOW if parts.mixture is None else _POINTS_IF_EXACT)[num_discrete > 1]
     z, log_weight = encoded_points(kinds.only(columns).kinds, x, num_points)
     rows = np.full([log_weight.size, parts.size], np.nan)
     rows[:, columns] = z.reshape(len(rows), -1)

@@ -13,6 +13,7 @@ __all__ = ["cell_points", "integrate"]
 
 _MOST_POINTS = 65_536
 _NUM_SHIFTS = 8
+_FEWEST_NODES = 3
 _MOST_GENERATORS = 100
 
 
@@ -61,10 +62,11 @@ def integrate(
 def cell_points(num_points: int, num_dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns points of the unit cube and their weights, for integrals over it.
 
-    J = 1: the nodes of Gauss and Legendre. J > 1: a folded lattice; see `integrate`.
+    They are the nodes of Gauss and Legendre and their products; with more dimensions than allow
+    three nodes in each, a folded lattice: see `integrate`.
 
     Args:
-      num_points: P.
+      num_points: P, or a few fewer.
       num_dimensions: J; 0 for a single point.
 
     Returns:
@@ -72,18 +74,21 @@ def cell_points(num_points: int, num_dimensions: int) -> tuple[np.ndarray, np.nd
 
     #### Examples
 
-    >>> u, weight = cell_points(4, 1)
-    >>> (weight @ u**2).round(6).tolist()
-    [0.333333]
+    >>> u, weight = cell_points(16, 2)
+    >>> u.shape, (weight @ u**2).round(6).tolist()
+    ((16, 2), [0.333333, 0.333333])
     """
     if not num_dimensions:
         return np.zeros([1, 0]), np.ones(1)
-    if num_dimensions == 1:
-        nodes, weight = _legendre(num_points)
-        return 0.5 + 0.5 * nodes[:, np.newaxis], 0.5 * weight
+    num_nodes = int(num_points ** (1 / num_dimensions) + 1e-9)
+    if num_nodes >= _FEWEST_NODES:
+        nodes, weight = _legendre(num_nodes)
+        u = np.stack(np.meshgrid(*[0.5 + 0.5 * nodes] * num_dimensions, indexing="ij"), axis=-1)
+        weight = functools.reduce(np.multiply.outer, [0.5 * weight] * num_dimensions)
+        return u.reshape(-1, num_dimensions), weight.reshape(-1)
     shifted = _lattice(num_points, num_dimensions) + 0.25 / num_points
-    u = 1 - np.abs(2 * shifted - 1)
-    return np.clip(u, NEAREST, 1 - NEAREST), np.full(num_points, 1 / num_points)
+    u = np.clip(1 - np.abs(2 * shifted - 1), NEAREST, 1 - NEAREST)
+    return u, np.full(num_points, 1 / num_points)
 
 
 def _one_point(log_integrand, rows, num_dimensions, num_draws, rng):
