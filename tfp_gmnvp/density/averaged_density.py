@@ -84,14 +84,11 @@ class AveragedDensity:
         rank[order] = np.arange(len(z)) - (np.cumsum(counts) - counts)[number[order]]
         points = np.tile(z[0], [counts.max(), self.num_conditions, 1])
         points[rank, number] = z
-        most = max(1, _POINTS_AT_ONCE[self.way] // self._weight.size)
-        parts = [points[start : start + most] for start in range(0, len(points), most)]
-        return np.concatenate([self._log_prob_of_all(part) for part in parts])[rank, number]
+        return self._in_parts(self._log_prob_of_all, points)[rank, number]
 
     def cdf(self, z: np.ndarray) -> np.ndarray:
         """The distribution function of each column alone at points `[S, N, d]`."""
-        found = self._density.cdf(self._for_members(z))
-        return np.einsum("snmd,nm->snd", self._by_member(found), self._weight)
+        return self._in_parts(self._cdf_of_all, z)
 
     def quantile(self, probability: np.ndarray) -> np.ndarray:
         """Quantiles of each column alone at `[Q]`, `[Q, N, d]`, by bisection if M > 1."""
@@ -112,6 +109,15 @@ class AveragedDensity:
         found = self._density.expectation(function)
         found = found.reshape(*self._weight.shape, -1)
         return np.einsum("nmd,nm->nd", found, self._weight)
+
+    def _in_parts(self, function, z):
+        most = max(1, _POINTS_AT_ONCE[self.way] // self._weight.size)
+        parts = [z[start : start + most] for start in range(0, len(z), most)]
+        return np.concatenate([function(part) for part in parts])
+
+    def _cdf_of_all(self, z):
+        found = self._density.cdf(self._for_members(z))
+        return np.einsum("snmd,nm->snd", self._by_member(found), self._weight)
 
     def _log_prob_of_all(self, z):
         log_prob = self._density.log_prob(self._for_members(z))

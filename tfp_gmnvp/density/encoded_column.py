@@ -15,7 +15,7 @@ __all__ = ["EncodedColumn", "log_prob_of_numbers"]
 
 _NUM_DRAWS = {"exact": 64, "by quadrature": 64, "by samples": 16}  # within cells
 _OUTSIDE = 1e-9
-_MOST_VALUES = 1000
+_MOST_VALUES = 10_000
 _LEAST_DRAWN = 0.005  # of the highest density
 
 
@@ -141,7 +141,7 @@ class EncodedColumn:
 
         Raises:
           TypeError: if the column is continuous.
-          ValueError: if there are more than 1,000 numbers.
+          ValueError: if there are more than 10,000 numbers.
         """
         x = self._values()
         if len(x) > _MOST_VALUES:
@@ -150,10 +150,6 @@ class EncodedColumn:
                 "use `cdf` or `quantile`."
             )
         of_all = np.repeat(x[:, np.newaxis], self._density.num_conditions, axis=1)
-        if self._density.way == "by quadrature":  # a single column, whose `cdf` is less exact
-            log_prob = log_prob_of_numbers(self._density, [self.kind], of_all.reshape(-1, 1))
-            probability = np.exp(log_prob).reshape(of_all.shape)
-            return x, probability / probability.sum(axis=0)
         return x, np.maximum(self.cdf(of_all) - self.cdf(of_all, 0.0), 0.0)
 
     def curve(self) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from tfp_gmnvp.density import encoded_plot
 from tfp_gmnvp.density.averaged_density import AveragedDensity
 from tfp_gmnvp.density.columns import ColumnKinds, rows
 from tfp_gmnvp.density.encoded_column import EncodedColumn, log_prob_of_numbers
-from tfp_gmnvp.density.known_cells import own_number
+from tfp_gmnvp.density.known_cells import numbers_of_array, own_number
 
 __all__ = ["EncodedDensity"]
 
@@ -193,7 +193,7 @@ class EncodedDensity:
 
         Raises:
           TypeError: if the column is continuous.
-          ValueError: if there are several columns and none is named, or more than 1,000 values.
+          ValueError: if there are several columns and none is named, or more than 10,000 values.
         """
         part = self._single("probabilities", column)
         x, probability = part.probabilities()
@@ -234,8 +234,10 @@ class EncodedDensity:
             wanted = ", ".join(["...", *map(str, inner)])
             raise ValueError(f"`x` must have shape [{wanted}], got shape {list(np.shape(x))}.")
         shape = np.shape(x)[:-1]
-        flat = x if tables.is_table(x) else x.reshape(-1, size)
-        numbers = rows.checked(flat, kinds.kinds, kinds.names)
+        if tables.is_table(x):
+            numbers = rows.checked(x, kinds.kinds, kinds.names)
+        else:
+            numbers = numbers_of_array(x.reshape(-1, size), kinds)
         if np.isnan(numbers).any():
             row, j = np.argwhere(np.isnan(numbers))[0]
             raise ValueError(

@@ -8,9 +8,10 @@ import numpy as np
 
 from tfp_gmnvp.density.columns import ColumnKinds, rows
 from tfp_gmnvp.density.columns.cells import cell_points
+from tfp_gmnvp.density.columns.reading import read_column
 from tfp_gmnvp.density.conditional_density import column_number
 
-__all__ = ["encoded_points", "known_table", "own_number"]
+__all__ = ["encoded_points", "known_table", "numbers_of_array", "own_number"]
 
 
 def own_number(argument: str, column: int | str, kinds: ColumnKinds) -> int:
@@ -32,6 +33,23 @@ def own_number(argument: str, column: int | str, kinds: ColumnKinds) -> int:
     """
     has_names = kinds.names != tuple(range(len(kinds.names)))
     return column_number(argument, column, kinds.names if has_names else None, len(kinds.names))
+
+
+def numbers_of_array(values: np.ndarray, kinds: ColumnKinds) -> np.ndarray:
+    """Checks values in the table's units, and returns their numbers x.
+
+    Args:
+      values: an array `[N, d]`, of objects if a column holds text.
+      kinds: of its columns, whose names errors use.
+
+    #### Examples
+
+    >>> kinds = ColumnKinds.of_table([["a", 0.5], ["b", 0.7], ["a", 0.9]])
+    >>> numbers_of_array(np.array([["b", 2]], object), kinds).tolist()
+    [[1.0, 2.0]]
+    """
+    table = [read_column(name, values[:, j]) for j, name in enumerate(kinds.names)]
+    return rows.numbers(kinds.kinds, table)
 
 
 def known_table(known: Mapping, kinds: ColumnKinds) -> tuple[np.ndarray, list[int], bool]:
@@ -78,7 +96,7 @@ def known_table(known: Mapping, kinds: ColumnKinds) -> tuple[np.ndarray, list[in
     for j, value in enumerate(values):
         table[:, j] = value
     some = kinds.only(columns)
-    x = rows.checked(table, some.kinds, some.names)
+    x = numbers_of_array(table, some)
     if np.isnan(x).any():
         row, j = np.argwhere(np.isnan(x))[0]
         raise ValueError(

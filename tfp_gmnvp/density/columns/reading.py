@@ -10,7 +10,7 @@ import numpy as np
 from tfp_gmnvp._shared import tables
 from tfp_gmnvp._shared.dense import check_dense
 
-__all__ = ["Column", "read_columns"]
+__all__ = ["Column", "read_column", "read_columns"]
 
 _CATEGORICAL = ("category", "Categorical", "Enum")
 
@@ -101,6 +101,26 @@ def read_columns(x, sample_weight=None, *, name: str = "X") -> list[Column]:
         Column(column, _values(column, entries, is_category), dtype, weight.reshape(-1))
         for column, entries, dtype, is_category in raw
     ]
+
+
+def read_column(name: str | int, entries: np.ndarray) -> Column:
+    """Reads one column of an array.
+
+    Args:
+      name: of the column.
+      entries: `[N]`.
+
+    Raises:
+      TypeError: if it holds neither numbers nor text nor bools.
+      ValueError: if a number is infinite.
+
+    #### Examples
+
+    >>> read_column("city", np.array(["a", None], object)).is_missing.tolist()
+    [False, True]
+    """
+    dtype, weight = str(entries.dtype), np.ones(len(entries))
+    return Column(name, _values(name, entries, is_category=False), dtype, weight)
 
 
 def _table(x):
