@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfp_gmnvp.density.averaged_density import AveragedDensity
 from tfp_gmnvp.density.columns import Circular, ColumnKind, Integer
 from tfp_gmnvp.density.columns.base import inside
 from tfp_gmnvp.density.columns.row_log_prob import log_prob_of_rows
+from tfp_gmnvp.density.condition_blocks import ConditionBlocks
 
 __all__ = ["EncodedColumn", "log_prob_of_numbers"]
 
@@ -20,7 +20,7 @@ _LEAST_DRAWN = 0.005  # of the highest density
 
 
 def log_prob_of_numbers(
-    density: AveragedDensity, kinds: Sequence[ColumnKind], x: np.ndarray
+    density: ConditionBlocks, kinds: Sequence[ColumnKind], x: np.ndarray
 ) -> np.ndarray:
     """The log-probability of discrete columns times the density of the others.
 
@@ -34,11 +34,12 @@ def log_prob_of_numbers(
 
     #### Examples
 
+    >>> from tfp_gmnvp.density.averaged_density import AveragedDensity
     >>> from tfp_gmnvp.density.conditional_density import given
     >>> from tfp_gmnvp.density.columns import Real
     >>> from tfp_gmnvp.flows.mixture_flow import standardized_mixture
     >>> flow = standardized_mixture(2, standardize=[[-1.0] * 2, [1.0] * 2], seed=0)
-    >>> density = AveragedDensity(given(flow, {0: 0.0}), np.ones([1, 1]))
+    >>> density = ConditionBlocks([AveragedDensity(given(flow, {0: 0.0}), np.ones([1, 1]))])
     >>> log_prob_of_numbers(density, [Real()], np.array([[0.0]])).round(4).tolist()
     [-0.9189]
     """
@@ -56,18 +57,19 @@ class EncodedColumn:
 
     #### Examples
 
+    >>> from tfp_gmnvp.density.averaged_density import AveragedDensity
     >>> from tfp_gmnvp.density.conditional_density import given
     >>> from tfp_gmnvp.density.columns import Positive
     >>> from tfp_gmnvp.flows.mixture_flow import standardized_mixture
     >>> flow = standardized_mixture(2, standardize=[[-1.0] * 2, [1.0] * 2], seed=0)
-    >>> density = AveragedDensity(given(flow, {0: 0.0}), np.ones([1, 1]))
+    >>> density = ConditionBlocks([AveragedDensity(given(flow, {0: 0.0}), np.ones([1, 1]))])
     >>> column = EncodedColumn(density, 0, 1, "price", Positive(transform="log"))
     >>> column.mean().round(4).tolist(), float(np.exp(0.5).round(4))
     ([1.6487], 1.6487)
     """
 
     def __init__(
-        self, density: AveragedDensity, number: int, size: int, name: int | str, kind: ColumnKind
+        self, density: ConditionBlocks, number: int, size: int, name: int | str, kind: ColumnKind
     ):
         """Keeps what it is given.
 

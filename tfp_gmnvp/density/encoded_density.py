@@ -10,8 +10,8 @@ import numpy as np
 from tfp_gmnvp._shared import tables
 from tfp_gmnvp._shared.arguments import check_whole_number
 from tfp_gmnvp.density import encoded_plot
-from tfp_gmnvp.density.averaged_density import AveragedDensity
 from tfp_gmnvp.density.columns import ColumnKinds, rows
+from tfp_gmnvp.density.condition_blocks import ConditionBlocks
 from tfp_gmnvp.density.encoded_column import EncodedColumn, log_prob_of_numbers
 from tfp_gmnvp.density.known_cells import numbers_of_array, own_number
 
@@ -46,7 +46,7 @@ class EncodedDensity:
 
     def __init__(
         self,
-        density: AveragedDensity,
+        density: ConditionBlocks,
         kinds: ColumnKinds,
         *,
         is_batch: bool,

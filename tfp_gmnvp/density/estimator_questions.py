@@ -11,6 +11,7 @@ from tfp_gmnvp._shared.arguments import as_tuple, check_whole_number
 from tfp_gmnvp.density import conditional_density
 from tfp_gmnvp.density.averaged_density import AveragedDensity
 from tfp_gmnvp.density.columns import ColumnKinds
+from tfp_gmnvp.density.condition_blocks import ConditionBlocks
 from tfp_gmnvp.density.encoded_density import EncodedDensity
 from tfp_gmnvp.density.known_cells import encoded_points, known_table, own_number
 from tfp_gmnvp.density.missing.rows import warn_if_poor
@@ -24,6 +25,7 @@ tfd = tfp.distributions
 #: Points within a known cell of one discrete column, and of several.
 _POINTS_IF_EXACT, _POINTS_OF_FLOW = (16, 64), (8, 36)
 _FEWEST_SAMPLES = 50
+_CONDITIONS_AT_ONCE = 2048
 
 
 def given(
@@ -70,20 +72,21 @@ def given(
     num_discrete = len(kinds.only(columns).discrete_columns)
     num_points = (_POINTS_OF_FLOW if parts.mixture is None else _POINTS_IF_EXACT)[num_discrete > 1]
     z, log_weight = encoded_points(kinds.only(columns).kinds, x, num_points)
-    rows = np.full([log_weight.size, parts.size], np.nan)
-    rows[:, columns] = z.reshape(len(rows), -1)
-    of_each = max(_FEWEST_SAMPLES, -(-num_samples // log_weight.shape[1]))
-    of_each = num_samples if log_weight.shape[1] == 1 else of_each
-    density, log_evidence = conditional_density.given_rows(
-        parts, rows, columns, num_samples=of_each, seed=seed
+    num_members = log_weight.shape[1]
+    of_each = max(_FEWEST_SAMPLES, -(-num_samples // num_members))
+    settings = {"num_samples": num_samples if num_members == 1 else of_each, "seed": seed}
+    size = max(1, _CONDITIONS_AT_ONCE // num_members)
+    density = ConditionBlocks(
+        [
+            _averaged(parts, columns, z[start : start + size], log_weight, start, settings)
+            for start in range(0, len(x), size)
+        ]
     )
-    weight = _normalized(log_weight + log_evidence.reshape(log_weight.shape))
-    averaged = AveragedDensity(density, weight)
     if density.way == "by samples":
-        warn_if_poor(averaged.effective_sample_size, "num_samples", num_samples)
+        warn_if_poor(density.effective_sample_size, "num_samples", num_samples)
     others = [j for j in range(parts.size) if j not in columns]
     labels = _labels(kinds.only(columns), x)
-    return EncodedDensity(averaged, kinds.only(others), is_batch=is_batch, labels=labels)
+    return EncodedDensity(density, kinds.only(others), is_batch=is_batch, labels=labels)
 
 
 def marginal(
@@ -120,18 +123,26 @@ def marginal(
     names = conditional_density.known_columns(flow).points
     of_flow = [names[j] if names else j for j in numbers]
     density = conditional_density.marginal(flow, of_flow, **settings)
-    return EncodedDensity(
-        AveragedDensity(density, np.ones([1, 1])), kinds.only(numbers), is_batch=False
-    )
+    density = ConditionBlocks([AveragedDensity(density, np.ones([1, 1]))])
+    return EncodedDensity(density, kinds.only(numbers), is_batch=False)
 
 
-def _normalized(log_weight) -> np.ndarray:
+def _averaged(parts, columns, z, log_weight, start, settings) -> AveragedDensity:
+    """The density of a block of conditions, by their points z `[n, M, k]`."""
+    rows = np.full([z.shape[0] * z.shape[1], parts.size], np.nan)
+    rows[:, columns] = z.reshape(len(rows), -1)
+    density, log_evidence = conditional_density.given_rows(parts, rows, columns, **settings)
+    log_weight = log_weight[start : start + len(z)] + log_evidence.reshape(z.shape[:2])
+    return AveragedDensity(density, _normalized(log_weight, start))
+
+
+def _normalized(log_weight, start) -> np.ndarray:
     highest = log_weight.max(axis=1, keepdims=True)
     impossible = np.flatnonzero(~np.isfinite(highest[:, 0]))
     if len(impossible):
         raise ValueError(
             f"`known` must hold values that have a density, and those of condition "
-            f"{impossible[0]} have none: they are too far from all rows of training."
+            f"{start + impossible[0]} have none: they are too far from all rows of training."
         )
     weight = np.exp(log_weight - highest)
     return weight / weight.sum(axis=1, keepdims=True)
