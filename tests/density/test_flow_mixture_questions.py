@@ -222,6 +222,37 @@ def test_samples_are_rows_of_the_table():
     )
 
 
+def test_points_are_lists_arrays_and_tables():
+    found = fitted("price", "count", "city").given({"price": 3.0})
+    points = [[2, "Oslo"], [4, "Rome"]]
+    oracle = found.log_prob(pd.DataFrame(points, columns=["count", "city"]))
+    np.testing.assert_array_equal(found.log_prob(points), oracle)
+    np.testing.assert_array_equal(found.log_prob(np.array(points, object)), oracle)
+    assert found.log_prob(points[0]) == pytest.approx(oracle[0], rel=1e-2)
+    batch = fitted("price", "count", "city").given({"price": [1.0, 3.0]})
+    of_all = batch.log_prob(np.array([[point, point] for point in points], object))
+    assert of_all.shape == (2, 2)
+    np.testing.assert_allclose(of_all[:, 1], oracle, rtol=1e-2)
+
+
+def test_many_conditions_are_those_of_each():
+    density = fitted("price", "city")
+    cities = np.array(["Bern", "Oslo", "Rome"] * 100)
+    many, few = density.given({"city": cities}), density.given({"city": cities[:3]})
+    prices = np.linspace(0.5, 4.0, 300)
+    expected = few.log_prob(np.repeat(prices[:, np.newaxis, np.newaxis], 3, axis=1))
+    found = many.log_prob(prices[:, np.newaxis])
+    np.testing.assert_allclose(found, expected[np.arange(300), np.arange(300) % 3], rtol=1e-9)
+    np.testing.assert_allclose(many.mean(), np.tile(few.mean(), [100, 1]), rtol=1e-9)
+    quantiles = np.tile(few.quantile([0.3, 0.6]), [1, 100, 1])
+    np.testing.assert_allclose(many.quantile([0.3, 0.6]), quantiles, rtol=1e-9)
+    levels = many.cdf(quantiles)
+    np.testing.assert_allclose(levels, [[[0.3]], [[0.6]]] * np.ones([2, 300, 1]), rtol=1e-9)
+    draws = many.sample(40, seed=0)[:, :, 0]
+    p = stats.kstest(many.cdf(draws, "price").ravel(), "uniform").pvalue
+    assert p > 1e-3
+
+
 def test_without_kinds_it_is_the_flows_own_answer():
     rng = np.random.default_rng(0)
     x = pd.DataFrame(rng.normal(size=[100, 2]) @ [[1.0, 0.5], [0.0, 1.0]], columns=["a", "b"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import numbers
 from collections.abc import Mapping, Sequence
 
@@ -236,6 +237,7 @@ def _by_samples(parts: StandardizedFlow, y, others, num_samples, seed) -> BySamp
 
 def _marginal_by_samples(parts: StandardizedFlow, columns, num_samples, seed) -> BySamples:
     samples = parts.sample(num_samples, seed)[:, np.newaxis, columns]
+    proposal = functools.cache(lambda: parts.proposal(seed))
 
     def log_prob(values):
         rows = np.full([values.shape[0], parts.size], np.nan)
@@ -243,7 +245,7 @@ def _marginal_by_samples(parts: StandardizedFlow, columns, num_samples, seed) ->
         if len(columns) == parts.size:
             return parts.log_prob(rows)[:, np.newaxis]
         rng = np.random.default_rng(seed)
-        found = weighted_rows(parts.log_prob, parts.proposal(seed), rows, 500, rng)
+        found = weighted_rows(parts.log_prob, proposal(), rows, 500, rng)
         return found.log_normalizer[:, np.newaxis]
 
     return BySamples(WeightedRows(samples, np.zeros([num_samples, 1])), log_prob)

@@ -173,7 +173,7 @@ class EncodedDensity:
         wanted = self._wanted(column)
         for part in wanted:
             part.check_has_order("cdf")
-        values = x if column is None else np.asarray(x)[..., np.newaxis]
+        values = x if column is None else np.asarray(x, object)[..., np.newaxis]
         kinds = self.kinds.only([self._parts.index(part) for part in wanted])
         numbers, shape = self._numbers(values, kinds)
         numbers = numbers.reshape(-1, self._density.num_conditions, len(wanted))
@@ -227,8 +227,8 @@ class EncodedDensity:
         """Numbers `[S N, d]` of values, and the shape of what is computed of them."""
         num_conditions, size = self._density.num_conditions, len(kinds.names)
         if not tables.is_table(x):
-            x = np.asarray(x)
-            x = x if x.dtype.kind in "iuf" else np.asarray(x, object)
+            is_numeric = isinstance(x, np.ndarray) and x.dtype.kind in "iuf"
+            x = x if is_numeric else np.asarray(x, object)  # text does not make numbers text
         inner = (num_conditions, size) if self._is_batch else (size,)
         if np.shape(x)[-len(inner) :] != inner:
             wanted = ", ".join(["...", *map(str, inner)])
