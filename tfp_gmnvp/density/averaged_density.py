@@ -11,7 +11,7 @@ from tfp_gmnvp.density.table_density import TableDensity
 __all__ = ["AveragedDensity"]
 
 _POINTS_AT_ONCE = {"exact": 2**16, "by quadrature": 2**16, "by samples": 2**12}
-_NUM_BISECTIONS = 60
+_NUM_BISECTIONS = 45
 _NEGLIGIBLE = 1e-12
 
 
@@ -92,12 +92,14 @@ class AveragedDensity:
 
     def quantile(self, probability: np.ndarray) -> np.ndarray:
         """Quantiles of each column alone at `[Q]`, `[Q, N, d]`, by bisection if M > 1."""
-        of_members = self._by_member(self._density.quantile(probability))
         if self.num_members == 1:
-            return of_members[:, :, 0]
+            return self._by_member(self._density.quantile(probability))[:, :, 0]
+        ends = np.array([probability.min(), probability.max()])
+        first, last = self._by_member(self._density.quantile(ends))
         counts = (self._weight > _NEGLIGIBLE)[:, :, np.newaxis]
-        low = np.where(counts, of_members, np.inf).min(axis=2)
-        high = np.where(counts, of_members, -np.inf).max(axis=2)
+        shape = (len(probability), self.num_conditions, self._size)
+        low = np.broadcast_to(np.where(counts, first, np.inf).min(axis=1), shape)
+        high = np.broadcast_to(np.where(counts, last, -np.inf).max(axis=1), shape)
         for _ in range(_NUM_BISECTIONS):
             middle = 0.5 * (low + high)
             is_below = self.cdf(middle) < probability[:, np.newaxis, np.newaxis]
