@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import numbers
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +21,7 @@ from tfp_gmnvp.density.missing.standardized import StandardizedFlow
 from tfp_gmnvp.density.table_density import TableDensity
 from tfp_gmnvp.flows.columns import known_columns
 
-__all__ = ["given", "marginal"]
+__all__ = ["column_number", "given", "given_rows", "marginal"]
 
 tfd = tfp.distributions
 
@@ -73,18 +74,63 @@ def given(
     check_whole_number("seed", seed, 0)
     parts = StandardizedFlow(flow)
     x, columns, is_batch = _checked_known(flow, known, parts.size)
+    labels = [_label(known, x[row, columns]) for row in range(min(len(x), 10))]
+    settings = {"num_samples": num_samples, "seed": seed, "is_batch": is_batch, "labels": labels}
+    density, _ = given_rows(parts, x, columns, names=known_columns(flow).points, **settings)
+    if density.way == "by samples":
+        warn_if_poor(np.atleast_1d(density.effective_sample_size), "num_samples", num_samples)
+    return density
+
+
+def given_rows(
+    parts: StandardizedFlow,
+    x: np.ndarray,
+    columns: Sequence[int],
+    *,
+    num_samples: int,
+    seed: int,
+    names: Sequence[int | str] | None = None,
+    is_batch: bool = True,
+    labels: Sequence[str] = (),
+) -> tuple[TableDensity, np.ndarray]:
+    """The density of all other columns given the values of some, and that of the values.
+
+    Args:
+      parts: of the flow.
+      x: rows `[N, D]`, NaN in the other columns.
+      columns: numbers of the known columns.
+      num_samples: see `given`.
+      seed: see `given`.
+      names: of all columns, or `None`.
+      is_batch: whether shapes of the `TableDensity` have N; if not, N is one.
+      labels: of the conditions, for plots.
+
+    Returns:
+      A `TableDensity`, and log p(x_o) of each row in nats, `[N]`, as far as it is known.
+
+    #### Examples
+
+    >>> from tfp_gmnvp.flows.mixture_flow import standardized_mixture
+    >>> flow = standardized_mixture(2, standardize=[[-1.0] * 2, [1.0] * 2], seed=0)
+    >>> parts = StandardizedFlow(flow)
+    >>> x = np.array([[0.0, np.nan]])
+    >>> given_rows(parts, x, [0], num_samples=2, seed=0)[1].round(4).tolist()
+    [-0.9189]
+    """
+    columns = list(columns)
     others = [column for column in range(parts.size) if column not in columns]
     y = parts.to_latent(x)
     if (mixture := parts.mixture) is not None:
         density = _of_mixture(mixture, columns, y[:, columns])
+        log_evidence = mixture.log_prob(y)
     elif len(others) == 1:
         density = _by_quadrature(parts, y, others[0], seed)
+        log_evidence = density.log_normalizer
     else:
-        density = _by_samples(parts, y, others, num_samples, seed)
-        warn_if_poor(density.effective_sample_size, "num_samples", num_samples)
-    names = known_columns(flow).points
-    labels = [_label(known, x[row, columns]) for row in range(min(len(x), 10))]
-    return TableDensity(parts, others, density, names=names, is_batch=is_batch, labels=labels)
+        density, log_evidence = _by_samples(parts, y, others, num_samples, seed)
+    log_evidence = log_evidence + parts.log_slopes(x).sum(axis=1)
+    density = TableDensity(parts, others, density, names=names, is_batch=is_batch, labels=labels)
+    return density, log_evidence
 
 
 def marginal(
@@ -123,7 +169,7 @@ def marginal(
     check_whole_number("seed", seed, 0)
     parts, names = StandardizedFlow(flow), known_columns(flow).points
     wanted = as_tuple("columns", columns, "names or numbers of columns")
-    numbers_ = [_number_of("columns", column, names, parts.size) for column in wanted]
+    numbers_ = [column_number("columns", column, names, parts.size) for column in wanted]
     if not numbers_ or len(set(numbers_)) < len(numbers_):
         raise ValueError(f"`columns` must hold different columns, at least one, got {wanted!r}.")
     if (mixture := parts.mixture) is not None:
@@ -185,11 +231,13 @@ def _by_samples(parts: StandardizedFlow, y, others, num_samples, seed) -> BySamp
         joint = parts.log_prob(rows.reshape(-1, parts.size)).reshape(values.shape[:2])
         return joint - found.log_normalizer
 
-    return BySamples(WeightedRows(found.completed[:, :, others], found.log_weight), log_prob)
+    some = WeightedRows(found.completed[:, :, others], found.log_weight)
+    return BySamples(some, log_prob), found.log_normalizer
 
 
 def _marginal_by_samples(parts: StandardizedFlow, columns, num_samples, seed) -> BySamples:
     samples = parts.sample(num_samples, seed)[:, np.newaxis, columns]
+    proposal = functools.cache(lambda: parts.proposal(seed))
 
     def log_prob(values):
         rows = np.full([values.shape[0], parts.size], np.nan)
@@ -197,7 +245,7 @@ def _marginal_by_samples(parts: StandardizedFlow, columns, num_samples, seed) ->
         if len(columns) == parts.size:
             return parts.log_prob(rows)[:, np.newaxis]
         rng = np.random.default_rng(seed)
-        found = weighted_rows(parts.log_prob, parts.proposal(seed), rows, 500, rng)
+        found = weighted_rows(parts.log_prob, proposal(), rows, 500, rng)
         return found.log_normalizer[:, np.newaxis]
 
     return BySamples(WeightedRows(samples, np.zeros([num_samples, 1])), log_prob)
@@ -210,7 +258,7 @@ def _checked_known(flow, known, size):
             f"`known` must map columns to values, as in {{0: 1.5}}, got {type(known).__name__}."
         )
     names = known_columns(flow).points
-    columns = [_number_of("known", column, names, size) for column in known]
+    columns = [column_number("known", column, names, size) for column in known]
     if not 0 < len(columns) < size or len(set(columns)) < len(columns):
         raise ValueError(
             f"`known` must hold 1 to {size - 1} of the {size} columns, each once, got "
@@ -230,8 +278,25 @@ def _checked_known(flow, known, size):
     return x, columns, any(value.ndim for value in values)
 
 
-def _number_of(argument, column, names, size) -> int:
-    """The number of a column, which is given by its name or number."""
+def column_number(
+    argument: str, column: int | str, names: Sequence[int | str] | None, size: int
+) -> int:
+    """The number of a column, which is given by its name or number.
+
+    Args:
+      argument: what it is an argument of, for errors.
+      column: the name or number.
+      names: of all columns, or `None`.
+      size: number of columns.
+
+    Raises:
+      ValueError: if there is no such column.
+
+    #### Examples
+
+    >>> column_number("known", "b", ("a", "b"), 2)
+    1
+    """
     if names is not None and column in names:
         return names.index(column)
     is_number = isinstance(column, numbers.Integral) and not isinstance(column, bool)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfp_gmnvp import mixtures
 from tfp_gmnvp.bijectors.coupling_transform import CouplingTransform
-from tfp_gmnvp.density import estimator_files
+from tfp_gmnvp.density import estimator_files, estimator_questions
 from tfp_gmnvp.density.arguments import checked_weights
 from tfp_gmnvp.density.density_fit import DensityFit
 from tfp_gmnvp.density.estimator_arguments import (
@@ -321,6 +321,71 @@ class FlowMixture(Estimator):
         self._columns.check_input_features(self, input_features)
         numbers = range(self.flow_.event_shape[-1])
         return np.array([f"{type(self).__name__.lower()}{i}" for i in numbers], dtype=object)
+
+    def given(self, known: Mapping, *, num_samples: int = 2000, random_state=None):
+        """The density of all other columns given the values of some, in the table's own units.
+
+            p(x_u | x_o) = p(x_o, x_u) / int p(x_o, x_u) dx_u
+
+        Of a discrete column that is known, the condition is its whole cell. See
+        `density.conditional_density.given` for how it is computed.
+
+        Args:
+          known: values by the column's name or number, each a value or N of them for a batch of N
+            conditions, such as `{"age": 31, "city": ["Rome", "Oslo"]}`.
+          num_samples: weighted samples for each condition, where they are needed, at least 2.
+          random_state: as of the estimator, which is used if this is `None`.
+
+        Returns:
+          A `TableDensity` of the other columns; with `columns`, an `EncodedDensity`.
+
+        Raises:
+          TypeError: if `known` is no mapping, or a value has a type that its column cannot have.
+          ValueError: if a column or category is unknown, all columns or none are known, or values
+            are missing or of different numbers.
+
+        Warns:
+          PoorSamplesWarning: if the samples of a condition are worth fewer than 20 independent
+            ones.
+
+        #### Examples
+
+        >>> X = np.random.default_rng(0).normal(size=[60, 2])
+        >>> density = FlowMixture(1, covariance_type="full", random_state=0).fit(X)
+        >>> density.given({0: [0.5, 1.0, 1.5]}).mean().shape
+        (3, 1)
+        """
+        self._check_fitted()
+        seed = whole_seed(self.random_state if random_state is None else random_state)
+        of_columns = (self.flow_, self._columns.kinds)
+        return estimator_questions.given(*of_columns, known, num_samples=num_samples, seed=seed)
+
+    def marginal(self, columns: Sequence, *, num_samples: int = 10_000, random_state=None):
+        """The density of some columns alone, in the table's own units.
+
+        Args:
+          columns: names or numbers of columns.
+          num_samples: of the flow, where they are needed, at least 2.
+          random_state: as of the estimator, which is used if this is `None`.
+
+        Returns:
+          A `TableDensity` of the columns, in this order; with `columns`, an `EncodedDensity`.
+
+        Raises:
+          ValueError: if a column is unknown, there are none, or one is named twice.
+
+        #### Examples
+
+        >>> X = np.random.default_rng(0).normal(size=[60, 2])
+        >>> density = FlowMixture(1, covariance_type="full", random_state=0).fit(X)
+        >>> density.marginal([1]).columns
+        (1,)
+        """
+        self._check_fitted()
+        seed = whole_seed(self.random_state if random_state is None else random_state)
+        of_columns = (self.flow_, self._columns.kinds)
+        settings = {"num_samples": num_samples, "seed": seed}
+        return estimator_questions.marginal(*of_columns, columns, **settings)
 
     def bic(self, X, sample_weight=None) -> float:
         """The Bayesian information criterion, -2 sum_n log p(x_n) + nu log N; lower is better."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -62,8 +62,18 @@ class TableDensity:
         self.columns = tuple(names[d] if names else d for d in numbers)
 
     def __repr__(self):
+        return f"TableDensity(columns={self.columns!r}, {self.way})"
+
+    @property
+    def way(self) -> str:
+        """How it is computed: 'exact', 'by quadrature' or 'by samples'."""
         ways = {ByMixture: "exact", ByQuadrature: "by quadrature", BySamples: "by samples"}
-        return f"TableDensity(columns={self.columns!r}, {ways[type(self._density)]})"
+        return ways[type(self._density)]
+
+    @property
+    def num_conditions(self) -> int:
+        """N; 1 if there is no batch."""
+        return self._density.num_conditions
 
     @property
     def effective_sample_size(self) -> np.ndarray | float | None:
@@ -121,9 +131,17 @@ class TableDensity:
 
     def mean(self) -> np.ndarray:
         """The mean, `[N, d]` or `[d]`; by quadrature or samples where it has no closed form."""
+        return self.expectation(lambda x: x)
+
+    def expectation(self, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """E[f(x_j)] of each column alone, `[N, d]` or `[d]`; exact as `mean` is, for smooth f.
+
+        Args:
+          function: f, takes points `[P, N, d]`, and returns as many numbers.
+        """
         y, weight = self._density.nodes()
-        mean = np.einsum("pnd,pn->nd", self._from_latent(y), weight)
-        return mean if self._is_batch else mean[0]
+        found = np.einsum("pnd,pn->nd", function(self._from_latent(y)), weight)
+        return found if self._is_batch else found[0]
 
     def plot(self, ax=None):
         """Draws the density of one column, a curve for each condition, or of two as an image.
@@ -160,8 +178,7 @@ class TableDensity:
         from matplotlib import colormaps
 
         x = np.linspace(edges[0, 0], edges[1, 0], 300)
-        num_conditions = self._density.nodes()[0].shape[1]
-        points = np.tile(x[:, np.newaxis, np.newaxis], [1, num_conditions, 1])
+        points = np.tile(x[:, np.newaxis, np.newaxis], [1, self.num_conditions, 1])
         curves = np.exp(self.log_prob(points if self._is_batch else points[:, 0]))
         curves = curves.reshape(len(x), -1)[:, :_MOST_CURVES].T
         colours = colormaps["viridis"](np.linspace(0.0, 0.85, len(curves)))
@@ -188,7 +205,7 @@ class TableDensity:
     def _checked(self, x):
         """Points as `[S, N, d]`, and the shape that they had."""
         x = np.asarray(x, np.float64)
-        size, num_conditions = len(self._numbers), self._density.nodes()[0].shape[1]
+        size, num_conditions = len(self._numbers), self.num_conditions
         inner = (num_conditions, size) if self._is_batch else (size,)
         if x.shape[-len(inner) :] != inner or np.isnan(x).any():
             wanted = ", ".join(["...", *map(str, inner)])

@@ -75,6 +75,18 @@ class ColumnKind(abc.ABC):
     def numbers_of(self, z: np.ndarray) -> np.ndarray:
         """Returns the numbers x of real numbers z."""
 
+    def numbers_between(self, low: float, high: float) -> np.ndarray:
+        """Returns the numbers x of a discrete kind, ascending, `[C]`.
+
+        Args:
+          low: a real number z; numbers that are all below its cell may be left out.
+          high: a real number; numbers that are all above its cell may be left out.
+
+        Raises:
+          TypeError: if the kind is continuous.
+        """
+        raise TypeError(f"a column of kind {self.kind!r} has too many values to list.")
+
     def values_of(self, x: np.ndarray) -> np.ndarray:
         """Returns the values of numbers x, which are NaN where missing."""
         return x

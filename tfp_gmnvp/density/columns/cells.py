@@ -9,10 +9,11 @@ import numpy as np
 
 from tfp_gmnvp.density.columns.base import NEAREST
 
-__all__ = ["integrate"]
+__all__ = ["cell_points", "integrate"]
 
 _MOST_POINTS = 65_536
 _NUM_SHIFTS = 8
+_FEWEST_NODES = 3
 _MOST_GENERATORS = 100
 
 
@@ -58,6 +59,38 @@ def integrate(
         )
     estimate, error = (np.concatenate(part) for part in zip(*parts, strict=True))
     return estimate, error
+
+
+def cell_points(num_points: int, num_dimensions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns points of the unit cube and their weights, for integrals over it.
+
+    They are the nodes of Gauss and Legendre and their products; with more dimensions than allow
+    three nodes in each, a folded lattice: see `integrate`.
+
+    Args:
+      num_points: P, or a few fewer.
+      num_dimensions: J; 0 for a single point.
+
+    Returns:
+      u `[P, J]` in (0, 1), and weights `[P]` of sum one.
+
+    #### Examples
+
+    >>> u, weight = cell_points(16, 2)
+    >>> u.shape, (weight @ u**2).round(6).tolist()
+    ((16, 2), [0.333333, 0.333333])
+    """
+    if not num_dimensions:
+        return np.zeros([1, 0]), np.ones(1)
+    num_nodes = int(num_points ** (1 / num_dimensions) + 1e-9)
+    if num_nodes >= _FEWEST_NODES:
+        nodes, weight = _legendre(num_nodes)
+        u = np.stack(np.meshgrid(*[0.5 + 0.5 * nodes] * num_dimensions, indexing="ij"), axis=-1)
+        weight = functools.reduce(np.multiply.outer, [0.5 * weight] * num_dimensions)
+        return u.reshape(-1, num_dimensions), weight.reshape(-1)
+    shifted = _lattice(num_points, num_dimensions) + 0.25 / num_points
+    u = np.clip(1 - np.abs(2 * shifted - 1), NEAREST, 1 - NEAREST)
+    return u, np.full(num_points, 1 / num_points)
 
 
 def _one_point(log_integrand, rows, num_dimensions, num_draws, rng):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,13 +13,14 @@ from tfp_gmnvp._shared import array_checks
 from tfp_gmnvp._shared.arguments import check_whole_number
 from tfp_gmnvp._shared.tables import shown_names
 from tfp_gmnvp.bijectors.by_column import ByColumn
-from tfp_gmnvp.density.columns import cells, fitting, rows
+from tfp_gmnvp.density.columns import fitting, rows
 from tfp_gmnvp.density.columns.base import ColumnKind
 from tfp_gmnvp.density.columns.container import Container
 from tfp_gmnvp.density.columns.description import described
 from tfp_gmnvp.density.columns.detection import detect
 from tfp_gmnvp.density.columns.reading import distinct_rows, read_columns
 from tfp_gmnvp.density.columns.registry import kind_from_config
+from tfp_gmnvp.density.columns.row_log_prob import log_prob_of_rows
 from tfp_gmnvp.density.columns.wrapped import Wrapped
 
 __all__ = ["ColumnKinds"]
@@ -121,6 +122,19 @@ class ColumnKinds:
         """The numbers of the discrete columns."""
         return tuple(np.flatnonzero([kind.is_discrete for kind in self.kinds]).tolist())
 
+    def only(self, columns: Sequence[int]) -> ColumnKinds:
+        """Returns the kinds of some columns, by their numbers, in this order.
+
+        #### Examples
+
+        >>> kinds = ColumnKinds.of_table([["a", 0.5], ["b", 0.7], ["a", 0.9]], {1: (0, 1)})
+        >>> kinds.only([1]).names
+        (1,)
+        """
+        parts = (self.kinds, self.reasons, self.container.names, self.container.dtypes)
+        kinds, reasons, names, dtypes = (tuple(part[j] for j in columns) for part in parts)
+        return ColumnKinds(kinds, reasons, Container(self.container.library, names, dtypes))
+
     def encode(self, X, seed=0) -> np.ndarray:
         """Returns rows as real numbers, the discrete columns dequantised by fresh noise.
 
@@ -142,10 +156,13 @@ class ColumnKinds:
         [[4.0], [nan]]
         """
         x, _ = self._checked(X)
-        rng = np.random.default_rng(0 if seed is None else seed)
-        u = [kind.noise(rng, len(x)) for kind in self.kinds if kind.is_discrete]
-        u = np.full_like(u, 0.5) if seed is None else u
-        return rows.place(self.kinds, x, np.reshape(u, [-1, len(x)]).T)[0]
+        if seed is None:
+            u = np.full([len(x), len(self.discrete_columns)], 0.5)
+        else:
+            rng = np.random.default_rng(seed)
+            noise = [kind.noise(rng, len(x)) for kind in self.kinds if kind.is_discrete]
+            u = np.reshape(noise, [-1, len(x)]).T
+        return rows.place(self.kinds, x, u)[0]
 
     def decode(self, Z):
         """Returns the table of real numbers: rounded, wrapped, with categories as values.
@@ -224,16 +241,13 @@ class ColumnKinds:
         [0.75, 0.25]
         """
         check_whole_number("num_draws", num_draws, 4)
-        (x, is_possible), windings = self._checked(X), rows.windings(self.kinds)
-
-        def log_integrand(some, u):
-            repeated = np.broadcast_to(x[some], [len(u), *x[some].shape])
-            z, log_scale = rows.place(self.kinds, repeated, u)
-            return log_scale.sum(axis=-1) + rows.wrapped(log_prob_of_encoded, z, windings)
-
-        dimensions = len(self.discrete_columns)
-        estimate, error = cells.integrate(
-            log_integrand, len(x), dimensions, num_draws=num_draws, seed=seed
+        x, is_possible = self._checked(X)
+        estimate, error = log_prob_of_rows(
+            self.kinds,
+            lambda z, numbers: log_prob_of_encoded(z),
+            x,
+            num_draws=num_draws,
+            seed=seed,
         )
         is_row_possible = is_possible.all(axis=1)
         return np.where(is_row_possible, estimate, -np.inf), np.where(is_row_possible, error, 0.0)

@@ -169,6 +169,11 @@ class Integer(ColumnKind):
             np.inf if self.high is None else self.high,
         )
 
+    def numbers_between(self, low, high):
+        lattice = self._lattice
+        first, last = lattice.multiples(self.numbers_of(np.array([low, high])))
+        return lattice.nearest(lattice.offset + lattice.step * np.arange(first, last + 1))
+
     @property
     def description(self):
         step = "" if self.resolution is None else f", steps of {self.resolution:g}"

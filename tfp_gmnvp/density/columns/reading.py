@@ -11,7 +11,7 @@ import numpy as np
 from tfp_gmnvp._shared import tables
 from tfp_gmnvp._shared.dense import check_dense
 
-__all__ = ["Column", "distinct_rows", "read_columns"]
+__all__ = ["Column", "distinct_rows", "read_column", "read_columns"]
 
 _CATEGORICAL = ("category", "Categorical", "Enum")
 
@@ -133,6 +133,26 @@ def _codes(values):
     if values.dtype == object:
         values = np.array([f"{type(value).__name__} {value}" for value in values])
     return np.unique(values, return_inverse=True)[1].reshape(-1)
+
+
+def read_column(name: str | int, entries: np.ndarray) -> Column:
+    """Reads one column of an array.
+
+    Args:
+      name: of the column.
+      entries: `[N]`.
+
+    Raises:
+      TypeError: if it holds neither numbers nor text nor bools.
+      ValueError: if a number is infinite.
+
+    #### Examples
+
+    >>> read_column("city", np.array(["a", None], object)).is_missing.tolist()
+    [False, True]
+    """
+    dtype, weight = str(entries.dtype), np.ones(len(entries))
+    return Column(name, _values(name, entries, is_category=False), dtype, weight)
 
 
 def _table(x):

@@ -44,6 +44,11 @@ class ByMixture:
         self._loc = np.broadcast_to(components.mean(), shape)
         self._stddev = np.broadcast_to(components.stddev(), shape)
 
+    @property
+    def num_conditions(self) -> int:
+        """N."""
+        return len(self._shares)
+
     def sample(self, num_samples: int, seed: int) -> np.ndarray:
         """Draws, `[num_samples, N, d]`."""
         return self._mixture.sample(num_samples, seed=(seed, 0)).numpy()

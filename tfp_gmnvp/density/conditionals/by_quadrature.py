@@ -58,6 +58,11 @@ class ByQuadrature:
         self._weights = np.concatenate([masses, zero]) + np.concatenate([zero, masses])
         self._weights *= 0.5 / total
 
+    @property
+    def num_conditions(self) -> int:
+        """N."""
+        return self._points.shape[1]
+
     def sample(self, num_samples: int, seed: int) -> np.ndarray:
         """Draws, `[num_samples, N, 1]`, by the inverse of the distribution function."""
         shape = [num_samples, self._points.shape[1]]

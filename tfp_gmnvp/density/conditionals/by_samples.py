@@ -34,6 +34,11 @@ class BySamples:
         self.log_prob = log_prob
 
     @property
+    def num_conditions(self) -> int:
+        """N."""
+        return self._rows.completed.shape[1]
+
+    @property
     def effective_sample_size(self) -> np.ndarray:
         """Number of independent samples that each condition rests on, `[N]`."""
         return self._rows.effective_sample_size
