@@ -1,9 +1,9 @@
 """A table as people have them: every kind of column, and holes.
 
 The table is made up: people of three cities, with height, income, share of days at home, hour of a
-visit, age, number of visits, and membership. A density is fitted to the rows without holes, in the
-real numbers that the kinds of columns make of them. The script prints the kinds, log-probabilities
-of held-out rows, and samples, and draws columns of data and samples side by side.
+visit, age, number of visits, and membership. `FlowMixture` fits a density to all of it. The script
+prints the kinds of the columns, log-probabilities of held-out rows, imputations, the income given
+age and city, and samples, and draws columns of data and samples side by side.
 
     python examples/table.py --output table.png
 """
@@ -20,9 +20,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+import tfp_gmnvp as gmnvp
 from tfp_gmnvp.density.columns import ColumnKinds, Integer
-from tfp_gmnvp.density.fit_density import fit_density
-from tfp_gmnvp.flows import on_arrays
 
 CITIES = np.array(["Lima", "Oslo", "Rome"])
 #: What is declared; all other columns are detected.
@@ -112,30 +111,33 @@ def main() -> None:
     parser.add_argument("--num-rows", type=int, default=2000)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--verbose", type=int, default=0)
     parser.add_argument("--output", default="table.png")
     options = parser.parse_args()
     table = make_table(options.num_rows, options.seed)
     train, test = table.iloc[: -options.num_rows // 5], table.iloc[-options.num_rows // 5 :]
-    kinds = ColumnKinds.of_table(train, DECLARED)
-    print(kinds)
-    train, test = train.dropna(), test.dropna()
-    fit = fit_density(kinds.encode(train, options.seed), steps=options.steps, seed=options.seed)
-    flow = fit.model.distribution
-
-    def log_prob(z):
-        return on_arrays.log_prob(flow, on_arrays.as_points(flow, z))
-
-    found, error = kinds.log_prob(log_prob, test, num_draws=32, seed=options.seed)
-    shape = "a flow over" if fit.keeps_flow else "a mixture,"
-    print(f"\n{len(train)} rows without holes; {shape} {fit.mixture.description}")
+    density = gmnvp.FlowMixture(
+        columns=DECLARED, steps=options.steps, random_state=options.seed, verbose=options.verbose
+    ).fit(train)
+    print(f"{density.columns_}\n\n{density.fit_}")
+    found = density.score_samples(test)
     print(
-        f"log-probability of {len(test)} held-out rows: {found.mean():.3f} nats a row, "
-        f"standard error {found.std() / np.sqrt(len(found)):.3f}, of which integration "
-        f"{np.sqrt(np.sum(error**2)) / len(error):.4f}"
+        f"\nlog-probability of {len(test)} held-out rows, {test.isna().any(axis=1).sum()} of them "
+        f"with holes: {found.mean():.3f} nats a row, standard error "
+        f"{found.std() / np.sqrt(len(found)):.3f}"
     )
-    samples = kinds.decode(on_arrays.draw(flow, 2000, options.seed))
+    with_holes = test[test.isna().any(axis=1)].head(3)
+    print(f"\nrows with holes:\n{with_holes.to_string()}")
+    print(f"\nthe same, imputed:\n{density.impute(with_holes).to_string()}")
+    known = {name: [35, 65] if name == "age" else ["Oslo"] * 2 for name in ("age", "city")}
+    income = density.given(known)
+    print(
+        "\nincome in Oslo at 35 and at 65, quantiles 0.1, 0.5, 0.9:\n"
+        f"{np.round(income.quantile([0.1, 0.5, 0.9], column='income'), 1)}"
+    )
+    samples, _ = density.sample(2000)
     print(f"\nsamples:\n{samples.head().to_string()}")
-    draw(train, samples, kinds, options.output)
+    draw(table, samples, density.columns_, options.output)
 
 
 if __name__ == "__main__":

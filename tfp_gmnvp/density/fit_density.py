@@ -78,8 +78,8 @@ def fit_density(
        rows but for those set aside for validation.
     2. A flow starts as the identity over it, and trains until the validation rows say stop. How, is
        a matter of the number of rows, see `training_plan`. Of up to 1,000 rows, a closed form says
-       first what the first step of a flow could gain, and below a hundredth of a nat, or with
-       fewer than 150 rows to train on, none is trained, see `may_pay_off`.
+       first what the first step of a flow could gain. Below a hundredth of a nat, or two standard
+       errors, or with fewer than 150 rows to train on, none is trained, see `may_pay_off`.
     3. The flow is kept if it is better on the validation rows by more than two standard errors of
        the difference, row by row. If not, the density is the mixture.
     4. The mixture is fitted again, to all rows, or 100,000 of them, with the bijector as it is.
