@@ -129,7 +129,9 @@ def test_missing_entries(with_holes, tmp_path):
 @pytest.mark.slow
 def test_imputations_are_rows_of_such_a_table(with_holes):
     found = gmnvp.FlowMixture(columns={"price": "positive"}, **SETTINGS).fit(with_holes)
+    with_holes = with_holes.set_axis([f"row {i}" for i in range(len(with_holes))])
     filled = found.impute(with_holes)
+    assert list(filled.index) == list(with_holes.index)
     assert not filled.isna().any(axis=None)
     pd.testing.assert_frame_equal(filled[with_holes.notna()], with_holes, check_dtype=False)
     assert set(filled["city"]) == {"a", "b"}

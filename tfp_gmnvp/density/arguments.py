@@ -80,7 +80,13 @@ def checked_table(x, *, fewest_rows: int, fewest_columns: int = 1, name: str = "
             f" and D >= {fewest_columns}" if fewest_columns > 1 else ""
         )
         raise ValueError(f"`{name}` must have shape [N, D], {sizes}, got {list(x.shape)}.")
-    array_checks.check_finite(name, x)
+    try:
+        array_checks.check_finite(name, x)
+    except ValueError as error:
+        if np.isnan(x.astype(np.float64)).any():
+            hint = "`FlowMixture` and `fit_with_missing` take NaN as a missing entry"
+            raise ValueError(f"{str(error).removesuffix('.')}: {hint}.") from None
+        raise
     return x
 
 

@@ -25,7 +25,12 @@ from tfp_gmnvp.density.fit_density import fit_table
 from tfp_gmnvp.density.incremental import add_rows
 from tfp_gmnvp.density.missing.rows import impute, observed_log_prob
 from tfp_gmnvp.density.rows import effective_weights
-from tfp_gmnvp.density.sklearn_interface import Estimator, as_container, not_fitted_error
+from tfp_gmnvp.density.sklearn_interface import (
+    Estimator,
+    as_container,
+    not_fitted_error,
+    with_index_of,
+)
 from tfp_gmnvp.flows import on_arrays
 from tfp_gmnvp.training.num_parameters import num_parameters
 
@@ -282,7 +287,7 @@ class FlowMixture(Estimator):
         rows = self._rows(X)
         seed = whole_seed(self.random_state if random_state is None else random_state)
         draws = impute(self.flow_, rows, num_samples, seed=seed)
-        tables = [self._columns.decode(draw) for draw in draws]
+        tables = [with_index_of(X, self._columns.decode(draw)) for draw in draws]
         return tables[0] if num_samples == 1 else tables
 
     def transform(self, X):

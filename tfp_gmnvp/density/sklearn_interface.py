@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-__all__ = ["Estimator", "as_container", "not_fitted_error"]
+__all__ = ["Estimator", "as_container", "not_fitted_error", "with_index_of"]
 
 
 class Estimator:
@@ -187,3 +187,20 @@ def as_container(estimator, z: np.ndarray, X):
     import polars
 
     return polars.DataFrame(z, schema=names)
+
+
+def with_index_of(X, table):
+    """Returns a table with the index of X, if both are tables of pandas with as many rows.
+
+    Args:
+      X: an array or a table.
+      table: of as many rows.
+
+    #### Examples
+
+    >>> with_index_of(np.zeros([1, 2]), np.ones([1, 2])).tolist()
+    [[1.0, 1.0]]
+    """
+    if hasattr(X, "set_axis") and hasattr(table, "set_axis"):
+        return table.set_axis(X.index, axis=0)
+    return table

@@ -180,8 +180,8 @@ def fit_incomplete_table(
         run = _Run(
             x, filled, num_validation, plan, num_imputations, settings.seed, settings.verbose
         )
-        candidate = _choose(run, *kinds)
-        fit = _fit(run, candidate, trains=trains)
+        candidates = _choose(run, *kinds)
+        fit = _fit(run, candidates, trains=trains)
     columns.remember(fit.model.distribution, columns.Columns(names))
     return fit
 
@@ -253,11 +253,12 @@ def _filled_by_column(x, rng):
     return filled
 
 
-def _choose(run: _Run, num_components, covariance_types) -> MixtureCandidate:
+def _choose(run: _Run, num_components, covariance_types) -> tuple[MixtureCandidate, ...]:
+    """All candidates that were tried, the best first."""
     z = run.z[-_MOST_ROWS_TO_CHOOSE_BY:]
     progress = Progress("mixtures", 3 * len(num_components) * len(covariance_types), run.verbose)
     with_prior = {"shrinkages": _SHRINKAGES} if np.isnan(z).any() else {}
-    best, *_ = choose_mixture(
+    candidates = choose_mixture(
         z,
         num_components,
         covariance_types=covariance_types,
@@ -267,11 +268,12 @@ def _choose(run: _Run, num_components, covariance_types) -> MixtureCandidate:
         report=progress.advance,
     )
     progress.close()
-    return best
+    return candidates
 
 
-def _fit(run: _Run, candidate, *, trains: bool) -> DensityFit:
+def _fit(run: _Run, candidates, *, trains: bool) -> DensityFit:
     """A flow over the mixture, or the mixture, whichever the validation rows prefer."""
+    candidate = candidates[0]
     prior = candidate.prior(run.x.shape[1]) if run.plan.has_prior else None
     settings = {"prior": prior, "covariance_floor": COVARIANCE_FLOOR}
     nothing = (None, MonteCarloEstimate(0.0, 0.0), {"loss": [], "val_loss": []}, ())
@@ -296,6 +298,7 @@ def _fit(run: _Run, candidate, *, trains: bool) -> DensityFit:
         keeps_flow,
         history,
         at_floor,
+        candidates,
         rows=complete if len(complete) else None,
         refreshes=refreshes,
     )

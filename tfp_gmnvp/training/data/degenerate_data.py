@@ -183,8 +183,9 @@ def _message(findings: Findings, names, among) -> str:
         )
     if findings.discrete or findings.rounded:
         advice.append(
-            "add uniform noise as wide as the steps to rounded columns, and model categories as a "
-            "context (`context_size`) or one by one"
+            "`FlowMixture` models whole and rounded numbers and categories by their probabilities; "
+            "elsewhere, add uniform noise as wide as the steps to rounded columns, and model "
+            "categories as a context (`context_size`) or one by one"
         )
     if findings.repeated:
         value, share = next(iter(findings.repeated.values()))
