@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.training.data import rereading
+from tfp_gmnvp.training.data import samples
 from tfp_gmnvp.training.data.row_batches import fit_by_rows, row_batches
 
 keras = tf.keras
@@ -136,7 +136,7 @@ def test_only_rows_that_are_trained_on_are_read(tmp_path, monkeypatch):
     with open(path, "wb") as file:
         file.truncate(2**40)
     x = np.memmap(path, np.float32, "r", shape=(2**30, 256))
-    monkeypatch.setattr(rereading, "MOST_ENTRIES", 500 * 256)  # of the sample to start from
+    monkeypatch.setattr(samples, "_MOST_ENTRIES", 500 * 256)  # of the sample to start from
     model = gmnvp.FlowModel(
         gmnvp.gaussian_mixture_flow(
             256, 1, num_couplings=1, hidden_units=(4,), covariance_type="diag", seed=0

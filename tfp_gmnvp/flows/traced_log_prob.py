@@ -2,7 +2,7 @@
 
 An eager call starts some hundred operations from Python, tens of microseconds each; a call of a
 `tf.function` starts one. Tracing takes as long as a dozen eager calls, so the first calls are not
-traced.
+traced. Their values may differ from those of later calls in the last digit, by rounding.
 """
 
 from __future__ import annotations
