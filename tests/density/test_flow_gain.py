@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_gmnvp as gmnvp
-from tfp_gmnvp.density import fit_density, flow_gain
+from tfp_gmnvp.density import fit_density, flow_gain, flow_training
 from tfp_gmnvp.density.flow_gain import first_gain, may_pay_off, stein_kernel
 from tfp_gmnvp.density.mixture_candidates import MixtureCandidate
 from tfp_gmnvp.training.compiled_step import pays_to_compile
@@ -83,7 +83,7 @@ def test_points_all_alike_have_a_finite_gain():
 
 @pytest.mark.slow
 def test_where_a_flow_cannot_pay_off_none_is_made(monkeypatch):
-    monkeypatch.setattr(fit_density, "gaussian_mixture_flow", None)
+    monkeypatch.setattr(flow_training, "gaussian_mixture_flow", None)
     settings = {"num_components": [1], "covariance_types": ["diag"], "seed": 0}
     fit = gmnvp.fit_density(normal(200), **settings)
     assert not fit.keeps_flow

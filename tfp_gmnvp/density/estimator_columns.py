@@ -62,11 +62,12 @@ class EstimatorColumns(NamedTuple):
             check_choice("columns", columns, ["auto", "real"])
         if isinstance(columns, str) and columns == "real":
             return cls(None, tables.column_names(X), None, missing)
-        rows = X if _holds_text(X) else as_floats(X, missing)
+        table = X
         if not _holds_text(X):
-            check_size(rows.shape, 1, "FlowMixture")
+            table = as_floats(X, missing)
+            check_size(table.shape, 1, "FlowMixture")
         declared = None if isinstance(columns, str) else columns
-        kinds = ColumnKinds.of_table(X if is_table(X) else rows, declared, sample_weight)
+        kinds = ColumnKinds.of_table(table, declared, sample_weight)
         are_real = all(type(kind) is Real for kind in kinds.kinds)
         names = tables.column_names(X) if are_real else tuple(kinds.names)
         return cls(None if are_real else kinds, names, kinds, missing)
@@ -95,28 +96,25 @@ class EstimatorColumns(NamedTuple):
         """
         return rows if self.kinds is None else self.kinds.decode(rows)
 
-    def log_prob(self, log_prob: Callable, rows: np.ndarray, X, seed: int) -> np.ndarray:
+    def log_prob(self, log_prob: Callable, estimator, X, seed: int) -> np.ndarray:
         """The log-density of a table in its own units, `[N]`.
 
         Args:
           log_prob: of encoded rows.
-          rows: the table, encoded.
+          estimator: a fitted one, whose columns the table must have.
           X: the table.
           seed: of the draws in the cells of discrete columns.
+
+        Raises:
+          ValueError: if it has other columns, or is not finite.
         """
+        if self.kinds is None or self.missing == "error":  # which is to be checked
+            rows = self.checked(estimator, X)
         if self.kinds is None:
             return log_prob(rows)
+        check_features(estimator, X, _width(X))
         estimate, _ = self.kinds.log_prob(log_prob, X, _NUM_DRAWS, seed)
         return np.asarray(estimate)
-
-    def num_features(self, X, rows: np.ndarray) -> int:
-        """The number of the table's own columns.
-
-        Args:
-          X: the table.
-          rows: the table, encoded.
-        """
-        return rows.shape[1]
 
     def checked(self, estimator, X) -> np.ndarray:
         """A table as real numbers, discrete ones in the middle of their cells.

@@ -21,7 +21,13 @@ from tfp_gmnvp.density.arguments import (
 from tfp_gmnvp.density.density_fit import DensityFit
 from tfp_gmnvp.density.fit_settings import FitSettings
 from tfp_gmnvp.density.flow_gain import may_pay_off
-from tfp_gmnvp.density.flow_training import gain_of_rows, train_flow
+from tfp_gmnvp.density.flow_training import (
+    gain_of_rows,
+    make_flow,
+    make_mixture,
+    make_model,
+    train_flow,
+)
 from tfp_gmnvp.density.missing.fit import fit_incomplete_table
 from tfp_gmnvp.density.mixture_candidates import (
     COVARIANCE_FLOOR,
@@ -33,12 +39,9 @@ from tfp_gmnvp.density.mixture_choice import choose_mixture, most_trials
 from tfp_gmnvp.density.plan import TrainingPlan, training_plan
 from tfp_gmnvp.density.rows import DistinctRows, Rows
 from tfp_gmnvp.flows import columns, on_arrays
-from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow
-from tfp_gmnvp.flows.mixture_flow import standardized_mixture
 from tfp_gmnvp.flows.summaries import MonteCarloEstimate
 from tfp_gmnvp.training.data import degenerate_data
 from tfp_gmnvp.training.mixture_updates.fit_mixture import fit_mixture
-from tfp_gmnvp.training.model import FlowModel
 from tfp_gmnvp.training.progress import Progress, without_retracing_warnings
 
 __all__ = ["fit_density", "fit_table"]
@@ -49,7 +52,6 @@ _ROWS_TO_SCORE = 600  # at least, over several divisions into folds where there 
 _MOST_ROWS_TO_START_FROM = 20_000
 _MOST_ROWS_TO_END_WITH = 100_000
 _MOST_ROWS_TO_SHOW = 1000
-_OF_MIXTURE = ("dtype", "name", "reparameterize")
 _FLOOR = (
     "The density rests on the floor of the covariances in components {}: there `x` lies on a line "
     "or surface, or at a point, and the height of the density is the floor's. Look at the rows of "
@@ -265,10 +267,9 @@ def _fit(rows: Rows, candidates, plan: TrainingPlan, settings: FitSettings) -> D
         model, gain, history = _trained(rows, candidate, plan, em_settings, settings)
     keeps_flow = gain.estimate > 2 * gain.standard_error
     if not keeps_flow:
-        of_mixture = {k: a for k, a in plan.flow_arguments.items() if k in _OF_MIXTURE}
-        flow = _make_flow(standardized_mixture, rows, candidate, of_mixture, seed)
+        flow = make_mixture(candidate, plan, rows.spread, rows.x.shape[1], seed=seed)
         _start(flow, rows, candidate, em_settings, seed)
-        model = _make_model(flow, plan, em_settings, seed)
+        model = make_model(flow, plan, em_settings, seed=seed)
     flow = model.distribution
     if keeps_flow or len(rows.z) > _MOST_ROWS_TO_START_FROM:
         some = rows.part(slice(_MOST_ROWS_TO_END_WITH))
@@ -290,31 +291,25 @@ def _fit(rows: Rows, candidates, plan: TrainingPlan, settings: FitSettings) -> D
 def _trained(rows: Rows, candidate, plan: TrainingPlan, em_settings, settings: FitSettings):
     """A model of a flow that started over the mixture, its gain, and its history."""
     train, validation = rows.train, rows.validation
-    flow = _make_flow(gaussian_mixture_flow, rows, candidate, plan.flow_arguments, settings.seed)
+    flow = make_flow(candidate, plan, rows.spread, rows.x.shape[1], seed=settings.seed)
     _start(flow, train, candidate, em_settings, settings.seed)
     points = on_arrays.as_points(flow, validation.x)
     start = on_arrays.log_prob(flow, points)
-    model = _make_model(flow, plan, em_settings, settings.seed)
-    history = train_flow(model, train, validation, plan, settings.verbose)
-    gain = gain_of_rows(on_arrays.log_prob(flow, points), start, validation.weight)
-    return model, gain, history
-
-
-def _make_flow(make, rows: Rows, candidate, flow_arguments, seed):
-    return make(
-        rows.x.shape[1],
-        candidate.num_components,
-        covariance_type=candidate.covariance_type,
-        standardize=rows.spread,
-        seed=seed,
-        **flow_arguments,
+    model = make_model(flow, plan, em_settings, seed=settings.seed)
+    weight = validation.weight
+    history = train_flow(
+        model,
+        plan,
+        settings.verbose,
+        x=train.x,
+        y=train.y,
+        sample_weight=train.weight,
+        batch_size=plan.batch_size,
+        validation_data=validation.x if weight is None else (validation.x, None, weight),
+        validation_batch_size=10_000,
     )
-
-
-def _make_model(flow, plan, em_settings, seed) -> FlowModel:
-    model = FlowModel(flow, initialize=False, seed=seed)
-    model.compile(plan.make_optimizer(), mixture_update=plan.mixture_update(**em_settings))
-    return model
+    gain = gain_of_rows(on_arrays.log_prob(flow, points), start, weight)
+    return model, gain, history
 
 
 def _start(flow, rows: Rows, candidate, em_settings, seed) -> None:

@@ -177,7 +177,7 @@ class FlowMixture(Estimator):
         weight = checked_weights(sample_weight, len(rows), 2)
         check_rows_for_components(self, len(rows) if weight is None else (weight > 0).sum())
         fit = fit_table(rows, None, weight, settings, options, names=columns.names)
-        remember_features(self, X, columns.num_features(X, rows))
+        remember_features(self, X, rows.shape[1])
         self.fit_, self._columns, self._seed = fit, columns, seed
         self._num_seen = float(len(rows) if weight is None else weight.sum())
         return self
@@ -210,8 +210,8 @@ class FlowMixture(Estimator):
         It is the log-probability of discrete columns times the density of continuous ones. Of a row
         with missing entries it is that of the others.
         """
-        rows = self._rows(X)
-        return self._columns.log_prob(self._log_prob_of_rows, rows, X, self._seed)
+        self._check_fitted()
+        return self._columns.log_prob(self._log_prob_of_rows, self, X, self._seed)
 
     def score(self, X, y=None, sample_weight=None) -> float:
         """Computes the mean of log p(x) in nats, weighted where there are weights."""

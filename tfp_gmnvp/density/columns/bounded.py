@@ -59,15 +59,19 @@ class Bounded(ContinuousKind):
         check_numbers(column, self.kind)
         x, low, high = column.values, self.low, self.high
         if self.margin:
-            outside = (x < low) | (x > high)
-            refuse(column, outside, f"hold numbers in [{low:g}, {high:g}]", "widen the bounds")
+            refuse(
+                column,
+                ~self.is_possible(column),
+                f"hold numbers in [{low:g}, {high:g}]",
+                "widen the bounds",
+            )
             return np.clip(x, low + self.margin, high - self.margin)
         instead = (
             f"widen the bounds, or declare `Bounded({low:g}, {high:g}, margin=...)` to move values "
             "on a bound inside by so much"
         )
         must = f"hold numbers above {low:g} and below {high:g}"
-        refuse(column, (x <= low) | (x >= high), must, instead)
+        refuse(column, ~self.is_possible(column), must, instead)
         return x
 
     def scalar_bijector(self, dtype=tf.float64):

@@ -129,12 +129,14 @@ class Integer(ColumnKind):
         return Lattice(self.resolution or 1.0, self.offset or 0.0)
 
     def is_possible(self, column):
-        x, tolerance = column.values, 1e-3 * self._lattice.step
+        lattice = self._lattice
         low = -np.inf if self.low is None else self.low
         high = np.inf if self.high is None else self.high
+        tolerance = 1e-3 * lattice.step
         with np.errstate(invalid="ignore"):
-            on_lattice = self._lattice.has(x)
-        return np.isnan(x) | (on_lattice & (x >= low - tolerance) & (x <= high + tolerance))
+            on_lattice, x = lattice.has(column.values), lattice.nearest(column.values)
+        is_within = (x >= low - tolerance) & (x <= high + tolerance)
+        return column.is_missing | (on_lattice & is_within)
 
     def numbers(self, column):
         check_numbers(column, self.kind)
@@ -145,14 +147,12 @@ class Integer(ColumnKind):
         with np.errstate(invalid="ignore"):
             off = ~lattice.has(x)
         refuse(column, off, must, "round it, or declare `Integer(resolution=...)` or 'real'")
-        x = lattice.nearest(x)
         low = -np.inf if self.low is None else self.low
-        high = np.inf if self.high is None else self.high
-        within = f"hold numbers from {low:g}" + (f" to {high:g}" if high < np.inf else "")
-        tolerance = 1e-3 * lattice.step
-        outside = (x < low - tolerance) | (x > high + tolerance)
-        refuse(column, outside, within, "correct it, or declare `Integer(low=..., high=...)`")
-        return x
+        within = f"hold numbers from {low:g}"
+        within += "" if self.high is None else f" to {self.high:g}"
+        instead = "correct it, or declare `Integer(low=..., high=...)`"
+        refuse(column, ~self.is_possible(column), within, instead)
+        return lattice.nearest(x)
 
     def place(self, x, u):
         inner = self.inner or Real()

@@ -83,14 +83,19 @@ class Positive(ContinuousKind):
         check_numbers(column, self.kind)
         x, low = column.values, self.low
         if self.margin:
-            refuse(column, x < low, f"hold numbers from {low:g}", "correct it, or lower `low`")
+            refuse(
+                column,
+                ~self.is_possible(column),
+                f"hold numbers from {low:g}",
+                "correct it, or lower `low`",
+            )
             return np.maximum(x, low + self.margin)  # NaN stays NaN
         instead = (
             f"declare it 'integer' if it holds counts, 'real' if it has no bound, or "
             f"`Positive({'' if low == 0 else f'low={low:g}, '}margin=...)` to move values on the "
             "bound inside by so much"
         )
-        refuse(column, x <= low, f"hold numbers above {low:g}", instead)
+        refuse(column, ~self.is_possible(column), f"hold numbers above {low:g}", instead)
         return x
 
     def scalar_bijector(self, dtype=tf.float64):

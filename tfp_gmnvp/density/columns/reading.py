@@ -10,6 +10,7 @@ import numpy as np
 
 from tfp_gmnvp._shared import tables
 from tfp_gmnvp._shared.dense import check_dense
+from tfp_gmnvp.training.data.distinct_rows import by_value
 
 __all__ = ["Column", "distinct_rows", "read_column", "read_columns"]
 
@@ -118,13 +119,15 @@ def distinct_rows(table: Sequence[Column]) -> list[Column]:
     """
     if sum(len(set(column.values[column.counts].tolist())) > 1 for column in table) < 2:
         return list(table)
-    codes = np.stack([_codes(column.values) for column in table], axis=1)
-    _, first, group = np.unique(codes, axis=0, return_index=True, return_inverse=True)
-    weight = np.bincount(group.reshape(-1), table[0].weight)
-    kept = first[weight > 0]
-    return [
-        dataclasses.replace(column, values=column.values[kept], weight=weight[weight > 0])
+    counts = table[0].weight > 0
+    table = [
+        dataclasses.replace(column, values=column.values[counts], weight=column.weight[counts])
         for column in table
+    ]
+    first, group = by_value(np.stack([_codes(column.values) for column in table], axis=1))
+    weight = np.bincount(group, table[0].weight)
+    return [
+        dataclasses.replace(column, values=column.values[first], weight=weight) for column in table
     ]
 
 

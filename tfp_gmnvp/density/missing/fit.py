@@ -20,6 +20,13 @@ from tfp_gmnvp.density.arguments import (
 )
 from tfp_gmnvp.density.density_fit import DensityFit
 from tfp_gmnvp.density.fit_settings import FitSettings
+from tfp_gmnvp.density.flow_training import (
+    gain_of_rows,
+    make_flow,
+    make_mixture,
+    make_model,
+    train_flow,
+)
 from tfp_gmnvp.density.missing.callbacks import CompletedTable, ObservedLoss, RefreshImputations
 from tfp_gmnvp.density.missing.mixtures import TableMixture
 from tfp_gmnvp.density.missing.rows import observed_log_prob
@@ -34,13 +41,11 @@ from tfp_gmnvp.density.mixture_candidates import (
 from tfp_gmnvp.density.mixture_choice import choose_mixture
 from tfp_gmnvp.density.plan import TrainingPlan, training_plan
 from tfp_gmnvp.flows import columns, on_arrays
-from tfp_gmnvp.flows.gaussian_mixture_flow import gaussian_mixture_flow, standardizing
-from tfp_gmnvp.flows.mixture_flow import standardized_mixture
-from tfp_gmnvp.flows.summaries import MonteCarloEstimate, mean_estimate
+from tfp_gmnvp.flows.gaussian_mixture_flow import standardizing
+from tfp_gmnvp.flows.summaries import MonteCarloEstimate
 from tfp_gmnvp.training.data import degenerate_data
 from tfp_gmnvp.training.mixture_updates.fit_mixture import fit_mixture
-from tfp_gmnvp.training.model import FlowModel
-from tfp_gmnvp.training.progress import EpochProgress, Progress, without_retracing_warnings
+from tfp_gmnvp.training.progress import Progress, without_retracing_warnings
 
 __all__ = ["fit_incomplete_table", "fit_with_missing"]
 
@@ -54,7 +59,6 @@ _NUM_FOLDS, _NUM_STARTS = 3, 4
 # of held-out rows do not tell whether a covariance is too narrow: each has a prior.
 _SHRINKAGES = (0.1, 0.3, 1.0)
 _SAMPLES_OF_LOSS, _SAMPLES_OF_GAIN = 50, 500
-_OF_MIXTURE = ("dtype", "name", "reparameterize")
 
 
 def fit_with_missing(
@@ -132,9 +136,7 @@ def fit_with_missing(
         verbose=verbose,
     )
     options = {"num_imputations": num_imputations, "trains": steps > 0}
-    return fit_incomplete_table(
-        checked_incomplete(x), settings, flow_arguments, names=names, **options
-    )
+    return fit_incomplete_table(x, settings, flow_arguments, names=names, **options)
 
 
 def fit_incomplete_table(
@@ -177,8 +179,9 @@ def fit_incomplete_table(
     filled = _filled_by_column(x, rng)
     degenerate_data.warn_if_degenerate(filled, names=names)
     with degenerate_data.examined_already(), without_retracing_warnings():
+        z = _standardized(x, filled)
         run = _Run(
-            x, filled, num_validation, plan, num_imputations, settings.seed, settings.verbose
+            x, z, filled, num_validation, plan, num_imputations, settings.seed, settings.verbose
         )
         candidates = _choose(run, *kinds)
         fit = _fit(run, candidates, trains=trains)
@@ -190,6 +193,7 @@ class _Run(NamedTuple):
     """Rows in a random order, those to validate by first, and how to train."""
 
     x: np.ndarray
+    z: np.ndarray  # standardised
     filled: np.ndarray  # with other rows' entries in the place of missing ones: for the units
     num_validation: int
     plan: TrainingPlan
@@ -198,31 +202,15 @@ class _Run(NamedTuple):
     verbose: int | str
 
     @property
-    def z(self) -> np.ndarray:
-        """The rows standardised, in float64, NaN where an entry is missing."""
-        parts = standardizing(self.filled, self.x.shape[1], dtype=tf.float64)
-        filled = np.where(np.isnan(self.x), self.filled, self.x)
-        z = SinglePassChain(parts).inverse(filled).numpy()
-        return np.where(np.isnan(self.x), np.nan, z)
+    def size(self) -> int:
+        """The number of columns."""
+        return self.x.shape[1]
 
-    def make_flow(self, make, candidate, arguments):
-        """A flow of the candidate's kind of mixture, which standardises."""
-        return make(
-            self.x.shape[1],
-            candidate.num_components,
-            covariance_type=candidate.covariance_type,
-            standardize=self.filled,
-            seed=self.seed,
-            **arguments,
-        )
 
-    def make_model(self, flow, settings) -> FlowModel:
-        """A compiled model of a flow whose mixture has been set."""
-        model = FlowModel(flow, initialize=False, seed=self.seed)
-        model.compile(
-            self.plan.make_optimizer(), mixture_update=self.plan.mixture_update(**settings)
-        )
-        return model
+def _standardized(x, filled):
+    """The rows standardised, in float64, NaN where an entry is missing."""
+    parts = standardizing(filled, x.shape[1], dtype=tf.float64)
+    return np.where(np.isnan(x), np.nan, SinglePassChain(parts).inverse(filled).numpy())
 
 
 def _checked(x, names):
@@ -283,12 +271,11 @@ def _fit(run: _Run, candidates, *, trains: bool) -> DensityFit:
     )
     keeps_flow = gain.estimate > 2 * gain.standard_error
     if not keeps_flow:
-        arguments = {k: a for k, a in run.plan.flow_arguments.items() if k in _OF_MIXTURE}
-        flow = run.make_flow(standardized_mixture, candidate, arguments)
+        flow = make_mixture(candidate, run.plan, run.filled, run.size, seed=run.seed)
         mixtures.assign_parameters(
             flow.distribution, fit_candidate(run.z, candidate, seed=run.seed)
         )
-        model = run.make_model(flow, settings)
+        model = make_model(flow, run.plan, settings, seed=run.seed)
     at_floor = em.components_at_floor(model.distribution.distribution, COVARIANCE_FLOOR)
     complete = run.x[~np.isnan(run.x).any(axis=1)][:_MOST_ROWS_TO_SHOW].copy()
     return DensityFit(
@@ -307,7 +294,7 @@ def _fit(run: _Run, candidates, *, trains: bool) -> DensityFit:
 def _trained(run: _Run, candidate, settings):
     """A model of a flow that started over the mixture, its gain, its history, and refreshes."""
     z, rng = run.z, np.random.default_rng([run.seed, 1])
-    flow = run.make_flow(gaussian_mixture_flow, candidate, run.plan.flow_arguments)
+    flow = make_flow(candidate, run.plan, run.filled, run.size, seed=run.seed)
     start = fit_candidate(z[run.num_validation :], candidate, seed=run.seed, n_init=_NUM_STARTS)
     mixtures.assign_parameters(flow.distribution, start)
     parts, mixture = StandardizedFlow(flow), TableMixture.of(start, candidate.covariance_type)
@@ -317,41 +304,31 @@ def _trained(run: _Run, candidate, settings):
     loss = ObservedLoss(parts, z[: run.num_validation], proposal, _SAMPLES_OF_LOSS, rng)
     refresh = RefreshImputations(table, candidate, rng)
     before = mixture.log_prob(parts.to_latent(held_out)) + parts.log_slopes(held_out).sum(axis=1)
-    model = run.make_model(flow, settings)
-    history = _train(model, table, [refresh, loss], run)
-    gain = _gain(flow, held_out, before, run.seed)
+    model = make_model(flow, run.plan, settings, seed=run.seed)
+    batch_size = max(1, -(-len(table.x) // max(1, len(run.x) // run.plan.batch_size)))
+    history = train_flow(
+        model,
+        _by_passes(run.plan, -(-len(table.x) // batch_size)),
+        run.verbose,
+        callbacks=[refresh, loss],
+        x=table.x,
+        sample_weight=table.sample_weight,
+        batch_size=batch_size,
+    )
+    after = observed_log_prob(flow, held_out, num_samples=_SAMPLES_OF_GAIN, seed=run.seed)
+    gain = gain_of_rows(after.estimate, before, None)
     if gain.estimate > 2 * gain.standard_error:
         _fit_to_all(run, parts, table, settings, rng)
     return model, gain, history, tuple(refresh.refreshes)
 
 
-def _train(model, table: CompletedTable, callbacks, run: _Run) -> dict:
-    """Trains until the validation loss has not fallen for a while; keeps the best weights."""
-    plan = run.plan
-    stop = keras.callbacks.EarlyStopping(
-        "val_loss", mode="min", patience=plan.patience, restore_best_weights=True
-    )
-    progress = Progress("epochs of the flow", plan.epochs, run.verbose)
-    last = [stop, keras.callbacks.TerminateOnNaN(), EpochProgress(progress, counts=True)]
-    history = model.fit(
-        table.x,
-        sample_weight=table.sample_weight,
-        batch_size=max(1, -(-len(table.x) // max(1, len(run.x) // plan.batch_size))),
-        epochs=plan.epochs,
-        steps_per_epoch=plan.steps_per_epoch,
-        callbacks=[*callbacks, *last],
-        verbose=0,
-    )
-    progress.close()
-    return history.history
+def _by_passes(plan: TrainingPlan, num_steps: int) -> TrainingPlan:
+    """The plan with as many steps, in epochs that are passes over the table of so many steps.
 
-
-def _gain(flow, held_out, before, seed) -> MonteCarloEstimate:
-    """Row by row; minus infinity where training diverged."""
-    after = observed_log_prob(flow, held_out, num_samples=_SAMPLES_OF_GAIN, seed=seed).estimate
-    if not np.isfinite(after - before).all():
-        return MonteCarloEstimate(-np.inf, 0.0)
-    return mean_estimate(after - before)
+    A pass ends where the imputations change: rows of the next one are not read before.
+    """
+    epochs = max(1, round(plan.epochs * plan.steps_per_epoch / num_steps))
+    return plan._replace(epochs=epochs, steps_per_epoch=None)
 
 
 def _fit_to_all(run: _Run, parts: StandardizedFlow, table: CompletedTable, settings, rng) -> None:
